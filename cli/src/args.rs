@@ -1,0 +1,107 @@
+//! The command line as clap sees it; one file for each resource below. No behaviour lives here.
+
+pub(crate) mod artifacts;
+pub(crate) mod connection;
+pub(crate) mod pair;
+pub(crate) mod projects;
+pub(crate) mod run_request;
+pub(crate) mod workspace_runs;
+
+use clap::{Parser, Subcommand};
+
+use self::artifacts::ArtifactsCommand;
+use self::connection::ConnectionArgs;
+use self::projects::ProjectsCommand;
+use self::workspace_runs::WorkspaceRunsCommand;
+use crate::up::{DataArgs, UpArgs};
+
+const AFTER_HELP: &str = "\
+Environment: CROWNEST_API_URL, CROWNEST_API_KEY; CROWNEST_BEARER_TOKEN wins over CROWNEST_API_KEY.
+Flags win over the environment, the environment over the file that `crownest login` saves.
+
+Exit codes: 0 success, 1 an error of the API or at run time, 2 a usage error.
+`workspace-runs run-archive` exits with the exit code of the run.
+
+Examples:
+  crownest login --api-url https://crownest.example.com --api-key cn_live_…
+  crownest workspace-runs run-archive repo.tgz --template python-node -- pnpm test
+  crownest workspace-runs evidence wsr_… --output evidence.json";
+
+const UP_HELP: &str = "\
+One process with the four services, beside a private PostgreSQL, RabbitMQ and SeaweedFS of its own: all on
+loopback, with generated secrets below the data folder. The first start makes an organization, a project and
+a key, and logs the command line in. Starting again on the same data goes on where it was, also after a crash.
+Every service takes its other settings from its CROWNEST_* variables; see crownest-executor --help and so on.
+
+Examples:
+  crownest up --detach
+  crownest up --data /srv/crownest --listen 127.0.0.1:9000 --slots 8
+  crownest down";
+
+/// Run repository archives in sandboxes, and keep durable proof of what happened.
+#[derive(Debug, Parser)]
+#[command(name = "crownest", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    /// Print every result as one line {"data":…}, and errors on stderr as {"error":{…}}
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the whole system on this machine: API, executor, collector, metering and what they stand on
+    #[command(after_help = UP_HELP)]
+    Up(UpArgs),
+    /// Whether the system on this machine runs, and whether each service is ready
+    Status(DataArgs),
+    /// Stop the system on this machine; its data is kept
+    Down(DataArgs),
+    /// Check an API key and save it with the address of the API
+    #[command(after_help = "\
+The key is checked first; then both are saved, readable by you only, in crownest/config.json under \
+$XDG_CONFIG_HOME (or ~/.config). With `--api-key -` the key is read from standard input, which keeps \
+it out of the shell's history and the process list.
+
+Examples:
+  crownest login --api-url http://127.0.0.1:8080 --api-key cn_live_…
+  pass crownest | crownest login --api-url https://crownest.example.com --api-key -")]
+    Login,
+    /// The projects that the key may see
+    #[command(subcommand)]
+    Projects(ProjectsCommand),
+    /// What the organization used in the current period, and its quotas
+    #[command(after_help = "\
+One compute unit second is one second of an active sandbox times its instance multiplier.
+
+Example:
+  crownest usage --json")]
+    Usage,
+    /// Files that runs left behind
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
+    /// Create, start, watch and inspect workspace runs
+    #[command(subcommand, visible_alias = "runs")]
+    WorkspaceRuns(Box<WorkspaceRunsCommand>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_two_dashes_belongs_to_the_command() {
+        let cli = Cli::try_parse_from(["crownest", "runs", "run-archive", "a.tgz", "--", "ls", "--json"]).unwrap();
+        assert!(!cli.json);
+        assert!(Cli::try_parse_from(["crownest", "runs", "run-archive", "a.tgz"]).is_err(), "a command is required");
+    }
+}

@@ -1,0 +1,77 @@
+//! What a run is asked to be: the flags that `create` and `run-archive` share.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use schemas::api::run::{ArtifactRequest, CreateRun};
+use schemas::id::{ProjectId, SandboxId, TemplateVersionId};
+
+use super::pair::{parse_artifact, parse_pair};
+use crate::client::idempotency::IdempotencyKey;
+use crate::shell;
+
+/// How the command after `--` reaches the sandbox; part of the help of both commands.
+pub(crate) const COMMAND_HELP: &str = "\
+The command runs by `sh -c` in /workspace, where the archive was extracted. One argument after -- is passed as \
+it is, as a shell command line. Several arguments are quoted for the shell, so that the program gets exactly \
+these arguments:
+  … -- 'npm ci && npm test'      a shell command line
+  … -- pytest -k 'not slow'      the program pytest with the arguments -k and `not slow`";
+
+#[derive(Debug, Args)]
+pub(crate) struct RunRequestArgs {
+    /// Project of the run [default: the key's only project, or the organization's default]
+    #[arg(long, value_name = "PRJ_ID")]
+    pub project: Option<ProjectId>,
+    /// Template of the sandbox, by its slug [default: python-node]
+    #[arg(long, value_name = "SLUG")]
+    pub template: Option<String>,
+    /// Exact version of a template, instead of --template
+    #[arg(long, value_name = "TPLV_ID", conflicts_with = "template")]
+    pub template_version: Option<TemplateVersionId>,
+    /// Wall-clock limit of the command, in milliseconds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout_ms: Option<u64>,
+    /// Metadata of the run, to find it again; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub metadata: Vec<(String, String)>,
+    /// Where the archive came from (commit, branch, …); may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub source_metadata: Vec<(String, String)>,
+    /// File to keep after the run, relative to /workspace; may be repeated. The last = separates the name
+    #[arg(long = "artifact", value_name = "PATH[=NAME]", value_parser = parse_artifact)]
+    pub artifacts: Vec<ArtifactRequest>,
+    /// Do not remove the sandbox after the run
+    #[arg(long)]
+    pub keep_sandbox: bool,
+    /// Run in this existing sandbox
+    #[arg(long, value_name = "SBX_ID")]
+    pub sandbox: Option<SandboxId>,
+    /// Repeating a command with the same key does nothing twice (1 to 255 characters) [default: a random one]
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The command to run, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+impl RunRequestArgs {
+    pub(crate) fn to_request(&self) -> CreateRun {
+        CreateRun {
+            command: shell::command_line(&self.command),
+            template: self.template.clone(),
+            template_version_id: self.template_version.clone(),
+            project_id: self.project.clone(),
+            artifacts: (!self.artifacts.is_empty()).then(|| self.artifacts.clone()),
+            metadata: to_map(&self.metadata),
+            source_metadata: to_map(&self.source_metadata),
+            timeout_ms: self.timeout_ms,
+            keep_sandbox: self.keep_sandbox.then_some(true),
+            sandbox_id: self.sandbox.clone(),
+        }
+    }
+}
+
+fn to_map(pairs: &[(String, String)]) -> Option<BTreeMap<String, String>> {
+    (!pairs.is_empty()).then(|| pairs.iter().cloned().collect())
+}

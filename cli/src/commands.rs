@@ -1,0 +1,42 @@
+//! What each command does; one file for each.
+
+pub(crate) mod artifacts;
+mod cancel;
+mod create;
+mod evidence;
+mod list;
+pub(crate) mod login;
+mod logs;
+pub(crate) mod projects;
+mod run_archive;
+mod run_record;
+mod start;
+mod status;
+mod submit;
+mod upload;
+pub(crate) mod usage;
+
+use std::process::ExitCode;
+
+use crate::args::workspace_runs::WorkspaceRunsCommand;
+use crate::client::Client;
+use crate::failure::Stop;
+use crate::output::Output;
+
+pub(crate) async fn workspace_runs(
+    command: WorkspaceRunsCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<ExitCode, Stop> {
+    match command {
+        WorkspaceRunsCommand::Create(args) => create::run(args, client, output).await,
+        WorkspaceRunsCommand::Upload(args) => upload::run(args, client, output).await,
+        WorkspaceRunsCommand::Start(args) => start::run(args, client, output).await,
+        WorkspaceRunsCommand::Status { id } => status::run(&id, client, output).await,
+        WorkspaceRunsCommand::List(args) => list::run(&args, client, output).await,
+        WorkspaceRunsCommand::Logs(args) => logs::run(&args, client, output).await,
+        WorkspaceRunsCommand::Cancel(args) => cancel::run(args, client, output).await,
+        WorkspaceRunsCommand::Evidence(args) => evidence::run(&args, client, output).await,
+        WorkspaceRunsCommand::RunArchive(args) => run_archive::run(args, client, output).await,
+    }
+}

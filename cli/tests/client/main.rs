@@ -1,0 +1,18 @@
+//! The client's own behaviour: the real binary against a small HTTP server that misbehaves on purpose.
+//! What the real system answers is tested end to end in the `tests` crate.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod command;
+mod downloads;
+mod errors;
+mod evidence;
+mod interrupts;
+mod lists;
+mod login;
+mod logs;
+mod retries;
+mod run_api;
+mod run_archive;
+mod server;
+mod uploads;

@@ -1,0 +1,37 @@
+//! Configuration of the collector.
+
+use std::time::Duration;
+
+use clap::Args;
+use infra::amqp::AmqpConfig;
+use infra::ops::OpsConfig;
+use infra::postgres::PostgresConfig;
+use infra::s3::S3Config;
+
+#[derive(Debug, Clone, Args)]
+pub struct CollectorConfig {
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    #[command(flatten)]
+    pub amqp: AmqpConfig,
+    #[command(flatten)]
+    pub s3: S3Config,
+    #[command(flatten)]
+    pub ops: OpsConfig,
+    /// Bytes of unsealed log that move from the database to the object store as one part
+    #[arg(long, env = "CROWNEST_COLLECTOR_PART_BYTES", default_value_t = 8 * 1024 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]
+    pub part_bytes: u64,
+    /// How long the segments of a sealed run stay in the database for live readers, in milliseconds
+    #[arg(long, env = "CROWNEST_COLLECTOR_SEGMENT_RETENTION_MS", default_value_t = 600_000, value_name = "MS")]
+    pub segment_retention_ms: u64,
+    /// How long to finish what was taken after a shutdown was asked for, in milliseconds
+    #[arg(long, env = "CROWNEST_COLLECTOR_DRAIN_MS", default_value_t = 20_000, value_name = "MS")]
+    pub drain_ms: u64,
+}
+
+impl CollectorConfig {
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+}

@@ -1,0 +1,17 @@
+//! The collector: stores what executors publish, announces it to live readers, and seals every ended run into an
+//! event log and an Evidence Bundle in the object store. Only the collector makes a run terminal.
+
+mod batch;
+mod config;
+mod dead;
+mod ending;
+mod intake;
+mod log;
+mod metrics;
+mod seal;
+mod service;
+mod sweep;
+mod tables;
+
+pub use config::CollectorConfig;
+pub use service::{Collector, start};

@@ -1,0 +1,265 @@
+//! Seals ended runs: event log and Evidence Bundle to the object store, then one transaction that makes the runs
+//! terminal, then the acknowledgement. Doing it again produces the same bytes.
+
+mod bundle;
+mod usage;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use infra::outbox::Letter;
+use schemas::api::run::WorkspaceRun;
+use schemas::event::{Event, EventKind};
+use schemas::event_log::Part;
+use schemas::evidence::{EventLogPart, SeqRange};
+use schemas::id::RunId;
+use schemas::message::{LiveRun, RunEnd, Segment};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::ending::Ending;
+use crate::intake::Ended;
+use crate::log;
+use crate::service::Parts;
+use crate::tables::log_parts::StoredPart;
+use crate::tables::runs::{AttemptRow, EndedRun, RunRow};
+use crate::tables::seals::Unsealed;
+use crate::tables::segments::StoredSegment;
+use crate::tables::{artifacts, gaps, log_parts, runs, seals, segments};
+
+/// Runs sealed together. Bounds the memory too: each holds less than one part of its log.
+const BATCH: usize = 32;
+/// Runs of a batch that write to the object store at the same time.
+const CONCURRENT_WRITES: usize = 8;
+/// When batches follow each other closely, each waits so long for more; a lone run does not wait.
+const LINGER: Duration = Duration::from_millis(15);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// Fixed, so that a repetition gives the same bytes.
+const ZSTD_LEVEL: i32 = 1;
+
+pub(crate) async fn work(parts: Parts, mut ended: mpsc::Receiver<Ended>, shutdown: CancellationToken) {
+    // What could not be sealed waits here, so that one run in trouble does not hold up the others.
+    let mut again: Vec<Ended> = Vec::new();
+    let mut last_batch: Option<Instant> = None;
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            received = ended.recv_many(&mut batch, BATCH) => if received == 0 {
+                return;
+            },
+            () = tokio::time::sleep(RETRY_DELAY), if !again.is_empty() => batch.append(&mut again),
+            () = shutdown.cancelled(), if !again.is_empty() => return,
+        }
+        if last_batch.is_some_and(|at| at.elapsed() < LINGER) {
+            tokio::time::sleep(LINGER).await;
+            while batch.len() < BATCH
+                && let Ok(next) = ended.try_recv()
+            {
+                batch.push(next);
+            }
+        }
+        let ids: Vec<RunId> = batch.iter().map(|ended| ended.run.clone()).collect();
+        last_batch = Some(Instant::now());
+        if seal(&parts, &ids).await.is_ok() {
+            for ended in batch {
+                ended.delivery.ack().await;
+            }
+            continue;
+        }
+        for ended in batch {
+            match seal(&parts, std::slice::from_ref(&ended.run)).await {
+                Ok(()) => ended.delivery.ack().await,
+                Err(error) => {
+                    parts.metrics.retries.with_label_values(&["seal"]).inc();
+                    tracing::warn!(run = %ended.run, error = %format!("{error:#}"), "a run could not be sealed, trying again");
+                    again.push(ended);
+                }
+            }
+        }
+    }
+}
+
+/// One run with everything that its bundle is made of.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub row: RunRow,
+    pub attempts: Vec<AttemptRow>,
+    pub decision: Unsealed,
+    pub ending: Ending,
+    pub gaps: Vec<SeqRange>,
+    /// Parts that are in the object store already.
+    pub parts: Vec<StoredPart>,
+    /// The segments of the last part, without the terminal event.
+    pub segments: Vec<StoredSegment>,
+}
+
+/// What a case became in the object store.
+#[derive(Debug)]
+struct Sealed {
+    case: Case,
+    terminal: Segment,
+    last_part: EventLogPart,
+    leaves: Vec<schemas::merkle::Hash>,
+    evidence_key: String,
+    evidence_sha256: String,
+}
+
+pub(crate) async fn seal(parts: &Parts, ids: &[RunId]) -> anyhow::Result<()> {
+    let cases = load(parts, ids).await?;
+    if cases.is_empty() {
+        return Ok(());
+    }
+    let sealed: Vec<Sealed> = stream::iter(cases.into_iter().map(|case| write(parts, case)))
+        .buffer_unordered(CONCURRENT_WRITES)
+        .try_collect()
+        .await?;
+    finish(parts, &sealed).await?;
+    parts.outbox.wake();
+    let live = sealed.iter().map(|sealed| LiveRun {
+        run_id: sealed.case.row.id.clone(),
+        last_seq: sealed.terminal.last_seq,
+        terminal: true,
+    });
+    parts.announce(live.collect()).await;
+    for Sealed { case, .. } in &sealed {
+        let now = schemas::Timestamp::now();
+        let seconds = |millis: u64| Duration::from_millis(millis).as_secs_f64();
+        parts.metrics.sealed.with_label_values(&[case.ending.outcome.as_str()]).inc();
+        parts.metrics.seal_seconds.observe(seconds(now.millis_since(case.decision.decided_at)));
+        if let Some(queued_at) = case.row.queued_at {
+            parts.metrics.run_seconds.observe(seconds(case.decision.decided_at.millis_since(queued_at)));
+        }
+        let trace = infra::traceparent::trace_id(&case.row.traceparent);
+        let (attempt, outcome) = (case.decision.attempt, case.ending.outcome);
+        tracing::info!(run = %case.row.id, attempt, trace, %outcome, "sealed");
+    }
+    Ok(())
+}
+
+async fn load(parts: &Parts, ids: &[RunId]) -> anyhow::Result<Vec<Case>> {
+    let client = parts.pool.get().await.context("no database connection")?;
+    let ids: Vec<&str> = ids.iter().map(RunId::as_str).collect();
+    let mut decisions: HashMap<RunId, Unsealed> =
+        seals::unsealed(&client, &ids).await?.into_iter().map(|seal| (seal.run_id.clone(), seal)).collect();
+    let open: Vec<RunId> = decisions.keys().cloned().collect();
+    let open_ids: Vec<&str> = open.iter().map(RunId::as_str).collect();
+    let mut logs = segments::first_of_runs(&client, &open_ids, parts.part_bytes).await?;
+    for run in &open {
+        let frames: usize = logs.get(run.as_str()).map_or(0, |log| log.iter().map(|s| s.frame.len()).sum());
+        if frames as u64 >= parts.part_bytes {
+            log::write_full_parts(parts, run).await?;
+            logs.extend(segments::first_of_runs(&client, &[run.as_str()], parts.part_bytes).await?);
+        }
+    }
+    let mut written: HashMap<String, Vec<StoredPart>> = HashMap::new();
+    for part in log_parts::of_runs(&client, &open_ids).await? {
+        written.entry(part.run_id.clone()).or_default().push(part);
+    }
+    let mut missing: HashMap<String, Vec<SeqRange>> = HashMap::new();
+    for (run, gap) in gaps::of_runs(&client, &open_ids).await? {
+        missing.entry(run).or_default().push(gap);
+    }
+    let rows = runs::to_seal(&client, &open).await?;
+    let cases = rows.into_iter().filter_map(|(row, attempts)| {
+        let decision = decisions.remove(&row.id)?;
+        let id = row.id.as_str();
+        let last_spilled = written.get(id).and_then(|parts| parts.last()).map_or(0, |part| part.part.last_seq);
+        let mut segments = logs.remove(id).unwrap_or_default();
+        segments.retain(|segment| segment.first_seq > last_spilled);
+        Some(Case {
+            ending: Ending::of(&decision.end),
+            gaps: missing.remove(id).unwrap_or_default(),
+            parts: written.remove(id).unwrap_or_default(),
+            segments,
+            decision,
+            row,
+            attempts,
+        })
+    });
+    Ok(cases.collect())
+}
+
+impl Case {
+    pub(crate) fn terminal_run(&self) -> WorkspaceRun {
+        self.row.to_workspace_run(self.ending.status, self.ending.result.clone())
+    }
+
+    /// The one terminal event, as the last segment of the log.
+    fn terminal_segment(&self) -> anyhow::Result<Segment> {
+        let seq = self.decision.last_seq + 1;
+        let kind = EventKind::Terminal { workspace_run: Box::new(self.terminal_run()) };
+        let mut line = serde_json::to_vec(&Event { seq, created_at: self.decision.decided_at, kind })?;
+        line.push(b'\n');
+        Ok(Segment {
+            first_seq: seq,
+            last_seq: seq,
+            plain_bytes: line.len() as u64,
+            status: Some(self.ending.status),
+            frame: zstd::bulk::compress(&line, ZSTD_LEVEL)?.into(),
+        })
+    }
+
+    fn last_part(&self, terminal: &Segment) -> anyhow::Result<Part> {
+        let mut builder = log::build(&self.segments);
+        builder.push(terminal.first_seq, terminal.last_seq, terminal.plain_bytes, &terminal.frame);
+        builder.finish().context("a log without its terminal event")
+    }
+}
+
+async fn write(parts: &Parts, case: Case) -> anyhow::Result<Sealed> {
+    let terminal = case.terminal_segment()?;
+    let part = case.last_part(&terminal)?;
+    let prefix = case.row.prefix();
+    let last_part = log::describe(&prefix, case.parts.len(), &part);
+    let evidence = bundle::assemble(&case, &last_part, &part.leaves);
+    let evidence: Bytes = schemas::canonical::to_vec(&evidence)?.into();
+    let evidence_key = format!("{prefix}/evidence.json");
+    let evidence_sha256 = hex::encode(Sha256::digest(&evidence));
+    // Both are complete before either is announced, so their order does not matter.
+    tokio::try_join!(
+        log::put_part(&parts.store, &last_part, part.bytes.into()),
+        log::put_once(&parts.store, &evidence_key, evidence, "application/json"),
+    )?;
+    Ok(Sealed { case, terminal, last_part, leaves: part.leaves, evidence_key, evidence_sha256 })
+}
+
+async fn finish(parts: &Parts, sealed: &[Sealed]) -> anyhow::Result<()> {
+    let mut client = parts.pool.get().await.context("no database connection")?;
+    let transaction = client.transaction().await?;
+    let mut letters = Vec::with_capacity(sealed.len());
+    let ended: Vec<EndedRun<'_>> = sealed
+        .iter()
+        .map(|sealed| EndedRun {
+            run: &sealed.case.row.id,
+            status: sealed.case.ending.status,
+            result: &sealed.case.ending.result,
+            next_seq: sealed.terminal.last_seq + 1,
+        })
+        .collect();
+    runs::end(&transaction, &ended).await?;
+    for Sealed { case, last_part, leaves, .. } in sealed {
+        log_parts::insert(&transaction, &case.row.id, case.parts.len(), last_part, leaves).await?;
+        if let RunEnd::Finished(finished) = &case.decision.end {
+            let (sandbox, at) = (&finished.sandbox_id, case.decision.decided_at);
+            artifacts::insert(&transaction, &case.row, sandbox, at, &finished.artifacts).await?;
+        }
+        letters.push(Letter {
+            target: parts.amqp.topology.usage(),
+            body: usage::message(case)?,
+            traceparent: Some(case.row.traceparent.clone()),
+        });
+    }
+    let terminal: Vec<_> = sealed.iter().map(|s| (&s.case.row.id, s.case.decision.attempt, &s.terminal)).collect();
+    segments::insert(&transaction, &terminal).await?;
+    let ids: Vec<&str> = sealed.iter().map(|s| s.case.row.id.as_str()).collect();
+    let keys: Vec<&str> = sealed.iter().map(|s| s.evidence_key.as_str()).collect();
+    let digests: Vec<&str> = sealed.iter().map(|s| s.evidence_sha256.as_str()).collect();
+    seals::finish(&transaction, &ids, &keys, &digests).await?;
+    parts.outbox.insert(&transaction, &letters).await?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Puts the collector together: intake and sealer, the dead-letter reader, the relay and the sweeper.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use infra::amqp::{Amqp, Message, Publisher};
+use infra::ops::Ops;
+use infra::outbox::Outbox;
+use infra::postgres::{self, Pool};
+use infra::s3::{self, Store};
+use schemas::message::{LiveNotice, LiveRun, encode_json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::CollectorConfig;
+use crate::metrics::Metrics;
+use crate::{dead, intake, sweep};
+
+const USAGE_LINGER: Duration = Duration::from_millis(25);
+
+/// What every part of the collector works with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    pub pool: Pool,
+    pub store: Store,
+    pub amqp: Amqp,
+    pub publisher: Publisher,
+    pub outbox: Outbox,
+    pub metrics: Metrics,
+    pub part_bytes: u64,
+    pub segment_retention: Duration,
+}
+
+/// A running collector.
+#[derive(Debug)]
+pub struct Collector {
+    ops_address: SocketAddr,
+    workers: JoinSet<()>,
+    shutdown: CancellationToken,
+    drain: Duration,
+}
+
+/// Opens everything and starts to work, until `shutdown`.
+pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
+    let pool = postgres::open(&config.postgres)?;
+    let store = s3::open(&config.s3);
+    let amqp = Amqp::new(&config.amqp, "collector");
+    let publisher = amqp.publisher();
+    let ops = ops(&pool, &store, &publisher);
+    let parts = Parts {
+        metrics: Metrics::register(&ops.registry)?,
+        pool,
+        store,
+        amqp,
+        publisher,
+        // Usage is not urgent: a moment's worth of it is relayed together.
+        outbox: Outbox::new("collector").lingering(USAGE_LINGER),
+        part_bytes: config.part_bytes,
+        segment_retention: Duration::from_millis(config.segment_retention_ms),
+    };
+    let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
+
+    let mut workers = JoinSet::new();
+    workers.spawn(intake::work(parts.clone(), shutdown.clone()));
+    workers.spawn(dead::work(parts.clone(), shutdown.clone()));
+    workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
+    let token = shutdown.clone();
+    workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
+    tracing::info!(%ops_address, "collector started");
+    Ok(Collector { ops_address, workers, shutdown, drain: config.drain() })
+}
+
+fn ops(pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
+    let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
+    Ops::new()
+        .check("postgres", move || {
+            let pool = pool.clone();
+            async move { postgres::ping(&pool).await }
+        })
+        .check("s3", move || {
+            let store = store.clone();
+            async move { store.ping().await }
+        })
+        .check("rabbitmq", move || {
+            let ready = publisher.ping();
+            async move { ready }
+        })
+}
+
+impl Collector {
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops_address
+    }
+
+    /// Returns once everything stopped, or the drain deadline passed: the rest stays unacknowledged and comes again.
+    pub async fn finished(mut self) {
+        let work = async { while self.workers.join_next().await.is_some() {} };
+        if !infra::shutdown::drain(work, &self.shutdown, self.drain).await {
+            tracing::warn!("the collector left work behind, it will be redelivered");
+        }
+    }
+}
+
+impl Parts {
+    /// Tells live readers what is durable now. It is a hint: readers look by themselves, too.
+    pub(crate) async fn announce(&self, runs: Vec<LiveRun>) {
+        if runs.is_empty() {
+            return;
+        }
+        let Ok(body) = encode_json(&LiveNotice { runs }) else { return };
+        let message = Message {
+            target: self.amqp.topology.live(),
+            body: body.into(),
+            content_type: "application/json",
+            traceparent: None,
+        };
+        if let Err(error) = self.publisher.publish(message).await {
+            tracing::warn!(%error, "live readers could not be told");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One attempt of one run, from the claimed job to its last message: fetch, extract, run, collect, clean up, report.
+
+mod collect;
+mod command;
+mod fetch;
+
+use std::time::Instant;
+
+use schemas::Timestamp;
+use schemas::event::ArtifactError;
+use schemas::id::{CommandId, SandboxId};
+use schemas::message::{
+    CollectedArtifact, Finished, Job, Limits, PhaseTimes, Resources, RunEnd, StreamTotals, Verdict,
+};
+use schemas::run::{CleanupStatus, FailureReason, RunStatus};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::CachedTree;
+use crate::claim::Stop;
+use crate::feed::Feed;
+use crate::service::Parts;
+use crate::slots::Slot;
+
+/// Everything that one attempt needs.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    pub parts: &'a Parts,
+    pub job: &'a Job,
+    /// Counts from 1.
+    pub number: u32,
+    pub slot: Slot,
+    pub sandbox_id: SandboxId,
+    pub command_id: CommandId,
+    pub claimed_at: Timestamp,
+    pub feed: Feed,
+}
+
+/// Whether the broker has the ending of the attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Reported,
+    /// Overtaken, or this executor is shutting down: the job is somebody else's.
+    Unreported,
+}
+
+/// Why an attempt did not come to a report of its own.
+#[derive(Debug)]
+enum Interrupted {
+    /// The run ends here, for this reason.
+    Failed {
+        reason: FailureReason,
+        message: String,
+    },
+    Canceled,
+    /// Stop without a word.
+    Silent,
+}
+
+/// What is known so far; becomes `Finished`.
+#[derive(Debug)]
+struct Record {
+    times: PhaseTimes,
+    message: Option<String>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    oom_killed: bool,
+    cleanup: CleanupStatus,
+    resources: Resources,
+    streams: StreamTotals,
+    truncated_streams: Vec<String>,
+    artifacts: Vec<CollectedArtifact>,
+    artifact_errors: Vec<ArtifactError>,
+}
+
+impl Record {
+    fn new(claimed_at: Timestamp) -> Self {
+        Self {
+            times: PhaseTimes {
+                claimed_at,
+                fetched_at: None,
+                extracted_at: None,
+                started_at: None,
+                finished_at: None,
+                collected_at: None,
+                ended_at: claimed_at,
+                command_ms: None,
+                sandbox_ms: 0,
+            },
+            message: None,
+            exit_code: None,
+            signal: None,
+            oom_killed: false,
+            cleanup: CleanupStatus::NotRequested,
+            resources: Resources::default(),
+            streams: StreamTotals::default(),
+            truncated_streams: Vec::new(),
+            artifacts: Vec::new(),
+            artifact_errors: Vec::new(),
+        }
+    }
+}
+
+pub(crate) async fn run(attempt: Attempt<'_>, stop: watch::Receiver<Option<Stop>>, abort: CancellationToken) -> Ended {
+    let mut record = Record::new(attempt.claimed_at);
+    let verdict = match phases(&attempt, &mut record, stop, &abort).await {
+        Ok(verdict) => verdict,
+        Err(Interrupted::Canceled) => Verdict::Canceled,
+        Err(Interrupted::Failed { reason, message }) => {
+            record.message = Some(message);
+            Verdict::Failed { reason }
+        }
+        Err(Interrupted::Silent) => {
+            tracing::warn!("the attempt stops without a report: it was overtaken, or this executor shuts down");
+            attempt.parts.metrics.attempts.with_label_values(&["silent"]).inc();
+            return Ended::Unreported;
+        }
+    };
+    let ended = match &verdict {
+        Verdict::Exited { .. } => "exited",
+        Verdict::Failed { reason } => reason.as_str(),
+        Verdict::Canceled => "canceled",
+    };
+    record.times.ended_at = Timestamp::now();
+    let (exit_code, cleanup) = (record.exit_code, record.cleanup);
+    let end = RunEnd::Finished(Box::new(finished(&attempt, record, verdict)));
+    attempt.parts.metrics.attempts.with_label_values(&[ended]).inc();
+    let sent = attempt.feed.end(end).await;
+    if cleanup == CleanupStatus::Failed {
+        attempt.slot.retire();
+    }
+    match sent {
+        Ok(()) => {
+            tracing::info!(ended, exit_code, "attempt ended");
+            Ended::Reported
+        }
+        Err(error) => {
+            tracing::error!(%error, "the ending could not be published, the job will be redelivered");
+            Ended::Unreported
+        }
+    }
+}
+
+async fn phases(
+    attempt: &Attempt<'_>,
+    record: &mut Record,
+    mut stop: watch::Receiver<Option<Stop>>,
+    abort: &CancellationToken,
+) -> Result<Verdict, Interrupted> {
+    let (parts, feed) = (attempt.parts, &attempt.feed);
+    feed.status(RunStatus::Starting).await;
+    let begun = Instant::now();
+    feed.status(RunStatus::Extracting).await;
+    let tree = {
+        let tree = fetch::tree(attempt, &mut record.times);
+        tokio::select! {
+            tree = tree => tree?,
+            interrupted = stopped(&mut stop, abort) => return Err(interrupted),
+        }
+    };
+    parts.metrics.phase_seconds.with_label_values(&["extract"]).observe(begun.elapsed().as_secs_f64());
+    let verdict = command::run(attempt, &tree, record, stop, abort).await;
+    // Pinned until the overlay on it is gone.
+    drop::<CachedTree>(tree);
+    verdict
+}
+
+/// Returns when the attempt should not go on.
+async fn stopped(stop: &mut watch::Receiver<Option<Stop>>, abort: &CancellationToken) -> Interrupted {
+    tokio::select! {
+        told = stop.wait_for(Option::is_some) => match told.map(|stop| *stop) {
+            Ok(Some(Stop::Canceled)) => Interrupted::Canceled,
+            _ => Interrupted::Silent,
+        },
+        () = abort.cancelled() => Interrupted::Silent,
+    }
+}
+
+fn finished(attempt: &Attempt<'_>, record: Record, verdict: Verdict) -> Finished {
+    let limits = attempt.parts.limits;
+    Finished {
+        executor_id: attempt.parts.id.clone(),
+        sandbox_id: attempt.sandbox_id.clone(),
+        command_id: attempt.command_id.clone(),
+        verdict,
+        message: record.message,
+        exit_code: record.exit_code,
+        signal: record.signal,
+        oom_killed: record.oom_killed,
+        cleanup: record.cleanup,
+        times: record.times,
+        resources: record.resources,
+        limits: Limits {
+            memory_bytes: limits.memory_bytes,
+            pids: u64::from(limits.pids),
+            cpu_millis: Some(u64::from(limits.cpu_millis)),
+            timeout_ms: attempt.job.timeout_ms,
+        },
+        streams: record.streams,
+        truncated_streams: record.truncated_streams,
+        artifacts: record.artifacts,
+        artifact_errors: record.artifact_errors,
+    }
+}

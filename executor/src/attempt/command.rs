@@ -1,0 +1,194 @@
+//! The command in its sandbox: started, watched against the clock and cancellation, ended, and its traces removed.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use schemas::Timestamp;
+use schemas::message::{Resources, Verdict};
+use schemas::run::{CleanupStatus, FailureReason, RunStatus};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Attempt, Interrupted, Record, collect, stopped};
+use crate::archive::CachedTree;
+use crate::claim::Stop;
+use crate::output::{self, Stream};
+use crate::sandbox::{Exit, Sandbox, SandboxError, SandboxSpec};
+
+/// How long output may take to reach its end once everything that could write to it is dead.
+const OUTPUT_DEADLINE: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(
+    attempt: &Attempt<'_>,
+    tree: &CachedTree,
+    record: &mut Record,
+    stop: watch::Receiver<Option<Stop>>,
+    abort: &CancellationToken,
+) -> Result<Verdict, Interrupted> {
+    let parts = attempt.parts;
+    let begun = Instant::now();
+    let mut sandbox = start(attempt, tree.path()).await.map_err(|error| unavailable(&error))?;
+    let started = Instant::now();
+    record.times.started_at = Some(Timestamp::now());
+    parts.metrics.phase_seconds.with_label_values(&["start"]).observe(begun.elapsed().as_secs_f64());
+    attempt.feed.status(RunStatus::Running).await;
+    let outputs = [
+        sandbox.take_stdout().map(|from| tokio::spawn(output::copy(Stream::Stdout, from, attempt.feed.clone()))),
+        sandbox.take_stderr().map(|from| tokio::spawn(output::copy(Stream::Stderr, from, attempt.feed.clone()))),
+    ];
+    let watched = watch_over(attempt, &mut sandbox, stop, abort).await;
+    record.times.finished_at = Some(Timestamp::now());
+    record.times.command_ms = Some(millis(started.elapsed()));
+    parts.metrics.phase_seconds.with_label_values(&["command"]).observe(started.elapsed().as_secs_f64());
+    let [stdout, stderr] = outputs;
+    record.streams.stdout_bytes = drained(attempt, Stream::Stdout, stdout, record).await;
+    record.streams.stderr_bytes = drained(attempt, Stream::Stderr, stderr, record).await;
+
+    let verdict = match watched {
+        Ok((exit, cause)) => {
+            record.exit_code = exit.exit_code;
+            record.signal = exit.signal;
+            attempt.feed.status(RunStatus::Collecting).await;
+            if !attempt.job.artifacts.is_empty() {
+                let collecting = Instant::now();
+                collect::artifacts(attempt, sandbox.workspace(), record).await;
+                let elapsed = collecting.elapsed().as_secs_f64();
+                parts.metrics.phase_seconds.with_label_values(&["collect"]).observe(elapsed);
+            }
+            record.times.collected_at = Some(Timestamp::now());
+            Ok((exit, cause))
+        }
+        Err(interrupted) => Err(interrupted),
+    };
+    finish(record, sandbox, begun).await;
+    verdict.map(|(exit, cause)| judge(exit, cause, record))
+}
+
+async fn start(attempt: &Attempt<'_>, lower: &Path) -> Result<Sandbox, SandboxError> {
+    let job = attempt.job;
+    let mut env: Vec<(OsString, OsString)> = job.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    env.push(("CROWNEST_RUN_ID".into(), job.run_id.as_str().into()));
+    let spec = SandboxSpec {
+        label: &format!("{}-{}", job.run_id, attempt.number),
+        slot: attempt.slot.number,
+        lower,
+        // The standard template presents the host's own programs, read-only.
+        root: Path::new("/"),
+        command: job.command.as_ref(),
+        env: &env,
+        limits: attempt.parts.limits,
+    };
+    attempt.parts.host.start(spec).await
+}
+
+/// What made the command end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Itself,
+    Timeout,
+    Canceled,
+}
+
+async fn watch_over(
+    attempt: &Attempt<'_>,
+    sandbox: &mut Sandbox,
+    mut stop: watch::Receiver<Option<Stop>>,
+    abort: &CancellationToken,
+) -> Result<(Exit, Cause), Interrupted> {
+    let timeout = tokio::time::sleep(Duration::from_millis(attempt.job.timeout_ms));
+    let cause = tokio::select! {
+        exit = sandbox.wait() => return exit.map(|exit| (exit, Cause::Itself)).map_err(|error| unavailable(&error)),
+        () = timeout => Cause::Timeout,
+        interrupted = stopped(&mut stop, abort) => match interrupted {
+            Interrupted::Canceled => Cause::Canceled,
+            other => return Err(other),
+        },
+    };
+    tracing::info!(?cause, "the command is asked to end");
+    if let Err(error) = sandbox.terminate() {
+        tracing::warn!(%error, "the command could not be asked to end");
+    }
+    tokio::select! {
+        exit = sandbox.wait() => return exit.map(|exit| (exit, cause)).map_err(|error| unavailable(&error)),
+        () = tokio::time::sleep(attempt.parts.grace) => {}
+        () = abort.cancelled() => return Err(Interrupted::Silent),
+    }
+    tracing::info!(?cause, "the command did not end in time and is killed");
+    if let Err(error) = sandbox.kill() {
+        tracing::error!(%error, "the sandbox could not be killed");
+    }
+    sandbox.wait().await.map(|exit| (exit, cause)).map_err(|error| unavailable(&error))
+}
+
+fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
+    match (cause, exit.exit_code) {
+        (Cause::Canceled, _) => Verdict::Canceled,
+        (Cause::Timeout, _) => {
+            record.message = Some("the command ran longer than its time limit".to_owned());
+            Verdict::Failed { reason: FailureReason::Timeout }
+        }
+        (Cause::Itself, Some(exit_code)) => Verdict::Exited { exit_code },
+        (Cause::Itself, None) if record.oom_killed => {
+            record.message = Some("the kernel ended the sandbox because its memory limit was reached".to_owned());
+            Verdict::Failed { reason: FailureReason::CommandExit }
+        }
+        (Cause::Itself, None) => {
+            record.message = Some("the sandbox ended before the command's exit code was seen".to_owned());
+            Verdict::Failed { reason: FailureReason::SandboxUnavailable }
+        }
+    }
+}
+
+/// Everything that could write is dead, so the end of the stream is near. What was not read is recorded as missing.
+async fn drained(
+    attempt: &Attempt<'_>,
+    stream: Stream,
+    reader: Option<JoinHandle<std::io::Result<u64>>>,
+    record: &mut Record,
+) -> u64 {
+    let Some(reader) = reader else { return 0 };
+    let failure = match tokio::time::timeout(OUTPUT_DEADLINE, reader).await {
+        Ok(Ok(Ok(bytes))) => {
+            attempt.parts.metrics.output_bytes.with_label_values(&[stream.as_str()]).inc_by(bytes);
+            return bytes;
+        }
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not end although its writers are dead".to_owned(),
+    };
+    tracing::error!(stream = stream.as_str(), failure, "output could not be read to its end");
+    record.truncated_streams.push(stream.as_str().to_owned());
+    0
+}
+
+/// Kernel counters into the record, and every trace of the sandbox removed.
+async fn finish(record: &mut Record, sandbox: Sandbox, begun: Instant) {
+    let finished = sandbox.finish().await;
+    record.times.sandbox_ms = millis(begun.elapsed());
+    record.oom_killed = finished.oom_killed;
+    record.resources = Resources {
+        cpu_user_ms: finished.usage.cpu_user_ms,
+        cpu_system_ms: finished.usage.cpu_system_ms,
+        memory_peak_bytes: finished.usage.memory_peak_bytes,
+        io_read_bytes: finished.usage.io_read_bytes,
+        io_write_bytes: finished.usage.io_write_bytes,
+        pids_peak: finished.usage.pids_peak,
+    };
+    record.cleanup = match finished.cleanup {
+        Ok(()) => CleanupStatus::Succeeded,
+        Err(error) => {
+            tracing::error!(%error, "a sandbox was not completely removed; its slot is blocked until the next start");
+            CleanupStatus::Failed
+        }
+    };
+}
+
+fn unavailable(error: &SandboxError) -> Interrupted {
+    Interrupted::Failed { reason: error.failure_reason(), message: error.to_string() }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

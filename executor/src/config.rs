@@ -1,0 +1,72 @@
+//! Configuration of the executor.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use infra::amqp::AmqpConfig;
+use infra::ops::OpsConfig;
+use infra::postgres::PostgresConfig;
+use infra::s3::S3Config;
+
+#[derive(Debug, Clone, Args)]
+pub struct ExecutorConfig {
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    #[command(flatten)]
+    pub amqp: AmqpConfig,
+    #[command(flatten)]
+    pub s3: S3Config,
+    #[command(flatten)]
+    pub ops: OpsConfig,
+    /// Runs at the same time; each has a user id of its own
+    #[arg(long, env = "CROWNEST_SLOTS", default_value_t = default_slots(), value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub slots: u16,
+    /// Folder for the archive cache and running sandboxes, on a local ext4, xfs or btrfs
+    #[arg(long, env = "CROWNEST_WORK_DIR", default_value = "/var/lib/crownest/executor", value_name = "DIR")]
+    pub work_dir: PathBuf,
+    /// User and group id of slot 0; slot n has this plus n. Nothing else on the machine may use these ids
+    #[arg(long, env = "CROWNEST_UID_BASE", default_value_t = 1_700_000, value_name = "UID",
+          value_parser = clap::value_parser!(u32).range(1_000..=2_000_000_000))]
+    pub uid_base: u32,
+    /// The helper `crownest-sandbox` [default: beside this program]
+    #[arg(long, env = "CROWNEST_SANDBOX_HELPER", value_name = "FILE")]
+    pub sandbox_helper: Option<PathBuf>,
+    /// Memory of one run, in bytes
+    #[arg(long, env = "CROWNEST_MEMORY_BYTES", default_value_t = 2 << 30, value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range((16 << 20)..))]
+    pub memory_bytes: u64,
+    /// Processes and threads of one run
+    #[arg(long, env = "CROWNEST_PIDS", default_value_t = 1024, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
+    pub pids: u32,
+    /// Processor time of one run, in thousandths of a core
+    #[arg(long, env = "CROWNEST_CPU_MILLIS", default_value_t = 2_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub cpu_millis: u32,
+    /// Bytes of extracted archives to keep
+    #[arg(long, env = "CROWNEST_CACHE_BYTES", default_value_t = 10 << 30, value_name = "BYTES")]
+    pub cache_bytes: u64,
+    /// From SIGTERM to SIGKILL of a run that is canceled or out of time, in milliseconds
+    #[arg(long, env = "CROWNEST_GRACE_MS", default_value_t = 10_000, value_name = "MS")]
+    pub grace_ms: u64,
+    /// How long running runs may go on after a shutdown was asked for, in milliseconds; then they are redelivered
+    #[arg(long, env = "CROWNEST_EXECUTOR_DRAIN_MS", default_value_t = 30_000, value_name = "MS")]
+    pub drain_ms: u64,
+}
+
+/// One for each core.
+fn default_slots() -> u16 {
+    std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(1))
+}
+
+impl ExecutorConfig {
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+}

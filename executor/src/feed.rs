@@ -1,0 +1,215 @@
+//! The event feed of one attempt: numbers events and publishes them as segments, in order. Everything that the
+//! attempt has to say goes through here, so this is the one place that decides when a segment is sent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use infra::amqp::{Message, PublishError, Publisher, Receipt, Target};
+use schemas::Timestamp;
+use schemas::event::{Event, EventKind};
+use schemas::id::RunId;
+use schemas::message::{EventMessage, RunEnd, Segment};
+use schemas::run::RunStatus;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+/// A segment is sent after this time at the latest …
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+/// … but the first output of a run hurries while a slot is free: then somebody may be watching for it. When every
+/// slot is busy, what counts is how many runs get done, and a short run fits into one segment.
+const FIRST_OUTPUT_WAIT: Duration = Duration::from_millis(2);
+/// … or with this many bytes of NDJSON.
+const SEGMENT_BYTES: usize = 64 * 1024;
+/// Fast: a log is compressed once here and never again on its way.
+const ZSTD_LEVEL: i32 = 1;
+/// Events that may wait to be written; then the command waits, too.
+const QUEUE: usize = 64;
+const CONTENT_TYPE: &str = "application/vnd.crownest.event.v1";
+
+/// Where a feed begins and goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct FeedStart {
+    pub run: RunId,
+    pub attempt: u32,
+    pub next_seq: u64,
+    pub target: Target,
+    pub traceparent: String,
+    /// Whether the first output is sent at once.
+    pub hurry: bool,
+}
+
+enum Entry {
+    Event(EventKind),
+    End(Box<RunEnd>, oneshot::Sender<Result<(), PublishError>>),
+}
+
+/// A handle; cheap to clone. The last one to go without an end leaves the run without one, as a crash would.
+#[derive(Debug, Clone)]
+pub(crate) struct Feed {
+    sender: mpsc::Sender<Entry>,
+}
+
+impl Feed {
+    pub(crate) fn start(publisher: Publisher, start: FeedStart, segments: prometheus::IntCounter) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(Writer::new(publisher, start, segments).write(receiver));
+        Self { sender }
+    }
+
+    pub(crate) async fn event(&self, kind: EventKind) {
+        // The writer goes away only when the process stops.
+        let _ = self.sender.send(Entry::Event(kind)).await;
+    }
+
+    pub(crate) async fn status(&self, status: RunStatus) {
+        self.event(EventKind::Status { status }).await;
+    }
+
+    /// Sends the ending behind everything else; returns when the broker has all of it.
+    pub(crate) async fn end(&self, end: RunEnd) -> Result<(), PublishError> {
+        let (done, ended) = oneshot::channel();
+        self.sender.send(Entry::End(Box::new(end), done)).await.map_err(|_| PublishError::Stopped)?;
+        ended.await.unwrap_or(Err(PublishError::Stopped))
+    }
+}
+
+struct Writer {
+    publisher: Publisher,
+    start: FeedStart,
+    segments: prometheus::IntCounter,
+    lines: Vec<u8>,
+    first_seq: u64,
+    next_seq: u64,
+    status: Option<RunStatus>,
+    send_at: Option<Instant>,
+    had_output: bool,
+    receipts: Vec<Receipt>,
+}
+
+impl Writer {
+    fn new(publisher: Publisher, start: FeedStart, segments: prometheus::IntCounter) -> Self {
+        Self {
+            first_seq: start.next_seq,
+            next_seq: start.next_seq,
+            publisher,
+            start,
+            segments,
+            lines: Vec::new(),
+            status: None,
+            send_at: None,
+            had_output: false,
+            receipts: Vec::new(),
+        }
+    }
+
+    async fn write(mut self, mut entries: mpsc::Receiver<Entry>) {
+        loop {
+            let due = async {
+                match self.send_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let entry = tokio::select! {
+                biased;
+                entry = entries.recv() => entry,
+                () = due => {
+                    if self.send(None).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            match entry {
+                Some(Entry::Event(kind)) => {
+                    self.add(kind);
+                    let overdue = self.send_at.is_some_and(|at| at <= Instant::now());
+                    if (overdue || self.lines.len() >= SEGMENT_BYTES) && self.send(None).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Entry::End(end, done)) => {
+                    let sent = self.send(Some(*end)).await;
+                    let confirmed = match sent {
+                        Ok(()) => self.confirmed().await,
+                        Err(error) => Err(error),
+                    };
+                    let _ = done.send(confirmed);
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn add(&mut self, kind: EventKind) {
+        let now = Instant::now();
+        let wait = match &kind {
+            EventKind::Stdout(_) | EventKind::Stderr(_) if self.start.hurry && !self.had_output => {
+                self.had_output = true;
+                FIRST_OUTPUT_WAIT
+            }
+            _ => LONGEST_WAIT,
+        };
+        self.send_at = Some(self.send_at.map_or(now + wait, |at| at.min(now + wait)));
+        if let EventKind::Status { status } = &kind {
+            self.status = Some(*status);
+        }
+        let event = Event { seq: self.next_seq, created_at: Timestamp::now(), kind };
+        let begin = self.lines.len();
+        if let Err(error) = serde_json::to_writer(&mut self.lines, &event) {
+            // Events are plain data: this cannot happen, and if it did, half a line must not be left.
+            tracing::error!(run = %self.start.run, %error, "an event could not be written");
+            self.lines.truncate(begin);
+            return;
+        }
+        self.lines.push(b'\n');
+        self.next_seq += 1;
+    }
+
+    async fn send(&mut self, end: Option<RunEnd>) -> Result<(), PublishError> {
+        self.send_at = None;
+        let segment = if self.lines.is_empty() { None } else { Some(self.take_segment()?) };
+        if segment.is_some() {
+            self.segments.inc();
+        }
+        let message = EventMessage { run_id: self.start.run.clone(), attempt: self.start.attempt, segment, end };
+        let body = message.encode().map_err(|error| {
+            tracing::error!(run = %self.start.run, %error, "a message could not be written");
+            PublishError::Stopped
+        })?;
+        let message = Message {
+            target: self.start.target.clone(),
+            body: body.into(),
+            content_type: CONTENT_TYPE,
+            traceparent: Some(self.start.traceparent.clone()),
+        };
+        let receipt = self.publisher.publish(message).await?;
+        self.receipts.push(receipt);
+        Ok(())
+    }
+
+    fn take_segment(&mut self) -> Result<Segment, PublishError> {
+        let frame = zstd::bulk::compress(&self.lines, ZSTD_LEVEL).map_err(|error| {
+            tracing::error!(run = %self.start.run, %error, "a segment could not be compressed");
+            PublishError::Stopped
+        })?;
+        let segment = Segment {
+            first_seq: self.first_seq,
+            last_seq: self.next_seq - 1,
+            plain_bytes: self.lines.len() as u64,
+            status: self.status.take(),
+            frame: Bytes::from(frame),
+        };
+        self.first_seq = self.next_seq;
+        self.lines.clear();
+        Ok(segment)
+    }
+
+    async fn confirmed(&mut self) -> Result<(), PublishError> {
+        for receipt in std::mem::take(&mut self.receipts) {
+            receipt.confirmed().await?;
+        }
+        Ok(())
+    }
+}

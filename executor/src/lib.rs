@@ -1,0 +1,20 @@
+//! The executor: takes jobs, runs archives in sandboxes, collects artifacts and publishes what happens as segments.
+
+mod attempt;
+mod claim;
+mod config;
+mod content_type;
+mod feed;
+mod jobs;
+mod metrics;
+mod output;
+mod running;
+mod service;
+mod slots;
+
+pub mod archive;
+pub mod sandbox;
+pub mod workspace;
+
+pub use config::ExecutorConfig;
+pub use service::{Executor, start};

@@ -1,0 +1,24 @@
+//! The executor as a process of its own.
+
+use clap::Parser;
+use executor::ExecutorConfig;
+use infra::telemetry::LogConfig;
+
+/// Runs archives in sandboxes and publishes what happens.
+#[derive(Debug, Parser)]
+#[command(name = "crownest-executor", version)]
+struct Arguments {
+    #[command(flatten)]
+    executor: ExecutorConfig,
+    #[command(flatten)]
+    log: LogConfig,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Arguments = infra::config::parse_or_exit(std::env::args_os());
+    infra::telemetry::init(&arguments.log)?;
+    let shutdown = infra::shutdown::on_signal()?;
+    executor::start(arguments.executor, shutdown).await?.finished().await;
+    Ok(())
+}

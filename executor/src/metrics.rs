@@ -1,0 +1,50 @@
+//! What the executor counts.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub slots: IntGauge,
+    pub busy: IntGauge,
+    pub claims: IntCounterVec,
+    pub attempts: IntCounterVec,
+    pub phase_seconds: HistogramVec,
+    pub output_bytes: IntCounterVec,
+    pub segments: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let seconds = prometheus::exponential_buckets(0.001, 2.0, 18)?;
+        let metrics = Self {
+            slots: IntGauge::new("crownest_executor_slots", "Runs that fit at the same time")?,
+            busy: IntGauge::new("crownest_executor_busy_slots", "Runs that are running")?,
+            claims: IntCounterVec::new(
+                Opts::new("crownest_executor_claims_total", "Claims of jobs, by the answer"),
+                &["verdict"],
+            )?,
+            attempts: IntCounterVec::new(
+                Opts::new("crownest_executor_attempts_total", "Attempts ended here, by how"),
+                &["ended"],
+            )?,
+            phase_seconds: HistogramVec::new(
+                HistogramOpts::new("crownest_executor_phase_seconds", "Time of each phase of an attempt")
+                    .buckets(seconds),
+                &["phase"],
+            )?,
+            output_bytes: IntCounterVec::new(
+                Opts::new("crownest_executor_output_bytes_total", "Bytes that commands wrote"),
+                &["stream"],
+            )?,
+            segments: IntCounter::new("crownest_executor_segments_total", "Segments published")?,
+        };
+        registry.register(Box::new(metrics.slots.clone()))?;
+        registry.register(Box::new(metrics.busy.clone()))?;
+        registry.register(Box::new(metrics.claims.clone()))?;
+        registry.register(Box::new(metrics.attempts.clone()))?;
+        registry.register(Box::new(metrics.phase_seconds.clone()))?;
+        registry.register(Box::new(metrics.output_bytes.clone()))?;
+        registry.register(Box::new(metrics.segments.clone()))?;
+        Ok(metrics)
+    }
+}

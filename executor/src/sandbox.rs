@@ -1,0 +1,24 @@
+//! Runs a stranger's command in a bubblewrap sandbox on a copy-on-write view of a cached tree, and says what the
+//! kernel saw. Nothing here forks or unshares: the helper binary `crownest-sandbox` ([`init`]) does that.
+mod cgroup;
+mod config;
+mod control;
+mod error;
+mod host;
+mod idmap;
+pub mod init;
+mod init_mounts;
+mod locate;
+mod remains;
+mod request;
+mod rootfs;
+mod running;
+mod spawner;
+mod status;
+
+pub use cgroup::ResourceUsage;
+pub use config::{Limits, SandboxConfig, SandboxSpec};
+pub use error::SandboxError;
+pub use host::SandboxHost;
+pub use remains::CleanupError;
+pub use running::{Exit, Finished, Sandbox};

@@ -1,0 +1,182 @@
+//! Control groups of runs: limits, membership, killing and accounting, on cgroup v2 (production) and on the v1
+//! hierarchies of older and hybrid machines. Files are written directly; no crate here assumes one version.
+mod members;
+mod usage;
+mod v1;
+mod v2;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::config::Limits;
+pub(super) use usage::Accounting;
+pub use usage::ResourceUsage;
+
+/// bubblewrap's monitor and its pid 1 live in the run's group, but are not the user's.
+const OWN_PIDS: u32 = 2;
+/// How long the kernel may take to tear down killed processes before cleanup counts as failed.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The mount points found on this machine.
+#[derive(Debug, Clone)]
+enum Version {
+    V1(v1::Controllers),
+    V2(PathBuf),
+}
+
+/// This host's own place in the control group tree; runs are its children.
+#[derive(Debug, Clone)]
+pub(super) struct Hierarchy {
+    version: Version,
+    /// Relative to each mount point.
+    parent: PathBuf,
+}
+
+impl Hierarchy {
+    /// Detects the version and makes `parent` with the controllers that runs need.
+    pub(super) fn open(root: &Path, parent: PathBuf) -> io::Result<Self> {
+        let version = if root.join("cgroup.controllers").exists() {
+            v2::delegate(root, &parent)?;
+            Version::V2(root.to_owned())
+        } else {
+            let controllers = v1::Controllers::find(root)?;
+            for directory in controllers.directories(&parent) {
+                fs::create_dir_all(directory)?;
+            }
+            Version::V1(controllers)
+        };
+        Ok(Self { version, parent })
+    }
+
+    /// Makes a run's group and sets its limits.
+    pub(super) fn create(&self, name: &str, limits: Limits) -> io::Result<Cgroup> {
+        let cgroup = self.run(name);
+        for directory in cgroup.directories() {
+            if let Err(error) = fs::create_dir(&directory) {
+                let _ = cgroup.remove();
+                return Err(error);
+            }
+        }
+        let limits = Limits { pids: limits.pids.saturating_add(OWN_PIDS), ..limits };
+        let limited = match &self.version {
+            Version::V1(controllers) => v1::limit(controllers, &cgroup.path, limits),
+            Version::V2(root) => v2::limit(&root.join(&cgroup.path), limits),
+        };
+        if let Err(error) = limited {
+            let _ = cgroup.remove();
+            return Err(error);
+        }
+        Ok(cgroup)
+    }
+
+    /// Groups that a killed executor left.
+    pub(super) fn leftovers(&self) -> io::Result<Vec<Cgroup>> {
+        let mut names = std::collections::BTreeSet::new();
+        for directory in self.run("").directories() {
+            for entry in fs::read_dir(directory)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    names.insert(entry.file_name());
+                }
+            }
+        }
+        Ok(names.iter().filter_map(|name| name.to_str()).map(|name| self.run(name)).collect())
+    }
+
+    /// Removes this host's own place, if no run is left in it.
+    pub(super) fn remove_if_empty(&self) {
+        for directory in self.run("").directories() {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+
+    fn run(&self, name: &str) -> Cgroup {
+        Cgroup { version: self.version.clone(), path: self.parent.join(name) }
+    }
+}
+
+/// One run's group, in every hierarchy.
+#[derive(Debug)]
+pub(super) struct Cgroup {
+    version: Version,
+    path: PathBuf,
+}
+
+impl Cgroup {
+    /// What a process joins, in this order.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        match &self.version {
+            Version::V1(controllers) => controllers.directories(&self.path),
+            Version::V2(root) => vec![root.join(&self.path)],
+        }
+    }
+
+    fn members(&self) -> PathBuf {
+        match &self.version {
+            Version::V1(controllers) => controllers.pids.join(&self.path),
+            Version::V2(root) => root.join(&self.path),
+        }
+    }
+
+    /// Sends `signal` to every member but those in `spared`; says how many got it.
+    pub(super) fn signal(&self, signal: Signal, spared: &[i32]) -> io::Result<usize> {
+        Ok(members::signal(&self.members(), signal, spared)?.len())
+    }
+
+    /// Starts killing every member, without waiting.
+    pub(super) fn kill(&self) -> io::Result<()> {
+        match &self.version {
+            Version::V2(root) => fs::write(root.join(&self.path).join("cgroup.kill"), "1"),
+            Version::V1(_) => self.signal(Signal::KILL, &[]).map(|_| ()),
+        }
+    }
+
+    /// Kills every member and returns when none is left. Blocking.
+    pub(super) fn kill_and_wait(&self) -> io::Result<()> {
+        let deadline = Instant::now() + KILL_DEADLINE;
+        loop {
+            let killed = members::signal(&self.members(), Signal::KILL, &[])?;
+            if killed.is_empty() {
+                return Ok(());
+            }
+            members::wait_for_exit(&killed, deadline)?;
+            if Instant::now() > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "processes survive SIGKILL"));
+            }
+        }
+    }
+
+    /// What the kernel counted; to be read after the last member ended and before [`remove`](Self::remove).
+    pub(super) fn accounting(&self) -> Accounting {
+        let mut accounting = match &self.version {
+            Version::V1(controllers) => v1::accounting(controllers, &self.path),
+            Version::V2(root) => v2::accounting(&root.join(&self.path)),
+        };
+        let pids = &mut accounting.usage.pids_peak;
+        *pids = pids.map(|peak| peak.saturating_sub(u64::from(OWN_PIDS)));
+        accounting
+    }
+
+    /// Removes the directories; those that do not exist are fine.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        let deadline = Instant::now() + KILL_DEADLINE;
+        for directory in self.directories() {
+            loop {
+                match fs::remove_dir(&directory) {
+                    Ok(()) => break,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                    // The last member's exit may still be on its way through the kernel.
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! What an operator configures once per host, and what a caller asks for each run.
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// One per executor process. Two executors on one machine need different `work_dir` and `uid_base`.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// Run directories and the lock file live here; must be on a file system that overlayfs accepts as an upper layer
+    /// (ext4, xfs, btrfs), the same machine-local disk as the extraction cache being the usual choice.
+    pub work_dir: PathBuf,
+    /// `crownest-sandbox`; looked for next to the current executable (and one folder up) if `None`.
+    pub helper_path: Option<PathBuf>,
+    /// bubblewrap, looked up in `PATH` when it is a bare name.
+    pub bwrap_path: PathBuf,
+    /// Slot `n` runs as host uid and gid `uid_base + n`. Nothing else on the machine may use these ids.
+    pub uid_base: u32,
+    /// Control group under which this host makes its own, relative to the mount point of each controller.
+    pub cgroup_parent: PathBuf,
+}
+
+impl SandboxConfig {
+    /// The defaults of an executor that has the machine to itself.
+    pub fn new(work_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            work_dir: work_dir.into(),
+            helper_path: None,
+            bwrap_path: PathBuf::from("bwrap"),
+            uid_base: 1_700_000,
+            cgroup_parent: PathBuf::from("crownest"),
+        }
+    }
+}
+
+/// One command to run. Everything in it may come from a stranger, except `lower` and `root`.
+#[derive(Debug, Clone, Copy)]
+pub struct SandboxSpec<'a> {
+    /// Unique among the runs of this host, e.g. run id and attempt; names the run directory and the control group.
+    /// 1 to 128 characters of `[A-Za-z0-9_-]`.
+    pub label: &'a str,
+    /// Chooses the uid; a slot runs one sandbox at a time.
+    pub slot: u32,
+    /// The extracted archive, owned by root. Shown as the initial content of `/workspace`, never written.
+    pub lower: &'a Path,
+    /// Root file system whose `/usr` the command sees; `/` for the host's own.
+    pub root: &'a Path,
+    /// Shell command, up to 128 KiB, without NUL.
+    pub command: &'a OsStr,
+    /// Added to (and overriding) the base environment; never visible in a process list.
+    pub env: &'a [(OsString, OsString)],
+    pub limits: Limits,
+}
+
+/// Enforced by the kernel's control groups for everything in the sandbox together.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Memory of processes, page cache and tmpfs files; swap is not available on top.
+    pub memory_bytes: u64,
+    /// Processes and threads of the command (the sandbox's own two come on top).
+    pub pids: u32,
+    /// 1000 is one core.
+    pub cpu_millis: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_bytes: 2 << 30, pids: 1024, cpu_millis: 2000 }
+    }
+}

@@ -1,0 +1,81 @@
+//! Datagrams with file descriptors between the executor and its helper (`SCM_RIGHTS` over a socket pair).
+//! Messages are tiny, so neither side can block the other; whatever is large travels as a memfd.
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+/// Longest message; error texts are cut to it.
+const MESSAGE_BYTES: usize = 2048;
+const FDS: usize = 4;
+
+/// What one side tells the other.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) text: Vec<u8>,
+    pub(super) fds: Vec<OwnedFd>,
+}
+
+/// Sequenced packets keep message boundaries and, unlike datagrams, report that the peer is gone.
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+pub(super) fn send(socket: BorrowedFd<'_>, text: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::other("too many descriptors in one message"));
+    }
+    let text = &text[..text.len().min(MESSAGE_BYTES)];
+    sendmsg(socket, &[IoSlice::new(text)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// The next message, or `None` when the other side is gone.
+pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Message>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut text = vec![0; MESSAGE_BYTES];
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut fds = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    if received.bytes == 0 && fds.is_empty() {
+        return Ok(None);
+    }
+    text.truncate(received.bytes);
+    Ok(Some(Message { text, fds }))
+}
+
+/// The executor's end, for async callers. (tokio knows no sequenced packets, but only its readiness is used.)
+#[derive(Debug)]
+pub(super) struct AsyncEnd(tokio::net::UnixStream);
+
+impl AsyncEnd {
+    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(socket).map(Self)
+    }
+
+    pub(super) async fn receive(&self) -> io::Result<Option<Message>> {
+        match self.0.async_io(tokio::io::Interest::READABLE, || receive(self.0.as_fd())).await {
+            // The helper died with unread messages in its queue.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Queues one small message; never waits, because a fresh socket always has room for it.
+    pub(super) fn send(&self, text: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(self.0.as_fd(), text, fds)
+    }
+}

@@ -1,0 +1,242 @@
+//! This machine as a place to run sandboxes: checked and swept when opened, then started on slot by slot.
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::FlockOperation;
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+
+use super::cgroup::Hierarchy;
+use super::config::{Limits, SandboxConfig, SandboxSpec};
+use super::error::{SandboxError, Step as _};
+use super::remains::{self, Remains};
+use super::request::Request;
+use super::running::Sandbox;
+use super::spawner::Spawner;
+use super::{idmap, locate, rootfs};
+
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// Cheap to clone. The last clone (or running sandbox) to go releases the work directory.
+#[derive(Debug, Clone)]
+pub struct SandboxHost {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) spawner: Spawner,
+    hierarchy: Hierarchy,
+    bwrap: PathBuf,
+    work_dir: PathBuf,
+    uid_base: u32,
+    busy: Mutex<BTreeSet<u32>>,
+    /// Staging folder of each root file system seen so far.
+    stages: Mutex<HashMap<PathBuf, PathBuf>>,
+    /// User namespace of each slot seen so far.
+    idmaps: tokio::sync::Mutex<HashMap<u32, Arc<OwnedFd>>>,
+    /// Locked for as long as it is open.
+    _lock: File,
+}
+
+impl SandboxHost {
+    /// Locks the work directory, removes what a killed predecessor left, and proves with a first sandbox that the
+    /// machine can run them. Must be root.
+    pub async fn open(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let inner = spawn_blocking(move || Inner::open(&config)).await.map_err(io::Error::from).step("open")??;
+        let host = Self { inner: Arc::new(inner) };
+        host.self_test().await?;
+        Ok(host)
+    }
+
+    /// Starts a command. When this returns, the sandbox's pid 1 exists and the command is about to run; what can
+    /// still go wrong before it does is reported by [`Sandbox::wait`].
+    pub async fn start(&self, spec: SandboxSpec<'_>) -> Result<Sandbox, SandboxError> {
+        rootfs::validate(&spec)?;
+        let slot = Slot::take(&self.inner, spec.slot)?;
+        let uid = slot.uid();
+        let idmap = self.inner.idmap(uid).await?;
+        let arguments = rootfs::arguments(&spec);
+        let (inner, label, root, limits) =
+            (Arc::clone(&self.inner), spec.label.to_owned(), spec.root.to_owned(), spec.limits);
+        let (remains, cgroup, stage) = spawn_blocking(move || inner.prepare(slot, &label, &root, limits))
+            .await
+            .map_err(io::Error::from)
+            .step("prepare")??;
+        let request = Request {
+            executor_pid: rustix::process::getpid().as_raw_nonzero().get(),
+            uid,
+            run_dir: self.inner.run_dir(spec.label),
+            lower: spec.lower.to_owned(),
+            stage,
+            bwrap: self.inner.bwrap.clone(),
+            command: spec.command.to_owned(),
+            cgroups: cgroup.directories(),
+        };
+        Sandbox::start(&self.inner, &request, &idmap, &arguments, cgroup, remains).await
+    }
+
+    async fn self_test(&self) -> Result<(), SandboxError> {
+        let stage = self.inner.stage(Path::new("/")).step("build the staging folder")?;
+        let spec = SandboxSpec {
+            label: "self-test",
+            slot: 0,
+            lower: &stage.join("empty"),
+            root: Path::new("/"),
+            command: "exit 7".as_ref(),
+            env: &[],
+            limits: Limits::default(),
+        };
+        let mut sandbox = self.start(spec).await?;
+        let exit = sandbox.wait().await?;
+        sandbox.finish().await.cleanup.map_err(|error| SandboxError::unavailable("self-test", error))?;
+        if exit.exit_code == Some(7) {
+            return Ok(());
+        }
+        Err(SandboxError::unavailable("self-test", format!("expected exit code 7, got {exit:?}")))
+    }
+}
+
+impl Inner {
+    fn open(config: &SandboxConfig) -> Result<Self, SandboxError> {
+        let bwrap = locate::bwrap(&config.bwrap_path)?;
+        let helper = locate::helper(config.helper_path.as_deref())?;
+        fs::create_dir_all(config.work_dir.join("runs")).step("create the work directory")?;
+        let work_dir = config.work_dir.canonicalize().step("create the work directory")?;
+        fs::set_permissions(&work_dir, Permissions::from_mode(0o700)).step("create the work directory")?;
+        let lock = File::create(work_dir.join("lock")).step("create the lock file")?;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(SandboxError::WorkDirLocked(work_dir));
+        }
+        // Own groups per work directory: the sweep below must never meet another executor's sandboxes.
+        let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
+        let parent = config.cgroup_parent.join(hex::encode(&digest[..6]));
+        let hierarchy = Hierarchy::open(Path::new(CGROUP_ROOT), parent)
+            .map_err(|error| SandboxError::unavailable("control groups", error))?;
+        let swept = remains::sweep(&hierarchy, &work_dir.join("runs"))
+            .map_err(|error| SandboxError::unavailable("start-up sweep", error))?;
+        if swept > 0 {
+            tracing::warn!(swept, "removed what a killed executor left");
+        }
+        crate::workspace::remove_tree(&work_dir.join("stages")).step("remove old staging folders")?;
+        fs::create_dir(work_dir.join("stages")).step("create the staging folders")?;
+        Ok(Self {
+            spawner: Spawner::start(helper).step("start the spawner thread")?,
+            hierarchy,
+            bwrap,
+            work_dir,
+            uid_base: config.uid_base,
+            busy: Mutex::default(),
+            stages: Mutex::default(),
+            idmaps: tokio::sync::Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    fn run_dir(&self, label: &str) -> PathBuf {
+        self.work_dir.join("runs").join(label)
+    }
+
+    /// Everything on disk and in the control groups that a run needs before its helper starts. Blocking.
+    fn prepare(
+        self: Arc<Self>,
+        slot: Slot,
+        label: &str,
+        root: &Path,
+        limits: Limits,
+    ) -> Result<(Remains, Arc<super::cgroup::Cgroup>, PathBuf), SandboxError> {
+        let stage = self.stage(root).step("build the staging folder")?;
+        let run_dir = self.run_dir(label);
+        if let Err(error) = fs::create_dir(&run_dir) {
+            return Err(SandboxError::InvalidSpec(format!("label {label:?} cannot be used: {error}")));
+        }
+        let uid = slot.uid();
+        let created = self.hierarchy.create(label, limits);
+        let cgroup = Arc::new(created.inspect_err(|_| drop(fs::remove_dir(&run_dir))).step("create control group")?);
+        let remains = Remains::new(Arc::clone(&cgroup), run_dir.clone(), slot);
+        for name in ["lower", "upper", "work"] {
+            fs::create_dir(run_dir.join(name)).step("create run directory")?;
+        }
+        let upper = run_dir.join("upper");
+        fs::set_permissions(&upper, Permissions::from_mode(0o755)).step("create run directory")?;
+        std::os::unix::fs::chown(&upper, Some(uid), Some(uid)).step("create run directory")?;
+        Ok((remains, cgroup, stage))
+    }
+
+    fn stage(&self, root: &Path) -> io::Result<PathBuf> {
+        let mut stages = lock(&self.stages);
+        if let Some(stage) = stages.get(root) {
+            return Ok(stage.clone());
+        }
+        let stage = self.work_dir.join("stages").join(stages.len().to_string());
+        // A former attempt may have failed half-way.
+        crate::workspace::remove_tree(&stage)?;
+        rootfs::build_stage(&stage, root)?;
+        stages.insert(root.to_owned(), stage.clone());
+        Ok(stage)
+    }
+
+    async fn idmap(&self, uid: u32) -> Result<Arc<OwnedFd>, SandboxError> {
+        let mut idmaps = self.idmaps.lock().await;
+        if let Some(idmap) = idmaps.get(&uid) {
+            return Ok(Arc::clone(idmap));
+        }
+        let idmap = Arc::new(idmap::user_namespace(&self.spawner, uid).await?);
+        idmaps.insert(uid, Arc::clone(&idmap));
+        Ok(idmap)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Fails, rightly, if a run could not be cleaned up.
+        self.hierarchy.remove_if_empty();
+    }
+}
+
+/// A slot's uid, held by at most one run.
+#[derive(Debug)]
+pub(super) struct Slot {
+    inner: Arc<Inner>,
+    number: u32,
+    blocked: bool,
+}
+
+impl Slot {
+    fn take(inner: &Arc<Inner>, number: u32) -> Result<Self, SandboxError> {
+        if inner.uid_base.checked_add(number).is_none() {
+            return Err(SandboxError::InvalidSpec(format!("slot {number} has no uid")));
+        }
+        if !lock(&inner.busy).insert(number) {
+            return Err(SandboxError::SlotBusy { slot: number });
+        }
+        Ok(Self { inner: Arc::clone(inner), number, blocked: false })
+    }
+
+    fn uid(&self) -> u32 {
+        self.inner.uid_base + self.number
+    }
+
+    /// Never give this slot to another run.
+    pub(super) fn block(mut self) {
+        self.blocked = true;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.blocked {
+            lock(&self.inner.busy).remove(&self.number);
+        }
+    }
+}
+
+/// The data behind these locks is valid after every statement: a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

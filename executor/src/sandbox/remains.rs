@@ -1,0 +1,99 @@
+//! What a run leaves on the machine, and its complete removal: on the normal path, on every error path (by `Drop`),
+//! and after a crash (the start-up sweep does the same from the outside).
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cgroup::{Accounting, Cgroup, Hierarchy};
+use super::host::Slot;
+use crate::workspace::remove_tree;
+
+/// Something of a run is still on the machine; its slot stays blocked until the executor restarts and sweeps.
+#[derive(Debug, thiserror::Error)]
+#[error("cleanup failed: {step}: {source}")]
+pub struct CleanupError {
+    pub step: &'static str,
+    pub source: io::Error,
+}
+
+/// Owned by a run from the first directory to the last.
+#[derive(Debug)]
+pub(super) struct Remains {
+    /// `None` once reclaimed.
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    cgroup: Arc<Cgroup>,
+    run_dir: PathBuf,
+    slot: Slot,
+}
+
+impl Remains {
+    pub(super) fn new(cgroup: Arc<Cgroup>, run_dir: PathBuf, slot: Slot) -> Self {
+        Self { held: Some(Held { cgroup, run_dir, slot }) }
+    }
+
+    /// Kills, counts, removes. Blocking.
+    pub(super) fn reclaim(mut self) -> (Accounting, Result<(), CleanupError>) {
+        self.held.take().map_or_else(|| (Accounting::default(), Ok(())), Held::reclaim)
+    }
+}
+
+impl Held {
+    fn reclaim(self) -> (Accounting, Result<(), CleanupError>) {
+        let killed = self.cgroup.kill_and_wait();
+        let accounting = self.cgroup.accounting();
+        let cleaned = killed.at("kill leftover processes").and_then(|()| remove(&self.cgroup, &self.run_dir));
+        if cleaned.is_err() {
+            // Somebody may still act, or own files, under this uid.
+            self.slot.block();
+        }
+        (accounting, cleaned)
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        // May wait for the kernel, and `drop` may run on an async worker.
+        std::thread::spawn(move || {
+            if let (_, Err(error)) = held.reclaim() {
+                tracing::error!(%error, "an abandoned sandbox could not be cleaned up");
+            }
+        });
+    }
+}
+
+/// Removes what an executor that was killed left under `runs` and in its control groups.
+pub(super) fn sweep(hierarchy: &Hierarchy, runs: &Path) -> Result<usize, CleanupError> {
+    let leftovers = hierarchy.leftovers().at("list control groups")?;
+    for cgroup in &leftovers {
+        cgroup.kill_and_wait().at("kill leftover processes")?;
+        cgroup.remove().at("remove control group")?;
+    }
+    let mut swept = 0;
+    for entry in std::fs::read_dir(runs).at("list run directories")? {
+        remove_tree(&entry.at("list run directories")?.path()).at("remove run directory")?;
+        swept += 1;
+    }
+    Ok(swept.max(leftovers.len()))
+}
+
+fn remove(cgroup: &Cgroup, run_dir: &Path) -> Result<(), CleanupError> {
+    // Both are tried: one failure should not leave two leftovers.
+    let group = cgroup.remove().at("remove control group");
+    remove_tree(run_dir).at("remove run directory")?;
+    group
+}
+
+trait At<T> {
+    fn at(self, step: &'static str) -> Result<T, CleanupError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, step: &'static str) -> Result<T, CleanupError> {
+        self.map_err(|source| CleanupError { step, source })
+    }
+}

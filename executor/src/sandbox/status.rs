@@ -1,0 +1,68 @@
+//! bubblewrap's `--json-status-fd`: tells the command's exit code from bubblewrap's own failures.
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::pipe::PipeFlags;
+use serde::Deserialize;
+use tokio::net::unix::pipe::Receiver;
+
+/// One JSON document of the stream.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Document {
+    /// The sandbox's pid 1, as the host numbers it.
+    child_pid: Option<i32>,
+    /// Present only if the sandbox was complete before the command was executed.
+    exit_code: Option<i32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Status {
+    pipe: Receiver,
+    read: Vec<u8>,
+}
+
+impl Status {
+    /// Returns the reader and the end that bubblewrap writes to.
+    pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        Ok((Self { pipe: Receiver::from_owned_fd(reader)?, read: Vec::new() }, writer))
+    }
+
+    /// Waits for the pid of the sandbox's pid 1; `None` if bubblewrap ended without one.
+    pub(super) async fn child_pid(&mut self) -> io::Result<Option<i32>> {
+        loop {
+            if let Some(pid) = self.documents().find_map(|document| document.child_pid) {
+                return Ok(Some(pid));
+            }
+            self.pipe.readable().await?;
+            if self.read_some()? == Some(0) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// To be called after bubblewrap ended: what it had to say is in the pipe.
+    pub(super) fn exit_code(&mut self) -> io::Result<Option<i32>> {
+        while self.read_some()?.is_some_and(|bytes| bytes > 0) {}
+        Ok(self.documents().find_map(|document| document.exit_code))
+    }
+
+    fn documents(&self) -> impl Iterator<Item = Document> {
+        // An incomplete last document is an error, and ends the iteration, until the rest has arrived.
+        serde_json::Deserializer::from_slice(&self.read).into_iter().map_while(Result::ok)
+    }
+
+    /// `None` if there is nothing to read now.
+    fn read_some(&mut self) -> io::Result<Option<usize>> {
+        let mut buffer = [0; 512];
+        match self.pipe.try_read(&mut buffer) {
+            Ok(bytes) => {
+                self.read.extend_from_slice(&buffer[..bytes]);
+                Ok(Some(bytes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Puts the executor together: the sandbox host, the archive cache, the job consumer and the watch over cancellations.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use infra::amqp::{Amqp, Publisher, Source};
+use infra::ops::Ops;
+use infra::postgres::{self, Pool};
+use infra::s3::{self, Store};
+use schemas::id::ExecutorId;
+use schemas::message::{Control, decode_json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::{CacheConfig, ExtractLimits, TreeCache};
+use crate::claim::{self, Stop};
+use crate::config::ExecutorConfig;
+use crate::jobs;
+use crate::metrics::Metrics;
+use crate::running::Running;
+use crate::sandbox::{Limits, SandboxConfig, SandboxHost};
+use crate::slots::Slots;
+
+/// How often to ask the database which attempts should stop: the messages about it are hints and may be lost.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+const CONTROL_PREFETCH: u16 = 64;
+
+/// What every attempt works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub id: ExecutorId,
+    pub pool: Pool,
+    pub store: Store,
+    pub amqp: Amqp,
+    pub publisher: Publisher,
+    pub host: SandboxHost,
+    pub cache: TreeCache,
+    pub downloads: std::path::PathBuf,
+    pub limits: Limits,
+    pub grace: Duration,
+    pub metrics: Metrics,
+    pub running: Running,
+    pub slots: Slots,
+}
+
+/// A running executor.
+#[derive(Debug)]
+pub struct Executor {
+    id: ExecutorId,
+    ops_address: SocketAddr,
+    workers: JoinSet<()>,
+    shutdown: CancellationToken,
+    /// Canceled when the drain deadline has passed: what still runs then is killed and comes again elsewhere.
+    abort: CancellationToken,
+    drain: Duration,
+}
+
+/// Checks the machine, opens everything and starts to work, until `shutdown`.
+pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyhow::Result<Executor> {
+    let (drain, grace) = (config.drain(), config.grace());
+    let host = open_host(&config).await?;
+    let cache_config = CacheConfig {
+        folder: config.work_dir.join("cache"),
+        max_bytes: config.cache_bytes,
+        limits: ExtractLimits::default(),
+    };
+    let cache = tokio::task::spawn_blocking(move || TreeCache::open(cache_config)).await?;
+    let downloads = config.work_dir.join("downloads");
+    // Whatever a former process was downloading is of no use any more.
+    crate::workspace::remove_tree(&downloads).context("cannot empty the download folder")?;
+    std::fs::create_dir_all(&downloads).context("cannot create the download folder")?;
+    let pool = postgres::open(&config.postgres)?;
+    let store = s3::open(&config.s3);
+    let amqp = Amqp::new(&config.amqp, "executor");
+    let publisher = amqp.publisher();
+    let ops = ops(&pool, &store, &publisher);
+    let metrics = Metrics::register(&ops.registry)?;
+    metrics.slots.set(i64::from(config.slots));
+    let id = ExecutorId::new();
+    let parts = Arc::new(Parts {
+        id: id.clone(),
+        pool,
+        store,
+        amqp,
+        publisher,
+        host,
+        cache: cache.context("cannot open the archive cache")?,
+        downloads,
+        limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
+        grace,
+        metrics,
+        running: Running::default(),
+        slots: Slots::new(config.slots),
+    });
+    // What still runs during a drain can be canceled, and looked at.
+    let drained = CancellationToken::new();
+    let ops_address = ops.serve(&config.ops, drained.clone()).await?;
+
+    let abort = CancellationToken::new();
+    let mut workers = JoinSet::new();
+    workers.spawn(listen(Arc::clone(&parts), drained.clone()));
+    workers.spawn(watch(Arc::clone(&parts), drained.clone()));
+    let jobs = jobs::work(Arc::clone(&parts), config.slots, shutdown.clone(), abort.clone());
+    workers.spawn(async move {
+        jobs.await;
+        drained.cancel();
+    });
+    tracing::info!(executor = %id, %ops_address, slots = config.slots, "executor started");
+    Ok(Executor { id, ops_address, workers, shutdown, abort, drain })
+}
+
+async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
+    std::fs::create_dir_all(&config.work_dir)
+        .with_context(|| format!("--work-dir: cannot create {}", config.work_dir.display()))?;
+    let sandbox = SandboxConfig {
+        helper_path: config.sandbox_helper.clone(),
+        uid_base: config.uid_base,
+        ..SandboxConfig::new(config.work_dir.join("sandboxes"))
+    };
+    SandboxHost::open(sandbox).await.context("this machine cannot run sandboxes")
+}
+
+fn ops(pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
+    let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
+    Ops::new()
+        .check("postgres", move || {
+            let pool = pool.clone();
+            async move { postgres::ping(&pool).await }
+        })
+        .check("s3", move || {
+            let store = store.clone();
+            async move { store.ping().await }
+        })
+        .check("rabbitmq", move || {
+            let ready = publisher.ping();
+            async move { ready }
+        })
+}
+
+impl Executor {
+    pub fn id(&self) -> &ExecutorId {
+        &self.id
+    }
+
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops_address
+    }
+
+    /// Returns once nothing runs any more. After the drain deadline, what still runs is killed.
+    pub async fn finished(mut self) {
+        let abort = self.abort.clone();
+        let deadline = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(self.drain).await;
+            tracing::warn!("the drain deadline has passed, running attempts are stopped and will be redelivered");
+            abort.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = async { while self.workers.join_next().await.is_some() {} } => {}
+            () = deadline => {}
+        }
+    }
+}
+
+/// Hears what should stop.
+async fn listen(parts: Arc<Parts>, drained: CancellationToken) {
+    let mut consumer = parts.amqp.consume(Source::Control, CONTROL_PREFETCH);
+    loop {
+        let delivery = tokio::select! {
+            delivery = consumer.next() => delivery,
+            () = drained.cancelled() => None,
+        };
+        let Some(delivery) = delivery else { return };
+        match decode_json(&delivery.body) {
+            Ok(Control::Cancel { run_id }) => parts.running.stop(&run_id, Stop::Canceled, None),
+            Ok(Control::Fence { run_id, attempt }) => parts.running.stop(&run_id, Stop::Fenced, Some(attempt)),
+            Err(error) => tracing::warn!(%error, "an unknown control message is ignored"),
+        }
+        delivery.ack().await;
+    }
+}
+
+/// Asks what should stop, in case a message was lost.
+async fn watch(parts: Arc<Parts>, drained: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            () = drained.cancelled() => return,
+        }
+        let attempts = parts.running.list();
+        if attempts.is_empty() {
+            continue;
+        }
+        match claim::to_stop(&parts.pool, &attempts).await {
+            Ok(stops) => {
+                for (run, stop) in stops {
+                    parts.running.stop(&run, stop, None);
+                }
+            }
+            Err(error) => tracing::warn!(error = %format!("{error:#}"), "cannot ask which attempts should stop"),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the executor's tests share: a host of their own on real disk, and a run from start to finish.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses its part; a failed step is a failed test")]
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use executor::sandbox::{Exit, Finished, Limits, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
+use tokio::io::AsyncReadExt as _;
+
+/// No test waits longer for anything.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A host with its own work directory, control groups and tree.
+pub(crate) struct Machine {
+    pub(crate) host: SandboxHost,
+    pub(crate) tree: PathBuf,
+    pub(crate) folder: tempfile::TempDir,
+    next: AtomicU32,
+}
+
+pub(crate) struct Outcome {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) finished: Finished,
+}
+
+impl Outcome {
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.exit.exit_code
+    }
+
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).trim_end().to_owned()
+    }
+}
+
+impl Machine {
+    pub(crate) async fn open() -> Self {
+        let folder = tempfile::Builder::new().prefix("crownest-sandbox-").tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        std::fs::create_dir_all(tree.join("src")).unwrap();
+        std::fs::write(tree.join("hello.txt"), "hello\n").unwrap();
+        std::fs::write(tree.join("src/main.c"), "int main;\n").unwrap();
+        let host = SandboxHost::open(config(folder.path())).await.unwrap();
+        Self { host, tree, folder, next: AtomicU32::new(1) }
+    }
+
+    pub(crate) async fn start(&self, command: &str) -> Sandbox {
+        self.start_with(command, &[], Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(&self, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
+        let slot = self.next.fetch_add(1, Ordering::Relaxed);
+        let label = format!("run-{slot}");
+        let spec = SandboxSpec {
+            label: &label,
+            slot,
+            lower: &self.tree,
+            root: Path::new("/"),
+            command: command.as_ref(),
+            env,
+            limits,
+        };
+        self.host.start(spec).await.unwrap()
+    }
+
+    pub(crate) async fn run(&self, command: &str) -> Outcome {
+        collect(self.start(command).await).await
+    }
+
+    pub(crate) async fn run_with(&self, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Outcome {
+        collect(self.start_with(command, env, limits).await).await
+    }
+
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+}
+
+pub(crate) fn config(folder: &Path) -> SandboxConfig {
+    SandboxConfig::new(folder.join("work"))
+}
+
+/// Reads both outputs to their end while waiting, as the executor does.
+pub(crate) async fn collect(mut sandbox: Sandbox) -> Outcome {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (mut out, mut err) = (sandbox.take_stdout().unwrap(), sandbox.take_stderr().unwrap());
+    let all = async { tokio::join!(sandbox.wait(), out.read_to_end(&mut stdout), err.read_to_end(&mut stderr)) };
+    let (exit, _, _) = tokio::time::timeout(DEADLINE, all).await.expect("the run hangs");
+    let exit = exit.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&stderr)));
+    let finished = sandbox.finish().await;
+    assert!(finished.cleanup.is_ok(), "{:?}", finished.cleanup);
+    Outcome { exit, stdout, stderr, finished }
+}

@@ -1,0 +1,55 @@
+//! RabbitMQ: the topology, and supervised connections that survive the broker's restarts.
+//! Publishing and consuming use separate connections, because a resource alarm blocks publishers.
+
+mod consumer;
+mod depth;
+mod publisher;
+mod session;
+pub mod topology;
+
+use clap::Args;
+
+use crate::config::{Secret, SecretValue};
+
+pub use consumer::{Consumer, Delivery};
+pub use depth::{DepthError, QueueDepth, QueueDepths};
+pub use publisher::{Message, PublishError, Publisher, Receipt};
+pub use topology::{Source, Target, Topology};
+
+/// Header with the W3C trace context of the run.
+pub const TRACEPARENT: &str = "traceparent";
+
+const URL: SecretValue = SecretValue {
+    expected: "amqp://user:password@host:port/vhost",
+    is_valid: |text| text.parse::<lapin::uri::AMQPUri>().is_ok(),
+};
+
+#[derive(Debug, Clone, Args)]
+pub struct AmqpConfig {
+    /// RabbitMQ as `amqp://user:password@host:port/vhost`
+    #[arg(long, env = "CROWNEST_AMQP_URL", value_name = "URL", hide_env_values = true,
+          value_parser = URL)]
+    pub amqp_url: Secret,
+    /// First part of every queue and exchange name
+    #[arg(long, env = "CROWNEST_AMQP_PREFIX", default_value = "crownest", value_name = "NAME")]
+    pub amqp_prefix: String,
+    /// Pool of executors: jobs go to the queue `<prefix>.jobs.<pool>`
+    #[arg(long, env = "CROWNEST_POOL", default_value = "default", value_name = "NAME")]
+    pub pool: String,
+}
+
+/// A broker and the names used there. Nothing is connected yet; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Amqp {
+    url: Secret,
+    /// Shown in the broker's list of connections.
+    service: &'static str,
+    pub topology: Topology,
+}
+
+impl Amqp {
+    pub fn new(config: &AmqpConfig, service: &'static str) -> Self {
+        let topology = Topology::new(&config.amqp_prefix, &config.pool);
+        Self { url: config.amqp_url.clone(), service, topology }
+    }
+}

@@ -1,0 +1,139 @@
+//! Consuming: a stream of deliveries that survives reconnects. What is not acknowledged comes again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use lapin::message::Delivery as LapinDelivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::session::Session;
+use super::{Amqp, Source, TRACEPARENT};
+
+/// One delivery. Dropping it unanswered leaves it to the broker, which delivers it again once this session is gone.
+#[derive(Debug)]
+pub struct Delivery {
+    pub body: Bytes,
+    /// Delivered before, to somebody who did not acknowledge it.
+    pub redelivered: bool,
+    pub traceparent: Option<String>,
+    /// Queue that a dead letter comes from.
+    pub dead_from: Option<String>,
+    inner: LapinDelivery,
+    /// Keeps the connection open as long as there is something to answer.
+    _session: Arc<Session>,
+}
+
+/// Dropping it stops consuming; what was delivered may still be acknowledged.
+#[derive(Debug)]
+pub struct Consumer {
+    deliveries: mpsc::Receiver<Delivery>,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl Amqp {
+    /// Consumes with at most `prefetch` unacknowledged deliveries: that is what bounds concurrency.
+    pub fn consume(&self, source: Source, prefetch: u16) -> Consumer {
+        let (sender, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
+        let stop = CancellationToken::new();
+        tokio::spawn(supervise(self.clone(), source, prefetch, sender, stop.clone()));
+        Consumer { deliveries, _stop: stop.drop_guard() }
+    }
+}
+
+impl Consumer {
+    /// The next delivery, however long it takes: a lost broker is reconnected behind this call.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        self.deliveries.recv().await
+    }
+
+    /// A delivery that is here already.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        self.deliveries.try_recv().ok()
+    }
+}
+
+impl Delivery {
+    /// Done. A lost connection is no error here: the message comes again, and handlers are idempotent.
+    pub async fn ack(&self) {
+        if let Err(error) = self.inner.acker.ack(BasicAckOptions::default()).await {
+            tracing::debug!(%error, "an acknowledgement was lost");
+        }
+    }
+
+    /// Cannot be handled, now or ever: to the dead-letter queue.
+    pub async fn dead_letter(&self) {
+        let options = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
+        if let Err(error) = self.inner.acker.nack(options).await {
+            tracing::debug!(%error, "a rejection was lost");
+        }
+    }
+
+    /// Gives it back, for somebody else.
+    pub async fn give_back(&self) {
+        let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+        if let Err(error) = self.inner.acker.nack(options).await {
+            tracing::debug!(%error, "a returned delivery was lost");
+        }
+    }
+
+    fn new(mut inner: LapinDelivery, session: Arc<Session>) -> Self {
+        let header = |name: &str| {
+            let table = inner.properties.headers().as_ref()?;
+            match table.inner().get(name)? {
+                AMQPValue::LongString(text) => Some(text.to_string()),
+                AMQPValue::ShortString(text) => Some(text.to_string()),
+                _ => None,
+            }
+        };
+        let (traceparent, dead_from) = (header(TRACEPARENT), header("x-first-death-queue"));
+        let body = Bytes::from(std::mem::take(&mut inner.data));
+        Self { body, redelivered: inner.redelivered, traceparent, dead_from, inner, _session: session }
+    }
+}
+
+async fn supervise(amqp: Amqp, source: Source, prefetch: u16, sender: mpsc::Sender<Delivery>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let session = tokio::select! {
+            session = Session::open_patiently(&amqp, "consumer") => Arc::new(session),
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = forward(&amqp, source, prefetch, &session, &sender, &stop).await {
+            tracing::warn!(service = amqp.service, ?source, %error, "consuming interrupted");
+        }
+    }
+}
+
+async fn forward(
+    amqp: &Amqp,
+    source: Source,
+    prefetch: u16,
+    session: &Arc<Session>,
+    sender: &mpsc::Sender<Delivery>,
+    stop: &CancellationToken,
+) -> lapin::Result<()> {
+    let channel = &session.channel;
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let queue = amqp.topology.queue_of(source, channel).await?;
+    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer = channel.basic_consume(queue, "".into(), options, arguments).await?;
+    loop {
+        tokio::select! {
+            delivery = consumer.next() => match delivery {
+                Some(delivery) => {
+                    if sender.send(Delivery::new(delivery?, Arc::clone(session))).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                None => return Ok(()),
+            },
+            () = stop.cancelled() => {
+                channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
+                return Ok(());
+            }
+        }
+    }
+}

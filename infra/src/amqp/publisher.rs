@@ -1,0 +1,165 @@
+//! Publishing with confirms: what `publish` accepted is confirmed by the broker in the end, in order, over any
+//! number of reconnects. After a reconnect everything unconfirmed is sent again, so a message may arrive twice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Confirmation, PublisherConfirm};
+use tokio::sync::{mpsc, oneshot};
+
+use super::session::Session;
+use super::{Amqp, TRACEPARENT, Target};
+
+/// Messages that wait for their confirm at one time; more than that waits in `publish`.
+const WINDOW: usize = 1024;
+const QUEUE: usize = 256;
+/// Pause after a refused message, before everything unconfirmed is sent again.
+const REFUSED_DELAY: Duration = Duration::from_millis(200);
+/// `delivery-mode` of AMQP 0-9-1: survive a broker restart.
+const PERSISTENT: u8 = 2;
+
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub target: Target,
+    pub body: Bytes,
+    pub content_type: &'static str,
+    /// W3C trace context of the run that this is about.
+    pub traceparent: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    #[error("no queue takes this message")]
+    Unroutable,
+    #[error("the publisher has stopped")]
+    Stopped,
+}
+
+struct Pending {
+    message: Message,
+    done: oneshot::Sender<Result<(), PublishError>>,
+}
+
+/// Resolves once the broker has the message safely.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Result<(), PublishError>>);
+
+impl Receipt {
+    pub async fn confirmed(self) -> Result<(), PublishError> {
+        self.0.await.unwrap_or(Err(PublishError::Stopped))
+    }
+}
+
+/// A handle to one publishing connection. It stops when the last clone is dropped and all is confirmed.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    sender: mpsc::Sender<Pending>,
+    connected: Arc<AtomicBool>,
+}
+
+impl Amqp {
+    pub fn publisher(&self) -> Publisher {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let connected = Arc::new(AtomicBool::new(false));
+        tokio::spawn(supervise(self.clone(), receiver, Arc::clone(&connected)));
+        Publisher { sender, connected }
+    }
+}
+
+impl Publisher {
+    /// Takes the message; the order of calls is the order of delivery to one queue.
+    pub async fn publish(&self, message: Message) -> Result<Receipt, PublishError> {
+        let (done, receipt) = oneshot::channel();
+        self.sender.send(Pending { message, done }).await.map_err(|_| PublishError::Stopped)?;
+        Ok(Receipt(receipt))
+    }
+
+    /// A readiness check: the broker is connected.
+    pub fn ping(&self) -> Result<(), String> {
+        if self.connected.load(Ordering::Relaxed) { Ok(()) } else { Err("not connected to the broker".to_owned()) }
+    }
+}
+
+async fn supervise(amqp: Amqp, mut receiver: mpsc::Receiver<Pending>, connected: Arc<AtomicBool>) {
+    let mut unconfirmed = VecDeque::new();
+    loop {
+        let session = Session::open_patiently(&amqp, "publisher").await;
+        connected.store(true, Ordering::Relaxed);
+        let ended = publish_all(&session, &mut receiver, &mut unconfirmed).await;
+        connected.store(false, Ordering::Relaxed);
+        match ended {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(service = amqp.service, %error, unconfirmed = unconfirmed.len(), "publishing interrupted");
+                tokio::time::sleep(REFUSED_DELAY).await;
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Interrupted {
+    #[error("the broker refused a message")]
+    Refused,
+    #[error(transparent)]
+    Broker(#[from] lapin::Error),
+}
+
+/// Publishes until every handle is gone and all is confirmed.
+async fn publish_all(
+    session: &Session,
+    receiver: &mut mpsc::Receiver<Pending>,
+    unconfirmed: &mut VecDeque<Pending>,
+) -> Result<(), Interrupted> {
+    session.channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let mut confirms = FuturesOrdered::new();
+    for pending in unconfirmed.iter() {
+        confirms.push_back(send(session, &pending.message).await?);
+    }
+    let mut open = true;
+    while open || !unconfirmed.is_empty() {
+        tokio::select! {
+            Some(confirmation) = confirms.next() => {
+                let outcome = match confirmation? {
+                    Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
+                    Confirmation::Ack(Some(_)) => Err(PublishError::Unroutable),
+                    Confirmation::Nack(_) => return Err(Interrupted::Refused),
+                };
+                if let Some(pending) = unconfirmed.pop_front() {
+                    // Whoever published may not want to know.
+                    let _ = pending.done.send(outcome);
+                }
+            }
+            received = receiver.recv(), if open && unconfirmed.len() < WINDOW => match received {
+                Some(pending) => {
+                    unconfirmed.push_back(pending);
+                    if let Some(pending) = unconfirmed.back() {
+                        confirms.push_back(send(session, &pending.message).await?);
+                    }
+                }
+                None => open = false,
+            },
+        }
+    }
+    Ok(())
+}
+
+async fn send(session: &Session, message: &Message) -> lapin::Result<PublisherConfirm> {
+    let mut properties =
+        BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(message.content_type.into());
+    if let Some(traceparent) = &message.traceparent {
+        let mut headers = FieldTable::default();
+        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
+        properties = properties.with_headers(headers);
+    }
+    let options = BasicPublishOptions { mandatory: message.target.must_be_routed(), ..BasicPublishOptions::default() };
+    let (exchange, key) = (message.target.exchange.as_str().into(), message.target.routing_key.as_str().into());
+    session.channel.basic_publish(exchange, key, options, &message.body, properties).await
+}

@@ -1,0 +1,150 @@
+//! Every queue and exchange, declared in one place. All queues are quorum queues, but for the private
+//! (exclusive) ones that carry hints.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+use schemas::id::RunId;
+use schemas::partition::{self, EVENT_PARTITIONS};
+
+/// Deliveries of one message before it is dead-lettered. Runs count their attempts themselves (see the claim), so
+/// this only catches messages that kill whoever handles them.
+const DELIVERY_LIMIT: i32 = 20;
+
+/// The names in use.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    prefix: String,
+    pool: String,
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub exchange: String,
+    pub routing_key: String,
+}
+
+impl Target {
+    /// Fan-outs carry hints: nobody may be listening. Everything else must reach a queue.
+    pub(super) fn must_be_routed(&self) -> bool {
+        self.exchange.is_empty()
+    }
+}
+
+/// What to consume from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Jobs,
+    Events(u32),
+    Usage,
+    Dead,
+    /// What is new, for live streams; a private queue of this consumer.
+    Live,
+    /// What to stop, for executors; a private queue of this consumer.
+    Control,
+}
+
+impl Topology {
+    pub fn new(prefix: &str, pool: &str) -> Self {
+        Self { prefix: prefix.to_owned(), pool: pool.to_owned() }
+    }
+
+    fn fanout(&self, name: &str) -> Target {
+        Target { exchange: format!("{}.{name}", self.prefix), routing_key: String::new() }
+    }
+
+    pub fn jobs(&self) -> Target {
+        queue(format!("{}.jobs.{}", self.prefix, self.pool))
+    }
+
+    /// The queue that carries all events of one run.
+    pub fn events_of(&self, run: &RunId) -> Target {
+        queue(self.events_queue(partition::of_run(run)))
+    }
+
+    fn events_queue(&self, partition: u32) -> String {
+        format!("{}.events.{partition}", self.prefix)
+    }
+
+    pub fn usage(&self) -> Target {
+        queue(format!("{}.usage", self.prefix))
+    }
+
+    pub fn dead(&self) -> Target {
+        queue(format!("{}.dead", self.prefix))
+    }
+
+    pub fn live(&self) -> Target {
+        self.fanout("live")
+    }
+
+    pub fn control(&self) -> Target {
+        self.fanout("control")
+    }
+
+    /// Every durable queue, for metrics.
+    pub fn queues(&self) -> Vec<String> {
+        let mut names = vec![self.jobs().routing_key, self.usage().routing_key, self.dead().routing_key];
+        names.extend((0..EVENT_PARTITIONS).map(|partition| self.events_queue(partition)));
+        names
+    }
+
+    /// Declares everything durable. Declaring again what is there changes nothing.
+    pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
+        for fanout in [self.live(), self.control()] {
+            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            let (name, kind) = (fanout.exchange.into(), ExchangeKind::Fanout);
+            channel.exchange_declare(name, kind, options, FieldTable::default()).await?;
+        }
+        let dead = self.dead().routing_key;
+        for name in self.queues() {
+            let mut arguments = FieldTable::default();
+            insert_text(&mut arguments, "x-queue-type", "quorum");
+            if name == dead {
+                // The last stop: a message stays until somebody looked at it.
+            } else {
+                arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+                insert_text(&mut arguments, "x-dead-letter-exchange", "");
+                insert_text(&mut arguments, "x-dead-letter-routing-key", &dead);
+                // At-least-once dead lettering needs publishers to be refused rather than messages dropped.
+                insert_text(&mut arguments, "x-dead-letter-strategy", "at-least-once");
+                insert_text(&mut arguments, "x-overflow", "reject-publish");
+            }
+            if name.starts_with(&format!("{}.events.", self.prefix)) {
+                // One collector at a time for each partition keeps the order; another takes over when it is gone.
+                arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+            }
+            let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+            channel.queue_declare(name.into(), options, arguments).await?;
+        }
+        Ok(())
+    }
+
+    /// The queue to consume a source from; private queues are made here.
+    pub(super) async fn queue_of(&self, source: Source, channel: &Channel) -> lapin::Result<ShortString> {
+        let fanout = match source {
+            Source::Jobs => return Ok(self.jobs().routing_key.into()),
+            Source::Events(partition) => return Ok(self.events_queue(partition).into()),
+            Source::Usage => return Ok(self.usage().routing_key.into()),
+            Source::Dead => return Ok(self.dead().routing_key.into()),
+            Source::Live => self.live(),
+            Source::Control => self.control(),
+        };
+        let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
+        let name = queue.name().clone();
+        let options = QueueBindOptions::default();
+        channel.queue_bind(name.clone(), fanout.exchange.into(), "".into(), options, FieldTable::default()).await?;
+        Ok(name)
+    }
+}
+
+/// The default exchange routes to the queue that is named.
+fn queue(name: String) -> Target {
+    Target { exchange: String::new(), routing_key: name }
+}
+
+fn insert_text(table: &mut FieldTable, name: &'static str, value: &str) {
+    table.insert(name.into(), AMQPValue::LongString(value.into()));
+}

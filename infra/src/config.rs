@@ -1,0 +1,51 @@
+//! How services are configured: clap structs with `CROWNEST_*` variables, checked before anything is opened.
+
+mod secret_value;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
+
+use clap::Parser;
+
+pub use secret_value::SecretValue;
+
+/// `EX_CONFIG`-like exit code of every service for a configuration it cannot work with (sysexits: `EX_USAGE`).
+pub const EXIT_BAD_CONFIG: i32 = 64;
+
+/// A text that must not be printed: its `Debug` and `Display` forms hide it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::new(text))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Parses the command line and environment, or ends the process: 0 for help and version, 64 for what is wrong.
+pub fn parse_or_exit<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> T {
+    T::try_parse_from(arguments).unwrap_or_else(|error| {
+        // Nothing can be done about a closed standard error.
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { EXIT_BAD_CONFIG } else { 0 })
+    })
+}

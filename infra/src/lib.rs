@@ -1,0 +1,13 @@
+//! What the CrowNest services stand on: PostgreSQL, RabbitMQ, S3, telemetry, configuration and shutdown.
+//! No domain rules live here.
+
+pub mod amqp;
+pub mod config;
+pub mod local;
+pub mod ops;
+pub mod outbox;
+pub mod postgres;
+pub mod s3;
+pub mod shutdown;
+pub mod telemetry;
+pub mod traceparent;

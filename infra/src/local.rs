@@ -1,0 +1,128 @@
+//! The private services of one machine: PostgreSQL, RabbitMQ and SeaweedFS as child processes with their own data
+//! folder, free ports on 127.0.0.1 and generated secrets. For `crownest up` and the tests; production brings its own.
+
+mod error;
+mod home;
+mod leftovers;
+mod lock;
+mod ports;
+mod postgres;
+mod process;
+mod procfs;
+mod programs;
+mod rabbitmq;
+mod run_as;
+mod seaweedfs;
+mod secrets;
+mod service;
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Secret;
+
+use lock::DataLock;
+
+pub use error::LocalError;
+pub use postgres::{Postgres, Role};
+pub use procfs::listening_addresses;
+pub use rabbitmq::RabbitMq;
+pub use seaweedfs::{S3Access, SeaweedFs};
+pub use service::Service;
+
+/// What a power cut may cost. Neither setting loses data when only the processes are killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// PostgreSQL waits for the disk before it confirms.
+    Durable,
+    /// For tests: nothing waits for the disk.
+    Fast,
+}
+
+/// All three services of one data folder. Dropping it ends them at once; [`LocalServices::stop`] ends them in order.
+#[derive(Debug)]
+pub struct LocalServices {
+    pub postgres: Postgres,
+    pub rabbitmq: RabbitMq,
+    pub seaweedfs: SeaweedFs,
+    _lock: DataLock,
+}
+
+fn folders(data_dir: &Path) -> [PathBuf; 3] {
+    ["postgres", "rabbitmq", "seaweedfs"].map(|name| data_dir.join(name))
+}
+
+impl LocalServices {
+    /// Starts everything below `data_dir`, which is created if missing. What an earlier supervisor left running on the
+    /// same data is ended first; if that supervisor is alive, this fails with [`LocalError::AlreadyRunning`].
+    pub async fn start(data_dir: &Path, durability: Durability) -> Result<Self, LocalError> {
+        let data_dir = home::create_data_dir(data_dir)?;
+        let lock = DataLock::take(&data_dir)?;
+        let [postgres, rabbitmq, seaweedfs] = folders(&data_dir);
+        let (postgres, rabbitmq, seaweedfs) = tokio::join!(
+            Postgres::start(&postgres, durability),
+            RabbitMq::start(&rabbitmq, durability),
+            SeaweedFs::start(&seaweedfs, durability),
+        );
+        // An early return drops, and so ends, those that did start.
+        Ok(Self { postgres: postgres?, rabbitmq: rabbitmq?, seaweedfs: seaweedfs?, _lock: lock })
+    }
+
+    /// The live process that runs services on this data, if any.
+    pub fn holder(data_dir: &Path) -> Option<u32> {
+        DataLock::holder(data_dir)
+    }
+
+    /// Ends what a killed supervisor left running on this data; true if there was something.
+    pub async fn end_leftovers(data_dir: &Path) -> Result<bool, LocalError> {
+        let Ok(data_dir) = data_dir.canonicalize() else { return Ok(false) };
+        let _lock = DataLock::take(&data_dir)?;
+        let [postgres, rabbitmq, seaweedfs] = folders(&data_dir);
+        let (postgres, rabbitmq, seaweedfs) = tokio::join!(
+            Postgres::end_leftovers(&postgres),
+            RabbitMq::end_leftovers(&rabbitmq),
+            SeaweedFs::end_leftovers(&seaweedfs),
+        );
+        // One after the other, so that a failure of one is not hidden by the answer of another.
+        Ok([postgres?, rabbitmq?, seaweedfs?].contains(&true))
+    }
+
+    /// The superuser, for migrations.
+    pub fn postgres_admin_url(&self) -> Secret {
+        self.postgres.admin_url()
+    }
+
+    /// What one CrowNest service may connect with.
+    pub fn postgres_url(&self, role: Role) -> Secret {
+        self.postgres.url(role, postgres::DATABASE)
+    }
+
+    pub fn amqp_url(&self) -> Secret {
+        self.rabbitmq.url()
+    }
+
+    pub fn s3(&self) -> S3Access {
+        self.seaweedfs.access()
+    }
+
+    /// The main process of each service that runs.
+    pub fn pids(&self) -> Vec<u32> {
+        [self.postgres.pid(), self.rabbitmq.pid(), self.seaweedfs.pid()].into_iter().flatten().collect()
+    }
+
+    /// Waits until one of the services ends by itself and tells which, for a supervisor that must not go on without it.
+    pub async fn first_exit(&mut self) -> &'static str {
+        tokio::select! {
+            () = self.postgres.exited() => "PostgreSQL",
+            () = self.rabbitmq.exited() => "RabbitMQ",
+            () = self.seaweedfs.exited() => "SeaweedFS",
+        }
+    }
+
+    /// Ends all services, in the reverse order of who depends on whom, and waits until no process is left.
+    pub async fn stop(mut self) -> Result<(), LocalError> {
+        let seaweedfs = self.seaweedfs.stop().await;
+        let rabbitmq = self.rabbitmq.stop().await;
+        let postgres = self.postgres.stop().await;
+        seaweedfs.and(rabbitmq).and(postgres)
+    }
+}

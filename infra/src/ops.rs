@@ -1,0 +1,107 @@
+//! What operators look at, on a listener of its own: `/healthz`, `/readyz` and Prometheus `/metrics`.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use clap::Args;
+use prometheus::{Registry, TextEncoder};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Clone, Args)]
+pub struct OpsConfig {
+    /// Where to serve /healthz, /readyz and /metrics; port 0 takes a free one
+    #[arg(long, env = "CROWNEST_OPS_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDR")]
+    pub ops_listen: SocketAddr,
+}
+
+type CheckFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Check = Arc<dyn Fn() -> CheckFuture + Send + Sync>;
+
+/// The metrics and readiness checks of one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Ops {
+    pub registry: Registry,
+    checks: Vec<(&'static str, Check)>,
+}
+
+impl std::fmt::Debug for Ops {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ops").field("checks", &self.checks.len()).finish()
+    }
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ops {
+    pub fn new() -> Self {
+        Self { registry: Registry::new(), checks: Vec::new() }
+    }
+
+    /// The service is ready only while every check passes.
+    pub fn check<F, Fut>(mut self, name: &'static str, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.checks.push((name, Arc::new(move || Box::pin(check()) as CheckFuture)));
+        self
+    }
+
+    /// Routes to serve here, or to merge into a public listener.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(Arc::new(self.clone()))
+    }
+
+    /// Serves until shutdown; returns the bound address at once.
+    pub async fn serve(&self, config: &OpsConfig, shutdown: CancellationToken) -> std::io::Result<SocketAddr> {
+        let listener = TcpListener::bind(config.ops_listen).await?;
+        let address = listener.local_addr()?;
+        let routes = self.routes();
+        tokio::spawn(async move {
+            let served = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the operations listener failed");
+            }
+        });
+        Ok(address)
+    }
+}
+
+async fn readyz(State(ops): State<Arc<Ops>>) -> Response {
+    let mut failing = String::new();
+    for (name, check) in &ops.checks {
+        if let Err(reason) = check().await {
+            let _ = writeln!(failing, "{name}: {reason}");
+        }
+    }
+    if failing.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, failing).into_response()
+}
+
+async fn metrics(State(ops): State<Arc<Ops>>) -> Response {
+    match TextEncoder::new().encode_to_string(&ops.registry.gather()) {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Whole objects: conditional puts, ranged gets. Streams of unknown length are in `multipart`.
+
+use std::ops::RangeInclusive;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+/// Whether a conditional put created the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    Created,
+    /// An object was there before; it is unchanged.
+    Exists,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("object `{0}` does not exist")]
+    NotFound(String),
+    #[error("{action} of `{key}` failed: {reason}")]
+    Request { action: &'static str, key: String, reason: String },
+}
+
+impl StoreError {
+    pub(super) fn from_sdk<E, R>(action: &'static str, key: &str, error: SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug,
+    {
+        if matches!(error.code(), Some("NoSuchKey" | "NotFound")) {
+            return Self::NotFound(key.to_owned());
+        }
+        Self::Request { action, key: key.to_owned(), reason: DisplayErrorContext(error).to_string() }
+    }
+}
+
+/// One bucket. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) client: Client,
+    pub(super) bucket: String,
+}
+
+impl Store {
+    pub(super) fn new(client: Client, bucket: String) -> Self {
+        Self { client, bucket }
+    }
+
+    /// Creates the bucket if it is missing.
+    pub async fn ensure_bucket(&self) -> Result<(), StoreError> {
+        if self.client.head_bucket().bucket(&self.bucket).send().await.is_ok() {
+            return Ok(());
+        }
+        match self.client.create_bucket().bucket(&self.bucket).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
+            Err(error) => Err(StoreError::from_sdk("creating the bucket", &self.bucket, error)),
+        }
+    }
+
+    /// A readiness check: the bucket answers.
+    pub async fn ping(&self) -> Result<(), String> {
+        self.client.head_bucket().bucket(&self.bucket).send().await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Writes an object that must not be there yet (`If-None-Match: *`).
+    pub async fn put_new(&self, key: &str, body: Bytes, content_type: &str) -> Result<Put, StoreError> {
+        let sent = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .content_type(content_type)
+            .body(ByteStream::from(body))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(Put::Created),
+            Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 412) => Ok(Put::Exists),
+            Err(error) => Err(StoreError::from_sdk("writing", key, error)),
+        }
+    }
+
+    /// The whole object, in memory: for objects whose size is known to be small.
+    pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        let stream = self.get_stream(key, None).await?;
+        Self::collect(key, stream).await
+    }
+
+    /// The bytes from the first to the last of `range`.
+    pub async fn get_range(&self, key: &str, range: RangeInclusive<u64>) -> Result<Bytes, StoreError> {
+        let stream = self.get_stream(key, Some(format!("bytes={}-{}", range.start(), range.end()))).await?;
+        Self::collect(key, stream).await
+    }
+
+    /// The object as a stream; `range` is the value of an HTTP Range header.
+    pub async fn get_stream(&self, key: &str, range: Option<String>) -> Result<ByteStream, StoreError> {
+        let answer = self.client.get_object().bucket(&self.bucket).key(key).set_range(range).send().await;
+        Ok(answer.map_err(|error| StoreError::from_sdk("reading", key, error))?.body)
+    }
+
+    /// The size of the object in bytes; `None` when there is none.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(head) => Ok(Some(head.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0))),
+            Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => Ok(None),
+            Err(error) => Err(StoreError::from_sdk("looking up", key, error)),
+        }
+    }
+
+    /// Deletes the object; deleting what is not there is no error.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk("deleting", key, error))
+    }
+
+    async fn collect(key: &str, stream: ByteStream) -> Result<Bytes, StoreError> {
+        let collected = stream.collect().await.map_err(|error| StoreError::Request {
+            action: "reading",
+            key: key.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(collected.into_bytes())
+    }
+}

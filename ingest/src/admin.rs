@@ -1,0 +1,76 @@
+//! What operators do beside the API: opening an organization and making its keys. Used by `crownest up` and
+//! `crownest admin`.
+
+use infra::config::Secret;
+use infra::postgres::Client;
+use schemas::Timestamp;
+use schemas::api::key::ApiKey;
+use schemas::id::{ApiKeyId, OrgId, ProjectId, UserId};
+use schemas::scope::Scope;
+
+use crate::auth::generate;
+use crate::db::{DbError, api_keys, metering, organizations, projects};
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("project {0} does not exist in this organization")]
+    UnknownProject(ProjectId),
+}
+
+/// Opens an organization with a default project, on a plan of `metering.plans`.
+pub async fn create_organization(
+    client: &mut Client,
+    name: &str,
+    plan: &str,
+) -> Result<(OrgId, ProjectId), AdminError> {
+    let (org, project) = (OrgId::new(), ProjectId::new());
+    let transaction = client.transaction().await.map_err(DbError::from)?;
+    organizations::insert(&transaction, &org, name).await?;
+    projects::insert_default(&transaction, &org, &project).await?;
+    metering::open_account(&transaction, &org, plan).await?;
+    transaction.commit().await.map_err(DbError::from)?;
+    Ok((org, project))
+}
+
+/// Puts an organization on another plan of `metering.plans`.
+pub async fn set_plan(client: &Client, org: &OrgId, plan: &str) -> Result<(), AdminError> {
+    Ok(metering::open_account(client, org, plan).await?)
+}
+
+/// Makes a key. The full key is returned once and stored nowhere. `project_ids` limits it to these projects.
+pub async fn create_key(
+    client: &Client,
+    org: &OrgId,
+    name: &str,
+    scopes: &[Scope],
+    project_ids: Option<Vec<ProjectId>>,
+) -> Result<(ApiKey, Secret), AdminError> {
+    for project in project_ids.iter().flatten() {
+        if !projects::exists(client, org, project).await? {
+            return Err(AdminError::UnknownProject(project.clone()));
+        }
+    }
+    let full = generate();
+    let key = ApiKey {
+        id: ApiKeyId::new(),
+        org_id: org.clone(),
+        name: name.to_owned(),
+        prefix: full.prefix,
+        last4: full.last4,
+        project_ids,
+        scopes: scopes.to_vec(),
+        // Users come with the dashboard; until then every key is the operator's.
+        created_by_user_id: operator(),
+        created_at: Timestamp::now(),
+        revoked_at: None,
+        last_used_at: None,
+    };
+    api_keys::insert(client, &key, &full.sha256).await?;
+    Ok((key, full.secret))
+}
+
+fn operator() -> UserId {
+    "usr_operator".parse().unwrap_or_else(|_| UserId::new())
+}

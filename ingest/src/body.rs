@@ -1,0 +1,53 @@
+//! JSON bodies of requests: bounded, checked, and with errors that say what was expected.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{ApiError, Code};
+
+/// Larger than the largest valid request: a command of 64 KiB, every character of it escaped, and its metadata.
+const MAX_BYTES: usize = 1024 * 1024;
+/// A client that needs longer for so little holds a connection for nothing.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads a JSON object, whatever the content type says it is.
+pub(crate) async fn read_json(body: Body) -> Result<Value, ApiError> {
+    let reading = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, MAX_BYTES).collect()).await;
+    let read = reading.map_err(|_| ApiError::invalid(format!("No complete body came within {READ_TIMEOUT:?}.")))?;
+    let collected = read.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            return ApiError::new(Code::FileTooLarge, format!("The body is larger than {MAX_BYTES} bytes."));
+        }
+        ApiError::invalid("The body ended before it was complete.")
+    })?;
+    parse_object(&collected.to_bytes())
+}
+
+fn parse_object(bytes: &[u8]) -> Result<Value, ApiError> {
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::invalid(format!("The body is not well-formed JSON: {error}.")))?;
+    if value.is_object() { Ok(value) } else { Err(ApiError::invalid("The body: expected a JSON object.")) }
+}
+
+/// The typed request; unknown members are ignored.
+pub(crate) fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, ApiError> {
+    T::deserialize(value)
+        .map_err(|error| ApiError::invalid(format!("The body does not have the expected shape: {error}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        assert!(parse_object(b"{\"a\":1}").is_ok());
+        for text in ["", "{", "[]", "1", "null", "\u{feff}{}"] {
+            assert!(parse_object(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

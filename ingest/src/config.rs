@@ -1,0 +1,106 @@
+//! How the API service is configured: limits, time spans and where to listen. What it stands on brings its own flags.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use infra::amqp::AmqpConfig;
+use infra::ops::OpsConfig;
+use infra::postgres::PostgresConfig;
+use infra::s3::S3Config;
+
+const MIB: u64 = 1024 * 1024;
+
+#[derive(Debug, Clone, Args)]
+pub struct IngestConfig {
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    #[command(flatten)]
+    pub amqp: AmqpConfig,
+    #[command(flatten)]
+    pub s3: S3Config,
+    #[command(flatten)]
+    pub ops: OpsConfig,
+    #[command(flatten)]
+    pub api: ApiConfig,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ApiConfig {
+    /// Where to serve the API; port 0 takes a free one
+    #[arg(long, env = "CROWNEST_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// What clients reach this service as, for URLs in answers [default: the Host header of the request]
+    #[arg(long, env = "CROWNEST_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Largest archive of a direct upload
+    #[arg(long, env = "CROWNEST_DIRECT_UPLOAD_MAX_BYTES", default_value_t = 8 * MIB, value_name = "N")]
+    pub direct_upload_max_bytes: u64,
+    /// Largest archive of a staged upload
+    #[arg(long, env = "CROWNEST_ARCHIVE_MAX_BYTES", default_value_t = 5 * 1024 * MIB, value_name = "N")]
+    pub archive_max_bytes: u64,
+    /// How long a run waits for its archive and its start, before it fails with upload_missing
+    #[arg(long, env = "CROWNEST_UPLOAD_EXPIRY_MS", default_value_t = 24 * 3_600_000, value_name = "MS")]
+    pub upload_expiry_ms: u64,
+    /// Time limit of a command that asks for none
+    #[arg(long, env = "CROWNEST_DEFAULT_TIMEOUT_MS", default_value_t = 600_000, value_name = "MS")]
+    pub default_timeout_ms: u64,
+    /// Longest time limit that a command may ask for
+    #[arg(long, env = "CROWNEST_MAX_TIMEOUT_MS", default_value_t = 24 * 3_600_000, value_name = "MS")]
+    pub max_timeout_ms: u64,
+    /// How long a client may take to send a request's headers
+    #[arg(long, env = "CROWNEST_HEADER_TIMEOUT_MS", default_value_t = 10_000, value_name = "MS")]
+    pub header_timeout_ms: u64,
+    /// Longest silence within a request's body
+    #[arg(long, env = "CROWNEST_BODY_IDLE_TIMEOUT_MS", default_value_t = 60_000, value_name = "MS")]
+    pub body_idle_timeout_ms: u64,
+    /// How often an idle event stream says that it lives
+    #[arg(long, env = "CROWNEST_HEARTBEAT_MS", default_value_t = 15_000, value_name = "MS")]
+    pub heartbeat_ms: u64,
+    /// How long requests in flight may take once the service is told to stop
+    #[arg(long, env = "CROWNEST_INGEST_DRAIN_MS", default_value_t = 10_000, value_name = "MS")]
+    pub drain_ms: u64,
+    /// Requests per minute of one key, for organizations without a plan
+    #[arg(long, env = "CROWNEST_REQUESTS_PER_MINUTE", default_value_t = 120, value_name = "N")]
+    pub requests_per_minute: u32,
+    /// Price of a credit, as the usage summary reports it
+    #[arg(long, env = "CROWNEST_CURRENCY_PER_CREDIT", default_value_t = 0.0, value_name = "X")]
+    pub currency_per_credit: f64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{flag}: expected {expected}, got `{got}`")]
+pub struct InvalidConfig {
+    flag: &'static str,
+    expected: &'static str,
+    got: String,
+}
+
+impl IngestConfig {
+    /// What clap cannot check: values that are wrong only together, or only by their meaning.
+    pub fn validate(&self) -> Result<(), InvalidConfig> {
+        let api = &self.api;
+        let check = |holds: bool, flag, expected, got: &dyn ToString| {
+            if holds { Ok(()) } else { Err(InvalidConfig { flag, expected, got: got.to_string() }) }
+        };
+        if let Some(url) = &api.public_url {
+            let valid = url.parse::<axum::http::Uri>().is_ok_and(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+            });
+            check(valid, "--public-url", "an http or https URL without a query", url)?;
+        }
+        check(api.direct_upload_max_bytes > 0, "--direct-upload-max-bytes", "at least 1", &0)?;
+        let staged = api.archive_max_bytes >= api.direct_upload_max_bytes;
+        check(staged, "--archive-max-bytes", "at least --direct-upload-max-bytes", &api.archive_max_bytes)?;
+        let timeout = (1..=api.max_timeout_ms).contains(&api.default_timeout_ms);
+        check(timeout, "--default-timeout-ms", "1 to --max-timeout-ms", &api.default_timeout_ms)?;
+        for (flag, value) in [
+            ("--upload-expiry-ms", api.upload_expiry_ms),
+            ("--header-timeout-ms", api.header_timeout_ms),
+            ("--body-idle-timeout-ms", api.body_idle_timeout_ms),
+            ("--heartbeat-ms", api.heartbeat_ms),
+        ] {
+            check(value > 0, flag, "at least 1", &value)?;
+        }
+        check(api.requests_per_minute > 0, "--requests-per-minute", "at least 1", &0)
+    }
+}

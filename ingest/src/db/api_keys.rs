@@ -1,0 +1,112 @@
+//! Table `ingest.api_keys`: who may ask for what. The keys themselves are not stored, only their SHA-256.
+
+use infra::postgres::GenericClient;
+use schemas::api::key::ApiKey;
+use schemas::id::{ApiKeyId, OrgId, ProjectId};
+use schemas::scope::Scope;
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+
+use super::{DbError, execute, optional, optional_timestamp, parsed, rows, timestamp};
+use crate::page::{Cursor, Page};
+
+const COLUMNS: &str = "id, org_id, name, prefix, last4, project_ids, scopes, created_by_user_id, created_at, \
+                       revoked_at, last_used_at";
+
+pub(crate) async fn insert(client: &impl GenericClient, key: &ApiKey, sha256: &[u8]) -> Result<(), DbError> {
+    let sql = "insert into ingest.api_keys
+            (id, org_id, name, prefix, last4, sha256, scopes, project_ids, created_by_user_id, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    let projects: Option<Vec<&str>> = key.project_ids.as_ref().map(|ids| ids.iter().map(ProjectId::as_str).collect());
+    execute(
+        client,
+        sql,
+        &[
+            &key.id.as_str(),
+            &key.org_id.as_str(),
+            &key.name,
+            &key.prefix,
+            &key.last4,
+            &sha256,
+            &scopes,
+            &projects,
+            &key.created_by_user_id.as_str(),
+            &key.created_at.into_inner(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The key with this digest, unless it is revoked. The one query that no tenant limits: it finds the tenant.
+pub(crate) async fn find_active(client: &impl GenericClient, sha256: &[u8]) -> Result<Option<ApiKey>, DbError> {
+    let sql = format!("select {COLUMNS} from ingest.api_keys where sha256 = $1 and revoked_at is null");
+    optional(client, &sql, &[&sha256]).await?.map(|row| api_key(&row)).transpose()
+}
+
+pub(crate) async fn find(client: &impl GenericClient, org: &OrgId, id: &ApiKeyId) -> Result<Option<ApiKey>, DbError> {
+    let sql = format!("select {COLUMNS} from ingest.api_keys where org_id = $1 and id = $2");
+    optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
+}
+
+/// Newest first; one more than the page holds, if there is one.
+pub(crate) async fn list(
+    client: &impl GenericClient,
+    org: &OrgId,
+    page: &Page,
+) -> Result<Vec<(ApiKey, Cursor)>, DbError> {
+    let sql = format!(
+        "select {COLUMNS} from ingest.api_keys
+         where org_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3::text))
+         order by created_at desc, id desc limit $4"
+    );
+    let (at, id) = page.after();
+    let found = rows(client, &sql, &[&org.as_str(), &at, &id, &page.one_more()]).await?;
+    found.iter().map(|row| Ok((api_key(row)?, Cursor::of(row)?))).collect()
+}
+
+/// Revoking twice keeps the first time.
+pub(crate) async fn revoke(client: &impl GenericClient, org: &OrgId, id: &ApiKeyId) -> Result<Option<ApiKey>, DbError> {
+    let sql = format!(
+        "update ingest.api_keys set revoked_at = coalesce(revoked_at, now())
+         where org_id = $1 and id = $2 returning {COLUMNS}"
+    );
+    optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
+}
+
+/// Records the latest use of many keys at once.
+pub(crate) async fn record_uses(
+    client: &impl GenericClient,
+    uses: &[(ApiKeyId, OffsetDateTime)],
+) -> Result<(), DbError> {
+    let sql = "update ingest.api_keys set last_used_at = used.at
+        from unnest($1::text[], $2::timestamptz[]) as used (id, at)
+        where api_keys.id = used.id and (last_used_at is null or last_used_at < used.at)";
+    let ids: Vec<&str> = uses.iter().map(|(id, _)| id.as_str()).collect();
+    let times: Vec<OffsetDateTime> = uses.iter().map(|(_, at)| *at).collect();
+    execute(client, sql, &[&ids, &times]).await?;
+    Ok(())
+}
+
+fn api_key(row: &Row) -> Result<ApiKey, DbError> {
+    let scopes: Vec<String> = row.try_get("scopes")?;
+    let projects: Option<Vec<String>> = row.try_get("project_ids")?;
+    let projects = projects.map(|ids| ids.into_iter().map(ProjectId::try_from).collect::<Result<Vec<_>, _>>());
+    Ok(ApiKey {
+        id: parsed(row, "id")?,
+        org_id: parsed(row, "org_id")?,
+        name: row.try_get("name")?,
+        prefix: row.try_get("prefix")?,
+        last4: row.try_get("last4")?,
+        project_ids: projects
+            .transpose()
+            .map_err(|error| DbError::Column { column: "project_ids", source: error.into() })?,
+        // A scope of a later version grants nothing here, and must not lock the key out of the rest.
+        scopes: scopes.iter().filter_map(|word| word.parse::<Scope>().ok()).collect(),
+        created_by_user_id: parsed(row, "created_by_user_id")?,
+        created_at: timestamp(row, "created_at")?,
+        revoked_at: optional_timestamp(row, "revoked_at")?,
+        last_used_at: optional_timestamp(row, "last_used_at")?,
+    })
+}

@@ -1,0 +1,20 @@
+//! Table `ingest.archives`: archives that are in the object store, verified, for each organization.
+
+use infra::postgres::GenericClient;
+use schemas::id::OrgId;
+
+use super::{DbError, execute, optional, signed};
+use crate::archive::Declared;
+
+/// Whether the organization has exactly these bytes.
+pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId, archive: &Declared) -> Result<bool, DbError> {
+    let sql = "select 1 from ingest.archives where org_id = $1 and sha256 = $2 and size_bytes = $3";
+    let found = optional(client, sql, &[&org.as_str(), &archive.sha256, &signed(archive.size_bytes)]).await?;
+    Ok(found.is_some())
+}
+
+pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, archive: &Declared) -> Result<(), DbError> {
+    let sql = "insert into ingest.archives (org_id, sha256, size_bytes) values ($1, $2, $3) on conflict do nothing";
+    execute(client, sql, &[&org.as_str(), &archive.sha256, &signed(archive.size_bytes)]).await?;
+    Ok(())
+}

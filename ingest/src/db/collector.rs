@@ -1,0 +1,106 @@
+//! The collector's functions for readers: stored events, evidence and artifacts. Its tables are out of reach.
+
+use infra::postgres::GenericClient;
+use schemas::api::artifact::Artifact;
+use schemas::id::{ArtifactId, OrgId, RunId};
+use tokio_postgres::Row;
+
+use super::{DbError, optional, optional_timestamp, parsed, rows, signed, timestamp, unsigned};
+
+/// Consecutive events as one zstd frame.
+#[derive(Debug)]
+pub(crate) struct StoredSegment {
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub plain_bytes: u64,
+    pub frame: Vec<u8>,
+}
+
+/// A piece of the event log in the object store.
+#[derive(Debug)]
+pub(crate) struct StoredPart {
+    pub object_key: String,
+    pub size_bytes: u64,
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub index_offset: u64,
+}
+
+/// Segments that are not yet in the object store, from the one that holds the event after `after`; callers have
+/// checked that the run is theirs.
+pub(crate) async fn segments_after(
+    client: &impl GenericClient,
+    run: &RunId,
+    after: u64,
+    max_bytes: u64,
+) -> Result<Vec<StoredSegment>, DbError> {
+    let sql = "select first_seq, last_seq, plain_bytes, frame from collector.segments_after($1, $2, $3)";
+    let found = rows(client, sql, &[&run.as_str(), &signed(after), &signed(max_bytes)]).await?;
+    let segment = |row: &Row| {
+        Ok(StoredSegment {
+            first_seq: unsigned(row, "first_seq")?,
+            last_seq: unsigned(row, "last_seq")?,
+            plain_bytes: unsigned(row, "plain_bytes")?,
+            frame: row.try_get("frame")?,
+        })
+    };
+    found.iter().map(segment).collect()
+}
+
+pub(crate) async fn parts_of_run(client: &impl GenericClient, run: &RunId) -> Result<Vec<StoredPart>, DbError> {
+    let sql = "select object_key, size_bytes, first_seq, last_seq, index_offset from collector.parts_of_run($1)";
+    let part = |row: &Row| {
+        Ok(StoredPart {
+            object_key: row.try_get("object_key")?,
+            size_bytes: unsigned(row, "size_bytes")?,
+            first_seq: unsigned(row, "first_seq")?,
+            last_seq: unsigned(row, "last_seq")?,
+            index_offset: unsigned(row, "index_offset")?,
+        })
+    };
+    rows(client, sql, &[&run.as_str()]).await?.iter().map(part).collect()
+}
+
+/// Key of the sealed evidence in the object store.
+pub(crate) async fn evidence_key(client: &impl GenericClient, run: &RunId) -> Result<Option<String>, DbError> {
+    let sql = "select evidence_key from collector.evidence_of_run($1)";
+    Ok(optional(client, sql, &[&run.as_str()]).await?.map(|row| row.try_get("evidence_key")).transpose()?)
+}
+
+pub(crate) async fn find_artifact(
+    client: &impl GenericClient,
+    org: &OrgId,
+    id: &ArtifactId,
+) -> Result<Option<Artifact>, DbError> {
+    let sql = "select * from collector.find_artifact($1, $2)";
+    optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| artifact(&row)).transpose()
+}
+
+/// Marks it as deleted; the bytes are the caller's to delete.
+pub(crate) async fn delete_artifact(
+    client: &impl GenericClient,
+    org: &OrgId,
+    id: &ArtifactId,
+) -> Result<Option<Artifact>, DbError> {
+    let sql = "select * from collector.delete_artifact($1, $2)";
+    optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| artifact(&row)).transpose()
+}
+
+fn artifact(row: &Row) -> Result<Artifact, DbError> {
+    Ok(Artifact {
+        id: parsed(row, "id")?,
+        org_id: parsed(row, "org_id")?,
+        project_id: parsed(row, "project_id")?,
+        sandbox_id: parsed(row, "sandbox_id")?,
+        workspace_run_id: parsed(row, "run_id")?,
+        name: row.try_get("name")?,
+        object_key: row.try_get("object_key")?,
+        size_bytes: unsigned(row, "size_bytes")?,
+        sha256: row.try_get("sha256")?,
+        created_at: timestamp(row, "created_at")?,
+        content_type: Some(row.try_get("content_type")?),
+        source_path: Some(row.try_get("source_path")?),
+        deleted_at: optional_timestamp(row, "deleted_at")?,
+        retention_expires_at: optional_timestamp(row, "retention_expires_at")?,
+    })
+}

@@ -1,0 +1,62 @@
+//! Table `ingest.projects`: what runs belong to within an organization.
+
+use infra::postgres::GenericClient;
+use schemas::api::project::Project;
+use schemas::id::{OrgId, ProjectId};
+use tokio_postgres::Row;
+
+use super::{DbError, execute, optional, parsed, rows, timestamp};
+use crate::page::{Cursor, Page};
+
+const COLUMNS: &str = "id, org_id, name, created_at";
+
+pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str) -> Result<Project, DbError> {
+    let id = ProjectId::new();
+    let sql = format!("insert into ingest.projects (id, org_id, name) values ($1, $2, $3) returning {COLUMNS}");
+    project(&super::one(client, &sql, &[&id.as_str(), &org.as_str(), &name]).await?)
+}
+
+/// The project of runs that name none; every organization has exactly one.
+pub(crate) async fn insert_default(client: &impl GenericClient, org: &OrgId, id: &ProjectId) -> Result<(), DbError> {
+    let sql = "insert into ingest.projects (id, org_id, name, is_default) values ($1, $2, 'Default', true)";
+    execute(client, sql, &[&id.as_str(), &org.as_str()]).await?;
+    Ok(())
+}
+
+pub(crate) async fn default_of(client: &impl GenericClient, org: &OrgId) -> Result<Option<ProjectId>, DbError> {
+    let sql = "select id from ingest.projects where org_id = $1 and is_default";
+    optional(client, sql, &[&org.as_str()]).await?.map(|row| parsed(&row, "id")).transpose()
+}
+
+pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId, id: &ProjectId) -> Result<bool, DbError> {
+    let sql = "select 1 from ingest.projects where org_id = $1 and id = $2";
+    Ok(optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.is_some())
+}
+
+/// Newest first; one more than the page holds, if there is one. `only` is what a limited key may see.
+pub(crate) async fn list(
+    client: &impl GenericClient,
+    org: &OrgId,
+    only: Option<&[ProjectId]>,
+    page: &Page,
+) -> Result<Vec<(Project, Cursor)>, DbError> {
+    let sql = format!(
+        "select {COLUMNS} from ingest.projects
+         where org_id = $1 and ($2::text[] is null or id = any ($2))
+           and ($3::timestamptz is null or (created_at, id) < ($3, $4::text))
+         order by created_at desc, id desc limit $5"
+    );
+    let only: Option<Vec<&str>> = only.map(|ids| ids.iter().map(ProjectId::as_str).collect());
+    let (at, id) = page.after();
+    let found = rows(client, &sql, &[&org.as_str(), &only, &at, &id, &page.one_more()]).await?;
+    found.iter().map(|row| Ok((project(row)?, Cursor::of(row)?))).collect()
+}
+
+fn project(row: &Row) -> Result<Project, DbError> {
+    Ok(Project {
+        id: parsed(row, "id")?,
+        org_id: parsed(row, "org_id")?,
+        name: row.try_get("name")?,
+        created_at: timestamp(row, "created_at")?,
+    })
+}

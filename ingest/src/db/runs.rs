@@ -1,0 +1,91 @@
+//! Table `ingest.runs`: what was asked for and where it is. Only the collector makes a run terminal.
+
+mod observe;
+mod row;
+mod transitions;
+
+use std::collections::BTreeMap;
+
+use infra::postgres::GenericClient;
+use schemas::id::{OrgId, ProjectId, RunId};
+use schemas::run::RunStatus;
+use tokio_postgres::types::Json;
+
+use super::{DbError, execute, optional, rows, signed};
+use crate::page::{Cursor, Page};
+
+pub(crate) use observe::{Progress, open_runs, outbox_depth, progress_of};
+pub(crate) use row::Run;
+pub(crate) use transitions::{attach_archive, expire_unstarted, request_cancel, start};
+
+/// Filters of a list; `None` does not filter.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    pub projects: Option<Vec<ProjectId>>,
+    pub status: Option<RunStatus>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A new run, waiting for its archive.
+pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, run: &Run) -> Result<(), DbError> {
+    let sql = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
+            template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms, keep_sandbox,
+            traceparent, created_at)
+        values ($1, $2, $3, 'awaiting_archive', $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13, $14)";
+    execute(
+        client,
+        sql,
+        &[
+            &run.id.as_str(),
+            &org.as_str(),
+            &run.project_id.as_str(),
+            &run.command,
+            &run.template.id.as_str(),
+            &run.template.slug,
+            &run.template.version,
+            &run.template.version_id.as_str(),
+            &Json(&run.artifacts),
+            &Json(&run.metadata),
+            &run.source_metadata.as_ref().map(Json),
+            &signed(run.timeout_ms),
+            &run.traceparent,
+            &run.created_at.into_inner(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn find(client: &impl GenericClient, org: &OrgId, id: &RunId) -> Result<Option<Run>, DbError> {
+    let sql = "select * from ingest.runs where org_id = $1 and id = $2";
+    optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| Run::from_row(&row)).transpose()
+}
+
+/// Finds the run and keeps everybody else from changing it until the transaction ends.
+pub(crate) async fn lock(client: &impl GenericClient, org: &OrgId, id: &RunId) -> Result<Option<Run>, DbError> {
+    let sql = "select * from ingest.runs where org_id = $1 and id = $2 for update";
+    optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| Run::from_row(&row)).transpose()
+}
+
+/// Newest first; one more than the page holds, if there is one.
+pub(crate) async fn list(
+    client: &impl GenericClient,
+    org: &OrgId,
+    filter: &Filter,
+    page: &Page,
+) -> Result<Vec<(Run, Cursor)>, DbError> {
+    let sql = "select * from ingest.runs
+        where org_id = $1
+          and ($2::text[] is null or project_id = any ($2))
+          and ($3::text is null or status = $3)
+          and metadata @> $4
+          and ($5::timestamptz is null or (created_at, id) < ($5, $6::text))
+        order by created_at desc, id desc limit $7";
+    let projects: Option<Vec<&str>> = filter.projects.as_ref().map(|ids| ids.iter().map(ProjectId::as_str).collect());
+    let status = filter.status.map(RunStatus::as_str);
+    let (at, id) = page.after();
+    let params: super::Params<'_> =
+        &[&org.as_str(), &projects, &status, &Json(&filter.metadata), &at, &id, &page.one_more()];
+    let found = rows(client, sql, params).await?;
+    found.iter().map(|row| Ok((Run::from_row(row)?, Cursor::of(row)?))).collect()
+}

@@ -1,0 +1,113 @@
+//! One row of `ingest.runs`, and how clients see it.
+
+use std::collections::BTreeMap;
+
+use schemas::Timestamp;
+use schemas::api::archive::Archive;
+use schemas::api::run::{RunResult, WorkspaceRun};
+use schemas::id::{OrgId, ProjectId, RunId};
+use schemas::message::{ArtifactRequest, TemplateRef};
+use schemas::run::RunStatus;
+use tokio_postgres::Row;
+
+use crate::db::{DbError, json, optional_timestamp, parsed, timestamp, unsigned};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub id: RunId,
+    pub org_id: OrgId,
+    pub project_id: ProjectId,
+    pub status: RunStatus,
+    pub command: String,
+    pub template: TemplateRef,
+    pub artifacts: Vec<ArtifactRequest>,
+    pub metadata: BTreeMap<String, String>,
+    pub source_metadata: Option<BTreeMap<String, String>>,
+    pub timeout_ms: u64,
+    pub traceparent: String,
+    pub created_at: Timestamp,
+    pub archive: Option<Archive>,
+    pub cancel_requested_at: Option<Timestamp>,
+    /// Its time to upload and start is over; the collector has been told.
+    pub expired_at: Option<Timestamp>,
+    pub attempt: i32,
+    /// One past the last stored event.
+    pub next_seq: u64,
+    pub result: RunResult,
+}
+
+impl Run {
+    pub(super) fn from_row(row: &Row) -> Result<Self, DbError> {
+        let source_metadata: Option<serde_json::Value> = row.try_get("source_metadata")?;
+        Ok(Self {
+            id: parsed(row, "id")?,
+            org_id: parsed(row, "org_id")?,
+            project_id: parsed(row, "project_id")?,
+            status: parsed(row, "status")?,
+            command: row.try_get("command")?,
+            template: TemplateRef {
+                id: parsed(row, "template_id")?,
+                version_id: parsed(row, "template_version_id")?,
+                slug: row.try_get("template_slug")?,
+                version: row.try_get("template_version")?,
+            },
+            artifacts: json(row, "artifacts")?,
+            metadata: json(row, "metadata")?,
+            source_metadata: source_metadata
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|error| DbError::Column { column: "source_metadata", source: error.into() })?,
+            timeout_ms: unsigned(row, "timeout_ms")?,
+            traceparent: row.try_get("traceparent")?,
+            created_at: timestamp(row, "created_at")?,
+            archive: match row.try_get::<_, Option<String>>("archive_sha256")? {
+                None => None,
+                Some(sha256) => Some(Archive {
+                    sha256,
+                    size_bytes: unsigned(row, "archive_size")?,
+                    uploaded_at: optional_timestamp(row, "uploaded_at")?,
+                }),
+            },
+            cancel_requested_at: optional_timestamp(row, "cancel_requested_at")?,
+            expired_at: optional_timestamp(row, "expired_at")?,
+            attempt: row.try_get("attempt")?,
+            next_seq: unsigned(row, "next_seq")?,
+            result: json(row, "result")?,
+        })
+    }
+
+    /// Nobody has started it, and nobody will end it: it can still be changed.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.status, RunStatus::AwaitingArchive | RunStatus::ArchiveUploaded)
+            && self.cancel_requested_at.is_none()
+            && self.expired_at.is_none()
+    }
+
+    pub(crate) fn into_api(self) -> WorkspaceRun {
+        let mut result = self.result;
+        // The collector makes a run terminal only after its evidence is durable.
+        if self.status.is_terminal() {
+            result.evidence_available = Some(true);
+        }
+        WorkspaceRun {
+            id: self.id,
+            org_id: self.org_id,
+            project_id: self.project_id,
+            status: self.status,
+            command: self.command,
+            keep_sandbox: false,
+            metadata: self.metadata,
+            template_id: self.template.id,
+            template_slug: self.template.slug,
+            template_version: self.template.version,
+            template_version_id: self.template.version_id,
+            created_at: self.created_at,
+            uploaded_at: self.archive.as_ref().and_then(|archive| archive.uploaded_at),
+            archive: self.archive,
+            env_keys: None,
+            source_metadata: self.source_metadata,
+            timeout_ms: Some(self.timeout_ms),
+            result,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Table `ingest.uploads`: staged uploads of one run's archive.
+
+use infra::postgres::GenericClient;
+use schemas::Timestamp;
+use schemas::api::archive::TransferStatus;
+use schemas::id::{OrgId, RunId, UploadId};
+use tokio_postgres::Row;
+
+use super::{DbError, execute, one, optional, parsed, signed, timestamp, unsigned};
+use crate::archive::Declared;
+
+const COLUMNS: &str = "id, run_id, sha256, size_bytes, status, expires_at";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Upload {
+    pub id: UploadId,
+    pub run_id: RunId,
+    pub archive: Declared,
+    /// As stored: `expired` is never stored, it follows from the time.
+    pub status: TransferStatus,
+    pub expires_at: Timestamp,
+}
+
+impl Upload {
+    /// The status at this moment.
+    pub(crate) fn status_now(&self) -> TransferStatus {
+        if self.status != TransferStatus::Finalized && self.expires_at <= Timestamp::now() {
+            return TransferStatus::Expired;
+        }
+        self.status
+    }
+}
+
+pub(crate) async fn insert(
+    client: &impl GenericClient,
+    org: &OrgId,
+    run: &RunId,
+    archive: &Declared,
+    status: TransferStatus,
+    expires_at: Timestamp,
+) -> Result<Upload, DbError> {
+    let sql = format!(
+        "insert into ingest.uploads (id, org_id, run_id, sha256, size_bytes, status, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7) returning {COLUMNS}"
+    );
+    let (id, size) = (UploadId::new(), signed(archive.size_bytes));
+    let (status, expires) = (status.as_str(), expires_at.into_inner());
+    let params: super::Params<'_> =
+        &[&id.as_str(), &org.as_str(), &run.as_str(), &archive.sha256, &size, &status, &expires];
+    upload(&one(client, &sql, params).await?)
+}
+
+pub(crate) async fn find(client: &impl GenericClient, org: &OrgId, id: &UploadId) -> Result<Option<Upload>, DbError> {
+    let sql = format!("select {COLUMNS} from ingest.uploads where org_id = $1 and id = $2");
+    optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| upload(&row)).transpose()
+}
+
+/// The newest upload of this archive to this run that has not expired: asking again resumes it.
+pub(crate) async fn find_current(
+    client: &impl GenericClient,
+    org: &OrgId,
+    run: &RunId,
+    archive: &Declared,
+) -> Result<Option<Upload>, DbError> {
+    let sql = format!(
+        "select {COLUMNS} from ingest.uploads
+         where org_id = $1 and run_id = $2 and sha256 = $3 and size_bytes = $4
+           and (status = 'finalized' or expires_at > now())
+         order by created_at desc limit 1"
+    );
+    let params: super::Params<'_> = &[&org.as_str(), &run.as_str(), &archive.sha256, &signed(archive.size_bytes)];
+    optional(client, &sql, params).await?.map(|row| upload(&row)).transpose()
+}
+
+/// An upload only goes forward: `finalized` stays when the same bytes arrive again.
+pub(crate) async fn set_status(
+    client: &impl GenericClient,
+    org: &OrgId,
+    id: &UploadId,
+    status: TransferStatus,
+) -> Result<(), DbError> {
+    let sql = "update ingest.uploads set status = $3 where org_id = $1 and id = $2 and status <> 'finalized'";
+    execute(client, sql, &[&org.as_str(), &id.as_str(), &status.as_str()]).await?;
+    Ok(())
+}
+
+fn upload(row: &Row) -> Result<Upload, DbError> {
+    Ok(Upload {
+        id: parsed(row, "id")?,
+        run_id: parsed(row, "run_id")?,
+        archive: Declared { sha256: row.try_get("sha256")?, size_bytes: unsigned(row, "size_bytes")? },
+        status: parsed(row, "status")?,
+        expires_at: timestamp(row, "expires_at")?,
+    })
+}

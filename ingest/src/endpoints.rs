@@ -1,0 +1,7 @@
+//! The routes of the API, one file each.
+
+pub(crate) mod api_keys;
+pub(crate) mod artifacts;
+pub(crate) mod projects;
+pub(crate) mod runs;
+pub(crate) mod usage;

@@ -1,0 +1,36 @@
+//! `GET /v1/workspace-runs/{id}/evidence`: the Evidence Bundle, byte for byte as it was sealed.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, BytesMut};
+use schemas::id::RunId;
+use schemas::scope::Scope;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::db::collector;
+use crate::error::{ApiError, Code};
+use crate::path_id::PathId;
+
+pub(crate) async fn handle(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId<RunId>,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::WorkspaceRunRead)?;
+    let client = app.pool.get().await?;
+    super::find(&client, &caller, &id).await?;
+    let key = collector::evidence_key(&client, &id).await?;
+    drop(client);
+    let key = key.ok_or_else(|| {
+        let message = "The evidence of this run does not exist yet: it is sealed when the run is over.";
+        ApiError::new(Code::NotFound, message)
+    })?;
+    let evidence = app.store.get(&key).await?;
+    let mut body = BytesMut::with_capacity(evidence.len() + 16);
+    body.put_slice(b"{\"evidence\":");
+    body.put_slice(evidence.trim_ascii_end());
+    body.put_slice(b"}");
+    Ok(([(header::CONTENT_TYPE, "application/json")], body.freeze()).into_response())
+}

@@ -1,0 +1,49 @@
+//! `GET /v1/workspace-runs`: newest first, filtered by project, status and metadata.
+
+use axum::Json;
+use axum::extract::State;
+use infra::postgres::GenericClient;
+use schemas::api::list::List;
+use schemas::api::run::WorkspaceRun;
+use schemas::id::ProjectId;
+use schemas::run::RunStatus;
+use schemas::scope::Scope;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::db::projects;
+use crate::db::runs::{self, Filter, Run};
+use crate::error::ApiError;
+use crate::page::Page;
+use crate::query::Query;
+
+pub(crate) async fn handle(
+    State(app): State<App>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<List<WorkspaceRun>>, ApiError> {
+    caller.require(Scope::WorkspaceRunRead)?;
+    let page = Page::from_query(&query)?;
+    let metadata = query.prefixed("metadata.");
+    if metadata.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
+        return Err(ApiError::invalid("metadata: expected texts without NUL."));
+    }
+    let status = query.first("status").map(str::parse::<RunStatus>).transpose();
+    let status = status.map_err(|error| ApiError::invalid(format!("status: {error}.")))?;
+    let client = app.pool.get().await?;
+    let filter = Filter { projects: projects_of(&client, &caller, &query).await?, status, metadata };
+    let found = runs::list(&client, caller.org(), &filter, &page).await?;
+    Ok(Json(page.list(found, Run::into_api)))
+}
+
+async fn projects_of(
+    client: &impl GenericClient,
+    caller: &Caller,
+    query: &Query,
+) -> Result<Option<Vec<ProjectId>>, ApiError> {
+    let Some(text) = query.first("projectId") else { return Ok(caller.only_projects().map(<[_]>::to_vec)) };
+    let missing = || ApiError::not_found("project");
+    let project: ProjectId = text.parse().map_err(|_| missing())?;
+    let exists = caller.may_see(&project) && projects::exists(client, caller.org(), &project).await?;
+    if exists { Ok(Some(vec![project])) } else { Err(missing()) }
+}

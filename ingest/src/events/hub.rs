@@ -1,0 +1,148 @@
+//! Wakes the streams of this process: notices from the collector say how far a run got, and a look at the database
+//! once a second replaces the notices that were lost. One query serves all streams.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use infra::amqp::{Amqp, Source};
+use infra::postgres::Pool;
+use schemas::id::RunId;
+use schemas::message::{LiveNotice, decode_json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::db::DbError;
+use crate::db::runs::{Progress, progress_of};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Runs in one query.
+const LOOK_BATCH: usize = 1000;
+const PREFETCH: u16 = 256;
+
+type Watched = HashMap<RunId, watch::Sender<Progress>>;
+
+/// Who follows what. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hub {
+    watched: Arc<Mutex<Watched>>,
+}
+
+/// Follows one run until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub progress: watch::Receiver<Progress>,
+    run: RunId,
+    hub: Hub,
+}
+
+impl Hub {
+    /// `known` is what the caller knows of the run already.
+    pub(crate) fn subscribe(&self, run: &RunId, known: Progress) -> Subscription {
+        let mut watched = self.lock();
+        let sender = watched.entry(run.clone()).or_insert_with(|| watch::Sender::new(Progress::default()));
+        advance(sender, known);
+        Subscription { progress: sender.subscribe(), run: run.clone(), hub: self.clone() }
+    }
+
+    /// Passes notices on until shutdown.
+    pub(crate) async fn run(&self, amqp: &Amqp, pool: &Pool, shutdown: &CancellationToken) {
+        let mut notices = amqp.consume(Source::Live, PREFETCH);
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                delivery = notices.next() => {
+                    let Some(delivery) = delivery else { return };
+                    match decode_json::<LiveNotice>(&delivery.body) {
+                        Ok(notice) => self.pass_on(&notice),
+                        Err(error) => tracing::warn!(%error, "a live notice cannot be read"),
+                    }
+                    // Also what cannot be read: it is only a hint.
+                    delivery.ack().await;
+                }
+                _ = ticks.tick() => {
+                    if let Err(error) = self.look(pool).await {
+                        tracing::warn!(%error, "the progress of followed runs could not be read");
+                    }
+                }
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    fn pass_on(&self, notice: &LiveNotice) {
+        let watched = self.lock();
+        for run in &notice.runs {
+            if let Some(sender) = watched.get(&run.run_id) {
+                advance(sender, Progress { last_seq: run.last_seq, terminal: run.terminal });
+            }
+        }
+    }
+
+    async fn look(&self, pool: &Pool) -> Result<(), DbError> {
+        let runs: Vec<RunId> = self.lock().keys().cloned().collect();
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let client = pool.get().await?;
+        for batch in runs.chunks(LOOK_BATCH) {
+            let found = progress_of(&client, batch).await?;
+            let watched = self.lock();
+            for (run, progress) in found {
+                if let Some(sender) = watched.get(&run) {
+                    advance(sender, progress);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notices and looks overtake each other: progress never goes back.
+fn advance(sender: &watch::Sender<Progress>, seen: Progress) {
+    sender.send_if_modified(|progress| {
+        let next =
+            Progress { last_seq: progress.last_seq.max(seen.last_seq), terminal: progress.terminal || seen.terminal };
+        let moved = next != *progress;
+        *progress = next;
+        moved
+    });
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut watched = self.hub.lock();
+        // The receiver of this subscription still counts.
+        if watched.get(&self.run).is_some_and(|sender| sender.receiver_count() <= 1) {
+            watched.remove(&self.run);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::message::LiveRun;
+
+    #[test]
+    fn followers_are_woken_forward_only_and_forgotten_when_they_leave() {
+        let (hub, run) = (Hub::default(), RunId::new());
+        let one = hub.subscribe(&run, Progress { last_seq: 3, terminal: false });
+        let other = hub.subscribe(&run, Progress { last_seq: 1, terminal: false });
+        assert_eq!(other.progress.borrow().last_seq, 3);
+        let notice =
+            |last_seq, terminal| LiveNotice { runs: vec![LiveRun { run_id: run.clone(), last_seq, terminal }] };
+        hub.pass_on(&notice(9, true));
+        hub.pass_on(&notice(5, false));
+        assert_eq!(*one.progress.borrow(), Progress { last_seq: 9, terminal: true });
+        drop(one);
+        assert_eq!(hub.lock().len(), 1);
+        drop(other);
+        assert!(hub.lock().is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! Reads stored events in order, from wherever they are: first segments in the database, and what the collector
+//! has moved to the object store.
+
+use std::collections::VecDeque;
+
+use infra::postgres::Pool;
+use infra::s3::Store;
+use schemas::id::RunId;
+
+use super::{frame, parts};
+use crate::db::{DbError, collector};
+
+pub(crate) use frame::Line;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Part(#[from] parts::PartError),
+    #[error("a segment after {after}")]
+    Frame { after: u64, source: frame::FrameError },
+}
+
+/// Reads one run; callers have checked that it is theirs to read.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub pool: Pool,
+    pub store: Store,
+    pub run: RunId,
+}
+
+impl Reader {
+    /// At most `max_events` events after `after`, about `max_bytes` of them; none only if there are none.
+    pub(crate) async fn page(&self, after: u64, max_events: usize, max_bytes: u64) -> Result<Vec<Line>, ReadError> {
+        let (mut page, mut bytes, mut after) = (Vec::new(), 0u64, after);
+        while page.len() < max_events && bytes < max_bytes {
+            let mut batch = VecDeque::from(self.batch(after, max_bytes - bytes).await?);
+            if batch.is_empty() {
+                break;
+            }
+            while page.len() < max_events
+                && (bytes < max_bytes || page.is_empty())
+                && let Some(line) = batch.pop_front()
+            {
+                bytes += line.json.len() as u64;
+                after = line.seq;
+                page.push(line);
+            }
+        }
+        Ok(page)
+    }
+
+    /// What one place holds after `after`.
+    async fn batch(&self, after: u64, max_bytes: u64) -> Result<Vec<Line>, ReadError> {
+        let client = self.pool.get().await.map_err(DbError::from)?;
+        let segments = collector::segments_after(&client, &self.run, after, max_bytes).await?;
+        let first = segments.first().map(|segment| segment.first_seq);
+        // Parts are asked for second: what moves between both looks is then seen twice, never missed.
+        if first.is_none_or(|first| first > after + 1) {
+            let parts = collector::parts_of_run(&client, &self.run).await?;
+            drop(client);
+            let part = parts.iter().find(|part| part.last_seq > after);
+            if let Some(part) = part.filter(|part| first.is_none_or(|first| part.first_seq < first)) {
+                return Ok(newer(parts::read(&self.store, part, after, max_bytes).await?, after));
+            }
+        }
+        let mut found = Vec::new();
+        for segment in segments {
+            let lines = frame::lines(&segment.frame, segment.first_seq, segment.last_seq, segment.plain_bytes);
+            found.extend(lines.map_err(|source| ReadError::Frame { after, source })?);
+        }
+        Ok(newer(found, after))
+    }
+}
+
+/// A frame may begin before the event that was asked for.
+fn newer(mut lines: Vec<Line>, after: u64) -> Vec<Line> {
+    lines.retain(|line| line.seq > after);
+    lines
+}

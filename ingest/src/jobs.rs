@@ -1,0 +1,32 @@
+//! What runs beside the requests, each until it is told to stop.
+
+mod expire_runs;
+mod gauges;
+mod queue_depths;
+mod record_uses;
+mod sweep_answers;
+
+use std::time::Duration;
+
+use infra::amqp::Amqp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+
+/// Starts them all.
+pub(crate) fn spawn(app: &App, amqp: &Amqp, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    tasks.spawn(expire_runs::run(app.clone(), shutdown.clone()));
+    tasks.spawn(gauges::run(app.clone(), shutdown.clone()));
+    tasks.spawn(queue_depths::run(app.clone(), amqp.clone(), shutdown.clone()));
+    tasks.spawn(record_uses::run(app.clone(), shutdown.clone()));
+    tasks.spawn(sweep_answers::run(app.clone(), shutdown.clone()));
+}
+
+/// False when it is time to stop.
+async fn pause(length: Duration, shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(length) => true,
+        () = shutdown.cancelled() => false,
+    }
+}

@@ -1,0 +1,37 @@
+//! The HTTP API of CrowNest: takes runs and archives in, admits them, and lets clients follow and read what happened.
+//!
+//! Start with [`service`] (how it starts and stops) and `router` (what it answers). A request passes `observe`, then
+//! `auth` and `rate_limit`, then one file of `endpoints`; those that change something do so under `idempotency`.
+
+pub mod admin;
+mod app;
+mod archive;
+mod auth;
+mod body;
+mod byte_range;
+pub mod config;
+mod content_disposition;
+mod db;
+mod endpoints;
+mod error;
+mod events;
+mod idempotency;
+mod jobs;
+mod listener;
+mod metadata;
+mod metrics;
+mod new_run;
+mod observe;
+mod openapi;
+mod page;
+mod path_id;
+mod plans;
+mod public_url;
+mod query;
+mod rate_limit;
+mod router;
+pub mod service;
+
+pub use config::IngestConfig;
+pub use db::DbError;
+pub use service::{Ingest, start};

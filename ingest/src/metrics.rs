@@ -1,0 +1,48 @@
+//! What this service counts, for Prometheus.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub requests: IntCounterVec,
+    /// Seconds until the head of the answer.
+    pub latency: HistogramVec,
+    pub stream_clients: IntGauge,
+    /// Runs that are not over; the state `queued` is `starting` before an executor claimed it.
+    pub open_runs: IntGaugeVec,
+    pub outbox_depth: IntGauge,
+    /// Messages ready in each durable queue; empty while the broker cannot be asked.
+    pub queue_messages: IntGaugeVec,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let options = |name: &str, help: &str| Opts::new(name, help).namespace("crownest").subsystem("ingest");
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                options("http_requests_total", "Requests by route, method and status"),
+                &["route", "method", "status"],
+            )?,
+            latency: HistogramVec::new(
+                HistogramOpts::from(options("http_request_seconds", "Time until the head of the answer"))
+                    .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]),
+                &["route", "method"],
+            )?,
+            stream_clients: IntGauge::with_opts(options("stream_clients", "Clients that follow a run"))?,
+            open_runs: IntGaugeVec::new(options("open_runs", "Runs that are not over, by state"), &["state"])?,
+            outbox_depth: IntGauge::with_opts(options("outbox_depth", "Messages committed and not yet published"))?,
+            // Not of this service's own: every ingest shows the same numbers.
+            queue_messages: IntGaugeVec::new(
+                Opts::new("queue_messages", "Messages that wait in a queue").namespace("crownest"),
+                &["queue"],
+            )?,
+        };
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.latency.clone()))?;
+        registry.register(Box::new(metrics.stream_clients.clone()))?;
+        registry.register(Box::new(metrics.open_runs.clone()))?;
+        registry.register(Box::new(metrics.outbox_depth.clone()))?;
+        registry.register(Box::new(metrics.queue_messages.clone()))?;
+        Ok(metrics)
+    }
+}

@@ -1,0 +1,157 @@
+//! Checks a request for a run, as far as that needs no database: what is wrong in it, and what it leaves open.
+
+use std::collections::BTreeMap;
+
+use schemas::api::run::{ArtifactRequest, CreateRun};
+use schemas::id::{ProjectId, TemplateVersionId};
+use serde_json::Value;
+
+use crate::body;
+use crate::config::ApiConfig;
+use crate::error::{ApiError, Code};
+use crate::metadata;
+
+pub(crate) const DEFAULT_TEMPLATE: &str = "python-node";
+const MAX_COMMAND_BYTES: usize = 64 * 1024;
+const MAX_ARTIFACTS: usize = 100;
+const MAX_PATH_BYTES: usize = 4096;
+const MAX_NAME_BYTES: usize = 255;
+
+/// A request that is valid in itself.
+#[derive(Debug)]
+pub(crate) struct NewRun {
+    pub command: String,
+    pub template: Option<String>,
+    pub template_version_id: Option<TemplateVersionId>,
+    pub project_id: Option<ProjectId>,
+    pub artifacts: Vec<ArtifactRequest>,
+    pub metadata: BTreeMap<String, String>,
+    pub source_metadata: Option<BTreeMap<String, String>>,
+    pub timeout_ms: u64,
+}
+
+impl NewRun {
+    pub(crate) fn check(request: &Value, config: &ApiConfig) -> Result<Self, ApiError> {
+        // Metadata first: its errors have codes of their own.
+        let checked = metadata::check("metadata", request.get("metadata"))?;
+        let source_metadata = match request.get("sourceMetadata") {
+            None | Some(Value::Null) => None,
+            given => Some(metadata::check("sourceMetadata", given)?),
+        };
+        let asked: CreateRun = body::shape(request)?;
+        if asked.keep_sandbox == Some(true) || asked.sandbox_id.is_some() {
+            let message = "keepSandbox and sandboxId are not supported: every run gets a fresh sandbox of its own.";
+            return Err(ApiError::new(Code::UnsupportedRuntimeOption, message));
+        }
+        check_command(&asked.command)?;
+        let artifacts = asked.artifacts.unwrap_or_default();
+        check_artifacts(&artifacts)?;
+        let timeout_ms = asked.timeout_ms.unwrap_or(config.default_timeout_ms);
+        if !(1..=config.max_timeout_ms).contains(&timeout_ms) {
+            let message = format!("timeoutMs: expected 1 to {}, got {timeout_ms}.", config.max_timeout_ms);
+            return Err(ApiError::invalid(message));
+        }
+        Ok(Self {
+            command: asked.command,
+            template: asked.template,
+            template_version_id: asked.template_version_id,
+            project_id: asked.project_id,
+            artifacts,
+            metadata: checked,
+            source_metadata,
+            timeout_ms,
+        })
+    }
+}
+
+fn check_command(command: &str) -> Result<(), ApiError> {
+    if command.trim().is_empty() || command.len() > MAX_COMMAND_BYTES || command.contains('\0') {
+        let message = format!(
+            "command: expected a shell command of 1 to {MAX_COMMAND_BYTES} bytes without NUL, got {} bytes.",
+            command.len()
+        );
+        return Err(ApiError::invalid(message));
+    }
+    Ok(())
+}
+
+/// A path that leads out of the workspace is accepted: the run records it as an artifact error, and goes on.
+fn check_artifacts(artifacts: &[ArtifactRequest]) -> Result<(), ApiError> {
+    if artifacts.len() > MAX_ARTIFACTS {
+        let message = format!("artifacts: expected at most {MAX_ARTIFACTS}, got {}.", artifacts.len());
+        return Err(ApiError::invalid(message));
+    }
+    for (index, artifact) in artifacts.iter().enumerate() {
+        let path = &artifact.path;
+        if path.is_empty() || path.len() > MAX_PATH_BYTES || path.contains('\0') {
+            let message = format!("artifacts[{index}].path: expected 1 to {MAX_PATH_BYTES} bytes without NUL.");
+            return Err(ApiError::invalid(message));
+        }
+        let valid = |name: &String| {
+            (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(|c| c.is_control() || c == '/')
+        };
+        if !artifact.name.as_ref().is_none_or(valid) {
+            let message = format!(
+                "artifacts[{index}].name: expected 1 to {MAX_NAME_BYTES} bytes without slashes and control characters."
+            );
+            return Err(ApiError::invalid(message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use serde_json::json;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        api: ApiConfig,
+    }
+
+    fn check(request: &Value) -> Result<NewRun, ApiError> {
+        NewRun::check(request, &Flags::parse_from(["test"]).api)
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        let run = check(&json!({"command": "make", "later": 1})).unwrap();
+        assert_eq!((run.timeout_ms, run.artifacts.len(), run.source_metadata), (600_000, 0, None));
+    }
+
+    #[test]
+    fn an_escaping_path_is_not_the_requests_fault() {
+        for path in ["../etc/passwd", "/etc/passwd", "a/../../b"] {
+            assert!(check(&json!({"command": "x", "artifacts": [{"path": path}]})).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_run_is_refused() {
+        let paths = |count| vec![json!({"path": "a"}); count];
+        for (request, expected) in [
+            (json!({}), Code::InvalidRequest),
+            (json!({"command": 5}), Code::InvalidRequest),
+            (json!({"command": " \n"}), Code::InvalidRequest),
+            (json!({"command": "a\u{0}b"}), Code::InvalidRequest),
+            (json!({"command": "x".repeat(65537)}), Code::InvalidRequest),
+            (json!({"command": "x", "timeoutMs": 0}), Code::InvalidRequest),
+            (json!({"command": "x", "timeoutMs": -1}), Code::InvalidRequest),
+            (json!({"command": "x", "timeoutMs": 86_400_001}), Code::InvalidRequest),
+            (json!({"command": "x", "artifacts": [{"path": ""}]}), Code::InvalidRequest),
+            (json!({"command": "x", "artifacts": [{"path": "a", "name": "../b"}]}), Code::InvalidRequest),
+            (json!({"command": "x", "artifacts": paths(101)}), Code::InvalidRequest),
+            (json!({"command": "x", "keepSandbox": true}), Code::UnsupportedRuntimeOption),
+            (json!({"command": "x", "sandboxId": "sbx_1"}), Code::UnsupportedRuntimeOption),
+            (json!({"command": "x", "metadata": {"k": 1}}), Code::InvalidMetadataValue),
+            (json!({"command": "x", "sourceMetadata": {"a b": ""}}), Code::InvalidMetadataKey),
+        ] {
+            let refused = check(&request).unwrap_err();
+            assert!(matches!(refused, ApiError::Refused { code, .. } if code == expected), "{request}: {refused}");
+        }
+        assert!(check(&json!({"command": "x", "artifacts": paths(100), "keepSandbox": false})).is_ok());
+    }
+}

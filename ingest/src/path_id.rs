@@ -1,0 +1,21 @@
+//! Identifiers in the path. One that is malformed names nothing, so it is `not_found` like any other.
+
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+
+use crate::error::ApiError;
+
+#[derive(Debug)]
+pub(crate) struct PathId<T>(pub T);
+
+impl<S: Sync + Send, T: FromStr> FromRequestParts<S> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let id = text.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(|| ApiError::not_found("resource"))
+    }
+}

@@ -1,0 +1,35 @@
+//! Configuration of metering.
+
+use std::time::Duration;
+
+use clap::Args;
+use infra::amqp::AmqpConfig;
+use infra::ops::OpsConfig;
+use infra::postgres::PostgresConfig;
+
+#[derive(Debug, Clone, Args)]
+pub struct MeteringConfig {
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    #[command(flatten)]
+    pub amqp: AmqpConfig,
+    #[command(flatten)]
+    pub ops: OpsConfig,
+    /// How often to look for runs that could be admitted after a limit was raised, in milliseconds
+    #[arg(long, env = "CROWNEST_METERING_SWEEP_MS", default_value_t = 2_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub sweep_ms: u64,
+    /// How long to finish what was taken after a shutdown was asked for, in milliseconds
+    #[arg(long, env = "CROWNEST_METERING_DRAIN_MS", default_value_t = 10_000, value_name = "MS")]
+    pub drain_ms: u64,
+}
+
+impl MeteringConfig {
+    pub(crate) fn sweep(&self) -> Duration {
+        Duration::from_millis(self.sweep_ms)
+    }
+
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+}

@@ -1,0 +1,10 @@
+//! The shapes of the public HTTP API, one file for each resource. Optional members are left out when absent.
+
+pub mod archive;
+pub mod artifact;
+pub mod error;
+pub mod key;
+pub mod list;
+pub mod project;
+pub mod run;
+pub mod usage;

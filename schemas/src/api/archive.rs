@@ -1,0 +1,72 @@
+//! Archives on their way in: the direct upload and the staged transfer.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::run::WorkspaceRun;
+use crate::Timestamp;
+use crate::id::{RunId, UploadId};
+use crate::word::word_enum;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Archive {
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    pub size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveAnswer {
+    pub archive: Archive,
+    pub workspace_run: WorkspaceRun,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateTransfer {
+    pub sha256: String,
+    pub size_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FinalizeArchive {
+    pub sha256: String,
+    pub size_bytes: u64,
+    pub upload_id: UploadId,
+}
+
+word_enum! {
+    /// Where a staged upload is.
+    TransferStatus: "one of pending, uploaded, finalized, expired" {
+        Pending = "pending",
+        Uploaded = "uploaded",
+        Finalized = "finalized",
+        Expired = "expired",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Transfer {
+    pub id: UploadId,
+    pub checksum_algorithm: String,
+    pub expires_at: Timestamp,
+    pub headers: BTreeMap<String, String>,
+    pub max_size_bytes: u64,
+    pub method: String,
+    pub status: TransferStatus,
+    pub upload_url: String,
+    pub workspace_run_id: RunId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TransferAnswer {
+    pub transfer: Transfer,
+}

@@ -1,0 +1,87 @@
+//! Canonical JSON after RFC 8785, for everything that is hashed or signed.
+//! Only integers within ±2^53 are written: a document of ours that holds another number is a defect, not input.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// The largest magnitude that every JSON reader keeps exactly (RFC 7493 section 2.2).
+pub const MAX_SAFE_INTEGER: i64 = 1 << 53;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CanonicalError {
+    #[error("the value cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    #[error("{0} is not an integer within 2^53")]
+    Number(serde_json::Number),
+}
+
+/// The canonical bytes of a value.
+pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
+    let mut out = Vec::with_capacity(1024);
+    write(&serde_json::to_value(value)?, &mut out)?;
+    Ok(out)
+}
+
+fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(number) => {
+            let safe = number.as_i64().filter(|n| n.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs());
+            let integer = safe.ok_or_else(|| CanonicalError::Number(number.clone()))?;
+            out.extend_from_slice(integer.to_string().as_bytes());
+        }
+        // serde_json escapes exactly what RFC 8785 section 3.2.2.2 asks for, in its form.
+        Value::String(text) => serde_json::to_writer(out, text)?,
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write(item, out)?;
+            }
+            out.push(b']');
+        }
+        Value::Object(map) => {
+            let mut members: Vec<_> = map.iter().collect();
+            members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            out.push(b'{');
+            for (index, (name, member)) in members.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut *out, name)?;
+                out.push(b':');
+                write(member, out)?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sorts_by_utf16_and_escapes_minimally() {
+        // RFC 8785 section 3.2.3 gives this order; U+1F600 sorts before U+FB33 by UTF-16 code units.
+        let value = json!({"\u{20ac}": 1, "\r": 2, "\u{fb33}": 3, "1": 4, "\u{1f600}": 5, "\u{80}": 6, "\u{f6}": 7});
+        assert_eq!(
+            String::from_utf8(to_vec(&value).unwrap()).unwrap(),
+            "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}"
+        );
+        assert_eq!(to_vec(&json!("\u{0}\u{1f}\"\\/\u{7f}\n")).unwrap(), b"\"\\u0000\\u001f\\\"\\\\/\x7f\\n\"");
+    }
+
+    #[test]
+    fn refuses_numbers_that_readers_would_round() {
+        assert!(to_vec(&json!(1.5)).is_err());
+        assert!(to_vec(&json!(9_007_199_254_740_993_i64)).is_err());
+        assert_eq!(to_vec(&json!(-9_007_199_254_740_992_i64)).unwrap(), b"-9007199254740992");
+    }
+}

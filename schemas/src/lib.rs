@@ -1,0 +1,19 @@
+//! What the CrowNest services say to each other and to the world: identifiers, states, events, messages,
+//! the Evidence Bundle and the API shapes. No I/O happens here.
+
+pub mod api;
+pub mod canonical;
+pub mod event;
+pub mod event_log;
+pub mod evidence;
+pub mod id;
+pub mod merkle;
+pub mod message;
+pub mod partition;
+pub mod run;
+pub mod scope;
+pub mod timestamp;
+pub mod usage;
+pub mod word;
+
+pub use timestamp::Timestamp;

@@ -1,0 +1,56 @@
+//! The job that an executor receives: everything it needs to run, but no secret and no outcome.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    pub run_id: RunId,
+    pub org_id: OrgId,
+    pub project_id: ProjectId,
+    pub command: String,
+    pub template: TemplateRef,
+    pub archive: ArchiveRef,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ArtifactRequest>,
+    pub timeout_ms: u64,
+    /// The day of the run's objects, fixed when it was created (`YYYY-MM-DD`).
+    pub date: String,
+    pub queued_at: Timestamp,
+    /// W3C Trace Context of the run.
+    pub traceparent: String,
+    /// Environment of the command; empty until secrets arrive.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateRef {
+    pub id: TemplateId,
+    pub version_id: TemplateVersionId,
+    pub slug: String,
+    pub version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveRef {
+    pub key: String,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    pub size_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ArtifactRequest {
+    /// Relative to `/workspace`, or absolute beneath it.
+    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}

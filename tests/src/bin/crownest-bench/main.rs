@@ -1,0 +1,148 @@
+//! What CrowNest costs, as ratios against bare bubblewrap on the same machine in the same minute:
+//! `cargo run --release -p crownest-tests --bin crownest-bench` (as root; build the workspace in release first).
+//! Rounds are interleaved, so that a noisy machine disturbs both sides alike; medians are printed.
+
+mod bare;
+mod cpu;
+mod system;
+
+use std::time::Duration;
+
+use clap::Parser;
+
+const BARE_TIME: Duration = Duration::from_millis(1500);
+
+/// Benchmarks against the bare sandbox loop.
+#[derive(Debug, Parser)]
+#[command(name = "crownest-bench")]
+struct Arguments {
+    /// Interleaved rounds
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Runs in each round
+    #[arg(long, default_value_t = 400)]
+    runs: usize,
+    /// Runs at the same time, on both sides
+    #[arg(long, default_value_t = 2)]
+    slots: u16,
+    /// Runs of the latency measurement
+    #[arg(long, default_value_t = 100)]
+    latency_runs: usize,
+    /// Megabytes (10^6 bytes) of output of the log measurement
+    #[arg(long, default_value_t = 200)]
+    log_megabytes: u64,
+}
+
+/// The least a command can do, so that only the system itself is measured …
+const COMMAND: &str = "echo hello";
+/// … and about the least that a test does: an interpreter starts and loads its test framework.
+const SMALL_TEST: &str = "python3 -c \"import json, unittest; print('hello')\"";
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    // The client side has its own runtime with one thread: it competes for the cores as a client on this machine would.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(bench(&arguments))
+}
+
+#[expect(clippy::print_stdout, reason = "a report for people")]
+async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
+    let system = system::System::start(arguments.slots).await?;
+    let slots = usize::from(arguments.slots);
+    // Both sides once, unmeasured: caches fill, connections open.
+    bare::loop_for(Duration::from_millis(500), slots, COMMAND);
+    system.throughput(50, COMMAND).await?;
+
+    for (name, command, runs) in [("no-op", COMMAND, arguments.runs), ("small test", SMALL_TEST, arguments.runs / 2)] {
+        throughput(&system, arguments.rounds, slots, name, command, runs).await?;
+    }
+
+    let (mut bare_first, mut first) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.latency_runs {
+        bare_first.push(bare::first_byte(COMMAND));
+        first.push(system.first_stdout(COMMAND).await?);
+    }
+    println!("\nmilliseconds to the first byte of stdout, one run at a time ({} runs)", arguments.latency_runs);
+    println!("  bare bubblewrap   p50 {:>7.2}   p99 {:>7.2}", percentile(&bare_first, 50), percentile(&bare_first, 99));
+    println!("  start → SSE       p50 {:>7.2}   p99 {:>7.2}", percentile(&first, 50), percentile(&first, 99));
+    let ratio = |p| percentile(&first, p) / percentile(&bare_first, p);
+    println!("  ratio             p50 {:>7.2}   p99 {:>7.2}", ratio(50), ratio(99));
+
+    let command = format!(
+        "yes 'a line of a log, as builds and tests write them, number 12345' | head -c {}000000",
+        arguments.log_megabytes
+    );
+    let (mut bare_logs, mut logs) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+        let megabytes = arguments.log_megabytes as f64;
+        bare_logs.push(megabytes / bare::to_disk(&command)?);
+        logs.push(megabytes / system.seconds_to_sealed(&command).await?);
+    }
+    println!("\nMB/s of output until it is durable, one run of {} MB (median of 3)", arguments.log_megabytes);
+    println!("  bare, fsynced     {:>8.1}", median(&bare_logs));
+    println!("  CrowNest, sealed  {:>8.1}", median(&logs));
+    println!("  ratio             {:>8.3}", median(&logs) / median(&bare_logs));
+    system.stop().await
+}
+
+/// Runs per second on both sides, round by round, and where the CPU time went.
+#[expect(clippy::print_stdout, reason = "a report for people")]
+async fn throughput(
+    system: &system::System,
+    rounds: usize,
+    slots: usize,
+    name: &str,
+    command: &str,
+    runs: usize,
+) -> anyhow::Result<()> {
+    let (mut bare_rates, mut rates) = (Vec::new(), Vec::new());
+    let before = cpu::Usage::of(&system.processes());
+    println!("{name}: {command}");
+    for round in 1..=rounds {
+        // Before and after, since the machine's own speed changes from minute to minute.
+        let first = bare::loop_for(BARE_TIME, slots, command);
+        let measured = system.throughput(runs, command).await?;
+        let bare = f64::midpoint(first, bare::loop_for(BARE_TIME, slots, command));
+        println!("  round {round}: bare {bare:.1}/s, CrowNest {measured:.1}/s, ratio {:.3}", measured / bare);
+        bare_rates.push(bare);
+        rates.push(measured);
+    }
+    let used = cpu::Usage::of(&system.processes()).since(&before);
+    let ratios: Vec<f64> = rates.iter().zip(&bare_rates).map(|(ours, bare)| ours / bare).collect();
+    println!("  runs per second with full evidence, {slots} at once (median of {rounds} rounds)");
+    println!("    bare bubblewrap   {:>8.1}", median(&bare_rates));
+    println!("    CrowNest          {:>8.1}", median(&rates));
+    println!("    ratio             {:>8.3}   (min {:.3}, max {:.3})", median(&ratios), min(&ratios), max(&ratios));
+    println!("  CPU per run, milliseconds");
+    for (process, millis) in used.per_run(rounds * runs) {
+        println!("    {process:<19} {millis:>6.2}");
+    }
+    println!();
+    Ok(())
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(values: &[f64]) -> f64 {
+    percentile(values, 50)
+}
+
+/// Nearest rank.
+fn percentile(values: &[f64], percent: usize) -> f64 {
+    let sorted = sorted(values);
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
+}
+
+fn min(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn max(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}

@@ -1,0 +1,173 @@
+//! The measured side: private services with durable settings and the four services as processes of their own.
+
+use std::time::{Duration, Instant};
+
+use infra::local::{Durability, LocalServices, Role};
+use infra::postgres::{Pool, PostgresConfig};
+use schemas::scope::Scope;
+use serde_json::json;
+use tempfile::TempDir;
+use testkit::{Archive, Client, Process, archive};
+
+use crate::cpu::Named;
+
+const BUCKET: &str = "crownest";
+/// Requests that the client has under way at one time.
+const CLIENTS: usize = 8;
+const DEADLINE: Duration = Duration::from_secs(300);
+const POLL: Duration = Duration::from_millis(10);
+
+pub(crate) struct System {
+    local: LocalServices,
+    services: Vec<(&'static str, Process)>,
+    admin: Pool,
+    client: Client,
+    archive: Archive,
+    _folder: TempDir,
+}
+
+impl System {
+    pub(crate) async fn start(slots: u16) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("crownest-bench-").tempdir()?;
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+        let local = LocalServices::start(&folder.path().join("data"), Durability::Durable).await?;
+        infra::postgres::migrate(&local.postgres_admin_url()).await?;
+        infra::s3::open(&local.s3().config(BUCKET)).ensure_bucket().await?;
+        let config = PostgresConfig { database_url: local.postgres_admin_url(), database_pool: 2 };
+        let admin = infra::postgres::open(&config)?;
+        let mut database = admin.get().await?;
+        let (org, _) = ingest::admin::create_organization(&mut database, "Bench", "local").await?;
+        let (_, key) = ingest::admin::create_key(&database, &org, "bench", Scope::ALL, None).await?;
+        drop(database);
+
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let work_dir = folder.path().join("executor").display().to_string();
+        let slots = slots.to_string();
+        let listen = format!("127.0.0.1:{port}");
+        let services = [
+            ("collector", Role::Collector, vec![]),
+            ("metering", Role::Metering, vec![]),
+            ("executor", Role::Executor, vec!["--slots", &slots, "--work-dir", &work_dir]),
+            ("ingest", Role::Ingest, vec!["--listen", &listen]),
+        ];
+        let started = services.map(|(name, role, own)| {
+            let mut flags = base(&local, role);
+            flags.extend(own.into_iter().map(str::to_owned));
+            (name, Process::start(&format!("crownest-{name}"), &flags))
+        });
+        let client = Client::new(&format!("http://{listen}"), key.reveal());
+        let system =
+            Self { local, services: started.into(), admin, client, archive: archive(&[("a", "b\n")]), _folder: folder };
+        testkit::eventually("the API is ready", async || {
+            let answer = system.client.request(reqwest::Method::GET, "/readyz").send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        Ok(system)
+    }
+
+    pub(crate) fn processes(&self) -> Vec<Named> {
+        let mut processes: Vec<Named> =
+            self.services.iter().map(|(name, process)| (*name, process.pid().into_iter().collect())).collect();
+        processes.push(("PostgreSQL", self.local.postgres.pids()));
+        processes.push(("RabbitMQ", self.local.rabbitmq.pids()));
+        processes.push(("SeaweedFS", self.local.seaweedfs.pids()));
+        processes
+    }
+
+    /// Runs per second, from the first request to the last durable bundle.
+    pub(crate) async fn throughput(&self, runs: usize, command: &str) -> anyhow::Result<f64> {
+        let begun = Instant::now();
+        let one = |_| async {
+            self.client.submit(json!({ "command": command }), &self.archive).await;
+        };
+        futures_util::stream::StreamExt::for_each_concurrent(futures_util::stream::iter(0..runs), CLIENTS, one).await;
+        while self.open_runs().await? > 0 {
+            anyhow::ensure!(begun.elapsed() < DEADLINE, "the runs did not end");
+            tokio::time::sleep(POLL).await;
+        }
+        let elapsed = begun.elapsed().as_secs_f64();
+        self.check_last().await?;
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        Ok(runs as f64 / elapsed)
+    }
+
+    /// Runs without durable evidence. Cheap however many runs there were: the question must not be what is measured.
+    async fn open_runs(&self) -> anyhow::Result<i64> {
+        let client = self.admin.get().await?;
+        let sql = "select count(*) from ingest.runs where not ended";
+        Ok(client.query_one(&client.prepare_cached(sql).await?, &[]).await?.get(0))
+    }
+
+    /// What is counted must be there: the newest run has its evidence, and it is complete.
+    async fn check_last(&self) -> anyhow::Result<()> {
+        let list = self.client.get("/v1/workspace-runs?limit=1").await.expect(200);
+        let run = list["data"][0]["id"].as_str().unwrap_or_default().to_owned();
+        let evidence = self.client.evidence(&run).await;
+        anyhow::ensure!(evidence["outcome"] == "success" && evidence["completeness"]["complete"] == true, "{evidence}");
+        Ok(())
+    }
+
+    /// Milliseconds from the start request to the first stdout at a client that is connected already.
+    pub(crate) async fn first_stdout(&self, command: &str) -> anyhow::Result<f64> {
+        let run = self.client.create(json!({ "command": command })).await;
+        self.client.upload(&run, &self.archive).await.expect(200);
+        let mut stream = self.client.stream(&run, None, None).await;
+        let begun = Instant::now();
+        let start = self.client.start(&run);
+        let first = async {
+            while let Some((_, event)) = stream.next().await {
+                if event["type"] == "stdout" {
+                    return Some(begun.elapsed());
+                }
+            }
+            None
+        };
+        let (_, first) = tokio::join!(start, first);
+        let elapsed = first.ok_or_else(|| anyhow::anyhow!("the stream ended without stdout"))?;
+        while stream.next().await.is_some() {}
+        Ok(elapsed.as_secs_f64() * 1000.0)
+    }
+
+    /// Seconds from the start request to the durable bundle.
+    pub(crate) async fn seconds_to_sealed(&self, command: &str) -> anyhow::Result<f64> {
+        let run = self.client.create(json!({ "command": command })).await;
+        self.client.upload(&run, &self.archive).await.expect(200);
+        let begun = Instant::now();
+        self.client.start(&run).await;
+        loop {
+            let now = self.client.run(&run).await;
+            if now["evidenceAvailable"] == true {
+                anyhow::ensure!(now["status"] == "succeeded", "{now}");
+                return Ok(begun.elapsed().as_secs_f64());
+            }
+            anyhow::ensure!(begun.elapsed() < DEADLINE, "the run did not end: {now}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        for (_, mut process) in self.services {
+            process.terminate().await;
+        }
+        Ok(self.local.stop().await?)
+    }
+}
+
+fn base(local: &LocalServices, role: Role) -> Vec<String> {
+    let store = local.s3().config(BUCKET);
+    let mut flags = vec![
+        ("--database-url", local.postgres_url(role).reveal().to_owned()),
+        ("--amqp-url", local.amqp_url().reveal().to_owned()),
+        ("--log", "warn".to_owned()),
+    ];
+    if role != Role::Metering {
+        flags.extend([
+            ("--s3-endpoint", store.s3_endpoint),
+            ("--s3-bucket", store.s3_bucket),
+            ("--s3-access-key", store.s3_access_key),
+            ("--s3-secret-key", store.s3_secret_key.reveal().to_owned()),
+        ]);
+    }
+    flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+}

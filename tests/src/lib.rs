@@ -1,0 +1,18 @@
+//! What the end-to-end tests and benchmarks stand on: shared private services, a CrowNest of one's own for each test,
+//! and a plain HTTP client that knows nothing but the public contract.
+
+mod archive;
+mod client;
+mod command;
+mod process;
+mod stack;
+mod testbed;
+mod wait;
+
+pub use archive::{Archive, archive};
+pub use client::{Answer, Client, Sse};
+pub use command::{Crownest, Finished};
+pub use process::{Process, program};
+pub use stack::{Options, Stack};
+pub use testbed::{Access, Lease, serve};
+pub use wait::{DEADLINE, eventually};

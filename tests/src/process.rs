@@ -1,0 +1,54 @@
+//! Services as processes of their own, to be killed without warning.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+/// A program of this workspace, in the build folder that this test comes from.
+pub fn program(name: &str) -> PathBuf {
+    let current = std::env::current_exe().expect("this program has a path");
+    let folders = current.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace` first"))
+}
+
+/// Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    pub fn start(name: &str, flags: &[String]) -> Self {
+        let mut command = Command::new(program(name));
+        command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        Self { child: command.spawn().expect("the program can be started") }
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// SIGKILL: no clean-up of any kind.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("the process can be killed");
+    }
+
+    /// SIGTERM, and wait.
+    pub async fn terminate(&mut self) -> std::process::ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        kill_process(pid.expect("the process runs"), signal).expect("the process can be signaled");
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        tokio::time::timeout(crate::DEADLINE, self.child.wait()).await.expect("in time").expect("it can be waited for")
+    }
+}

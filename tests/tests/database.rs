@@ -1,0 +1,54 @@
+//! What the database guards by itself: the state machine, and who may touch what.
+
+use schemas::run::RunStatus;
+use testkit::{Lease, Stack};
+
+#[tokio::test]
+async fn the_database_has_the_same_state_machine() {
+    let stack = Stack::start().await;
+    let client = stack.admin.get().await.unwrap();
+    for &from in RunStatus::ALL {
+        for &next in RunStatus::ALL {
+            let sql = "select ingest.run_can_become($1, $2)";
+            let answer: bool = client.query_one(sql, &[&from.as_str(), &next.as_str()]).await.unwrap().get(0);
+            // The guard is asked about changes only, so a state and itself is of no interest to it.
+            if from != next {
+                assert_eq!(answer, from.can_become(next), "{from} -> {next}");
+            }
+        }
+    }
+    let run = stack.client().create(serde_json::json!({"command": "true"})).await;
+    let refused = client.execute("update ingest.runs set status = 'running' where id = $1", &[&run]).await.unwrap_err();
+    assert_eq!(refused.as_db_error().and_then(|error| error.constraint()), Some("run_status_order"));
+    let unknown = client.execute("update ingest.runs set status = 'done' where id = $1", &[&run]).await;
+    assert!(unknown.is_err());
+}
+
+#[tokio::test]
+async fn each_service_reaches_its_own_tables_only() {
+    let lease = tokio::task::spawn_blocking(Lease::take).await.unwrap();
+    let tables = [
+        ("ingest", "ingest.runs"),
+        ("collector", "collector.segments"),
+        ("metering", "metering.ledger"),
+        ("none", "ingest.api_keys"),
+    ];
+    for (service, url) in [
+        ("ingest", &lease.access.ingest_url),
+        ("executor", &lease.access.executor_url),
+        ("collector", &lease.access.collector_url),
+        ("metering", &lease.access.metering_url),
+    ] {
+        let (client, connection) =
+            tokio_postgres::connect(&url.replace("DATABASE", "crownest"), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        for (owner, table) in tables {
+            let allowed = client.query(&format!("select * from {table} limit 1"), &[]).await.is_ok();
+            let owns = owner == service || (service == "ingest" && table.starts_with("ingest."));
+            assert_eq!(allowed, owns, "{service} reads {table}");
+        }
+        let claim =
+            client.query("select * from ingest.claim_run('wsr_x', 'exe_x', 'sbx_x', 'cmd_x', false, 3)", &[]).await;
+        assert_eq!(claim.is_ok(), service == "executor", "{service} claims");
+    }
+}
