@@ -67,6 +67,17 @@ impl Machine {
         self.crownest.run(self.args("status", &[])).await.expect(code).data()
     }
 
+    /// Kills the system without warning and waits until that is noticed: a process holds its locks until its last
+    /// thread has ended, and /proc says before that it is dead. What it did not remove says nothing any more.
+    async fn kill(&self, up: &Value) {
+        kill(pid_of(up));
+        eventually("the end is noticed", async || {
+            let seen = self.crownest.run(self.args("status", &[])).await;
+            (seen.code == 1 && seen.data()["status"] == "stopped").then_some(())
+        })
+        .await;
+    }
+
     fn key(&self) -> String {
         std::fs::read_to_string(self.data().join("api-key")).expect("there is a key").trim().to_owned()
     }
@@ -209,13 +220,7 @@ async fn a_killed_system_goes_on_where_it_was() {
         client.events(&interrupted, 500).await.iter().any(|event| event["type"] == "stdout").then_some(())
     })
     .await;
-    kill(pid_of(&up));
-    // What it did not remove says nothing any more.
-    eventually("the end is noticed", async || {
-        let seen = machine.crownest.run(machine.args("status", &[])).await;
-        (seen.code == 1 && seen.data()["status"] == "stopped").then_some(())
-    })
-    .await;
+    machine.kill(&up).await;
 
     let again = machine.up(&[]).await;
     assert_ne!(again["pid"], up["pid"]);
@@ -245,8 +250,7 @@ async fn down_ends_what_a_killed_system_left() {
     })
     .await;
     let before = machine.processes();
-    kill(pid_of(&up));
-    eventually("the process is gone", async || (!machine.processes().contains(&pid_of(&up))).then_some(())).await;
+    machine.kill(&up).await;
     assert!(!machine.processes().is_empty(), "its services outlive it: {before:?}");
     let down = machine.crownest.run(["down", "--data", machine.data().to_str().unwrap()]).await.expect(0);
     assert!(down.text().contains("what a killed one had left is ended"), "{}", down.text());
