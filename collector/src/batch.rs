@@ -54,9 +54,12 @@ pub(crate) async fn store<'a>(
             None => live.push(LiveRun { run_id: message.run_id.clone(), last_seq, terminal: false }),
         }
     }
-    segments::insert(&transaction, &new_segments).await?;
-    gaps::insert(&transaction, &new_gaps).await?;
-    seals::decide(&transaction, &new_seals).await?;
+    // They travel together: none needs the answer of another.
+    tokio::try_join!(
+        async { Ok(segments::insert(&transaction, &new_segments).await?) },
+        async { Ok(gaps::insert(&transaction, &new_gaps).await?) },
+        seals::decide(&transaction, &new_seals),
+    )?;
     transaction.commit().await?;
     Ok(Stored { verdicts: advanced.into_iter().map(|step| step.verdict).collect(), live })
 }

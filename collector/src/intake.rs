@@ -2,7 +2,7 @@
 //! One worker for all partitions of this process, since a fuller batch costs the database hardly more than a small one.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use infra::amqp::{Delivery, Source};
 use schemas::id::RunId;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batch::{self, Stored};
 use crate::log::Spills;
+use crate::pace::Pace;
 use crate::seal;
 use crate::service::Parts;
 
@@ -20,8 +21,9 @@ use crate::service::Parts;
 const PREFETCH: u16 = 512;
 /// Messages stored in one transaction.
 const BATCH: usize = 256;
-/// When batches follow each other closely, each waits so long for more; a lone message does not wait.
-const LINGER: Duration = Duration::from_millis(6);
+/// Batches begin no closer to each other than this, unless one is full: a transaction for ten runs costs hardly more
+/// than one for a single run, so under load they should meet in it. After a quiet moment nothing waits.
+const PACE: Duration = Duration::from_millis(40);
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// A delivery that is acknowledged only when its run is sealed.
@@ -40,11 +42,9 @@ pub(crate) async fn work(parts: Parts, shutdown: CancellationToken) {
     }
     drop(sender);
     let mut spills = Spills::default();
-    let mut last_batch: Option<Instant> = None;
+    let mut pace = Pace::new(PACE);
     while let Some(first) = messages.recv().await {
-        if last_batch.is_some_and(|at| at.elapsed() < LINGER) {
-            tokio::time::sleep(LINGER).await;
-        }
+        pace.wait_while(|| messages.len() + 1 < BATCH).await;
         let mut deliveries = vec![first];
         while deliveries.len() < BATCH
             && let Ok(next) = messages.try_recv()
@@ -54,7 +54,6 @@ pub(crate) async fn work(parts: Parts, shutdown: CancellationToken) {
         if !handle(&parts, deliveries, &mut spills, &to_sealer, &shutdown).await {
             break;
         }
-        last_batch = Some(Instant::now());
     }
     drop(to_sealer);
     if let Err(error) = sealer.await {

@@ -8,6 +8,7 @@ mod ending;
 mod intake;
 mod log;
 mod metrics;
+mod pace;
 mod seal;
 mod service;
 mod sweep;

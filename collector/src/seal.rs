@@ -5,10 +5,11 @@ mod bundle;
 mod usage;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use infra::outbox::Letter;
 use schemas::api::run::WorkspaceRun;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ending::Ending;
 use crate::intake::Ended;
 use crate::log;
+use crate::pace::Pace;
 use crate::service::Parts;
 use crate::tables::log_parts::StoredPart;
 use crate::tables::runs::{AttemptRow, EndedRun, RunRow};
@@ -35,8 +37,8 @@ use crate::tables::{artifacts, gaps, log_parts, runs, seals, segments};
 const BATCH: usize = 32;
 /// Runs of a batch that write to the object store at the same time.
 const CONCURRENT_WRITES: usize = 8;
-/// When batches follow each other closely, each waits so long for more; a lone run does not wait.
-const LINGER: Duration = Duration::from_millis(15);
+/// Batches begin no closer to each other than this, unless one is full; a lone run does not wait.
+const PACE: Duration = Duration::from_millis(100);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Fixed, so that a repetition gives the same bytes.
 const ZSTD_LEVEL: i32 = 1;
@@ -44,7 +46,7 @@ const ZSTD_LEVEL: i32 = 1;
 pub(crate) async fn work(parts: Parts, mut ended: mpsc::Receiver<Ended>, shutdown: CancellationToken) {
     // What could not be sealed waits here, so that one run in trouble does not hold up the others.
     let mut again: Vec<Ended> = Vec::new();
-    let mut last_batch: Option<Instant> = None;
+    let mut pace = Pace::new(PACE);
     loop {
         let mut batch = Vec::new();
         tokio::select! {
@@ -54,16 +56,13 @@ pub(crate) async fn work(parts: Parts, mut ended: mpsc::Receiver<Ended>, shutdow
             () = tokio::time::sleep(RETRY_DELAY), if !again.is_empty() => batch.append(&mut again),
             () = shutdown.cancelled(), if !again.is_empty() => return,
         }
-        if last_batch.is_some_and(|at| at.elapsed() < LINGER) {
-            tokio::time::sleep(LINGER).await;
-            while batch.len() < BATCH
-                && let Ok(next) = ended.try_recv()
-            {
-                batch.push(next);
-            }
+        pace.wait_while(|| batch.len() + ended.len() < BATCH).await;
+        while batch.len() < BATCH
+            && let Ok(next) = ended.try_recv()
+        {
+            batch.push(next);
         }
         let ids: Vec<RunId> = batch.iter().map(|ended| ended.run.clone()).collect();
-        last_batch = Some(Instant::now());
         if seal(&parts, &ids).await.is_ok() {
             for ended in batch {
                 ended.delivery.ack().await;
@@ -147,23 +146,33 @@ async fn load(parts: &Parts, ids: &[RunId]) -> anyhow::Result<Vec<Case>> {
         seals::unsealed(&client, &ids).await?.into_iter().map(|seal| (seal.run_id.clone(), seal)).collect();
     let open: Vec<RunId> = decisions.keys().cloned().collect();
     let open_ids: Vec<&str> = open.iter().map(RunId::as_str).collect();
-    let mut logs = segments::first_of_runs(&client, &open_ids, parts.part_bytes).await?;
-    for run in &open {
+    // They travel together: none needs the answer of another.
+    let (mut logs, stored_parts, known_gaps, rows) = tokio::try_join!(
+        async { Ok(segments::first_of_runs(&client, &open_ids, parts.part_bytes).await?) },
+        log_parts::of_runs(&client, &open_ids),
+        async { Ok(gaps::of_runs(&client, &open_ids).await?) },
+        runs::to_seal(&client, &open),
+    )?;
+    let fills_a_part = |run: &&RunId| {
         let frames: usize = logs.get(run.as_str()).map_or(0, |log| log.iter().map(|s| s.frame.len()).sum());
-        if frames as u64 >= parts.part_bytes {
+        frames as u64 >= parts.part_bytes
+    };
+    let to_move: Vec<&RunId> = open.iter().filter(fills_a_part).collect();
+    if !to_move.is_empty() {
+        drop(client);
+        for run in to_move {
             log::write_full_parts(parts, run).await?;
-            logs.extend(segments::first_of_runs(&client, &[run.as_str()], parts.part_bytes).await?);
         }
+        return Box::pin(load(parts, &open)).await;
     }
     let mut written: HashMap<String, Vec<StoredPart>> = HashMap::new();
-    for part in log_parts::of_runs(&client, &open_ids).await? {
+    for part in stored_parts {
         written.entry(part.run_id.clone()).or_default().push(part);
     }
     let mut missing: HashMap<String, Vec<SeqRange>> = HashMap::new();
-    for (run, gap) in gaps::of_runs(&client, &open_ids).await? {
+    for (run, gap) in known_gaps {
         missing.entry(run).or_default().push(gap);
     }
-    let rows = runs::to_seal(&client, &open).await?;
     let cases = rows.into_iter().filter_map(|(row, attempts)| {
         let decision = decisions.remove(&row.id)?;
         let id = row.id.as_str();
@@ -230,7 +239,6 @@ async fn write(parts: &Parts, case: Case) -> anyhow::Result<Sealed> {
 async fn finish(parts: &Parts, sealed: &[Sealed]) -> anyhow::Result<()> {
     let mut client = parts.pool.get().await.context("no database connection")?;
     let transaction = client.transaction().await?;
-    let mut letters = Vec::with_capacity(sealed.len());
     let ended: Vec<EndedRun<'_>> = sealed
         .iter()
         .map(|sealed| EndedRun {
@@ -240,26 +248,32 @@ async fn finish(parts: &Parts, sealed: &[Sealed]) -> anyhow::Result<()> {
             next_seq: sealed.terminal.last_seq + 1,
         })
         .collect();
-    runs::end(&transaction, &ended).await?;
-    for Sealed { case, last_part, leaves, .. } in sealed {
-        log_parts::insert(&transaction, &case.row.id, case.parts.len(), last_part, leaves).await?;
-        if let RunEnd::Finished(finished) = &case.decision.end {
-            let (sandbox, at) = (&finished.sandbox_id, case.decision.decided_at);
-            artifacts::insert(&transaction, &case.row, sandbox, at, &finished.artifacts).await?;
-        }
-        letters.push(Letter {
-            target: parts.amqp.topology.usage(),
-            body: usage::message(case)?,
-            traceparent: Some(case.row.traceparent.clone()),
-        });
-    }
+    let letter = |Sealed { case, .. }: &Sealed| {
+        let (target, traceparent) = (parts.amqp.topology.usage(), Some(case.row.traceparent.clone()));
+        Ok(Letter { target, body: usage::message(case)?.into(), traceparent })
+    };
+    let letters = sealed.iter().map(letter).collect::<serde_json::Result<Vec<_>>>()?;
+    let last_parts = sealed.iter().map(|Sealed { case, last_part, leaves, .. }| {
+        log_parts::insert(&transaction, &case.row.id, case.parts.len(), last_part, leaves)
+    });
+    let collected = sealed.iter().filter_map(|Sealed { case, .. }| {
+        let RunEnd::Finished(finished) = &case.decision.end else { return None };
+        let (sandbox, at) = (&finished.sandbox_id, case.decision.decided_at);
+        Some(artifacts::insert(&transaction, &case.row, sandbox, at, &finished.artifacts))
+    });
     let terminal: Vec<_> = sealed.iter().map(|s| (&s.case.row.id, s.case.decision.attempt, &s.terminal)).collect();
-    segments::insert(&transaction, &terminal).await?;
     let ids: Vec<&str> = sealed.iter().map(|s| s.case.row.id.as_str()).collect();
     let keys: Vec<&str> = sealed.iter().map(|s| s.evidence_key.as_str()).collect();
     let digests: Vec<&str> = sealed.iter().map(|s| s.evidence_sha256.as_str()).collect();
-    seals::finish(&transaction, &ids, &keys, &digests).await?;
-    parts.outbox.insert(&transaction, &letters).await?;
+    // They travel together: none needs the answer of another.
+    tokio::try_join!(
+        runs::end(&transaction, &ended),
+        try_join_all(last_parts),
+        async { Ok(try_join_all(collected).await?) },
+        async { Ok(segments::insert(&transaction, &terminal).await?) },
+        seals::finish(&transaction, &ids, &keys, &digests),
+        async { Ok(parts.outbox.insert(&transaction, &letters).await?) },
+    )?;
     transaction.commit().await?;
     Ok(())
 }

@@ -16,8 +16,6 @@ use crate::config::CollectorConfig;
 use crate::metrics::Metrics;
 use crate::{dead, intake, sweep};
 
-const USAGE_LINGER: Duration = Duration::from_millis(25);
-
 /// What every part of the collector works with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Parts {
@@ -53,8 +51,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         store,
         amqp,
         publisher,
-        // Usage is not urgent: a moment's worth of it is relayed together.
-        outbox: Outbox::new("collector").lingering(USAGE_LINGER),
+        outbox: Outbox::new("collector"),
         part_bytes: config.part_bytes,
         segment_retention: Duration::from_millis(config.segment_retention_ms),
     };

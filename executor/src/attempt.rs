@@ -125,7 +125,9 @@ pub(crate) async fn run(attempt: Attempt<'_>, stop: watch::Receiver<Option<Stop>
     let (exit_code, cleanup) = (record.exit_code, record.cleanup);
     let end = RunEnd::Finished(Box::new(finished(&attempt, record, verdict)));
     attempt.parts.metrics.attempts.with_label_values(&[ended]).inc();
+    let reporting = Instant::now();
     let sent = attempt.feed.end(end).await;
+    attempt.parts.metrics.phase("report", reporting);
     if cleanup == CleanupStatus::Failed {
         attempt.slot.retire();
     }
@@ -158,7 +160,7 @@ async fn phases(
             interrupted = stopped(&mut stop, abort) => return Err(interrupted),
         }
     };
-    parts.metrics.phase_seconds.with_label_values(&["extract"]).observe(begun.elapsed().as_secs_f64());
+    parts.metrics.phase("extract", begun);
     let verdict = command::run(attempt, &tree, record, stop, abort).await;
     // Pinned until the overlay on it is gone.
     drop::<CachedTree>(tree);

@@ -2,7 +2,7 @@
 //! acknowledged after the run's last message is confirmed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use infra::amqp::{Delivery, Message, Source};
 use schemas::Timestamp;
@@ -73,6 +73,7 @@ async fn handle(
     };
     let Some(slot) = slot else { return };
     let (sandbox_id, command_id) = (SandboxId::new(), CommandId::new());
+    let asked = Instant::now();
     let answer = loop {
         match claim(&parts.pool, &job.run_id, &parts.id, &sandbox_id, &command_id, delivery.redelivered).await {
             Ok(answer) => break answer,
@@ -84,6 +85,7 @@ async fn handle(
         }
     };
     let claimed_at = Timestamp::now();
+    parts.metrics.phase("claim", asked);
     parts.metrics.claims.with_label_values(&[answer.as_str()]).inc();
     match answer {
         Claim::Duplicate | Claim::Ended => {

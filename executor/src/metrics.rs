@@ -1,5 +1,7 @@
 //! What the executor counts.
 
+use std::time::Instant;
+
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 #[derive(Debug, Clone)]
@@ -8,12 +10,17 @@ pub(crate) struct Metrics {
     pub busy: IntGauge,
     pub claims: IntCounterVec,
     pub attempts: IntCounterVec,
-    pub phase_seconds: HistogramVec,
+    phase_seconds: HistogramVec,
     pub output_bytes: IntCounterVec,
     pub segments: IntCounter,
 }
 
 impl Metrics {
+    /// A phase of an attempt that began then and is over now.
+    pub(crate) fn phase(&self, name: &str, begun: Instant) {
+        self.phase_seconds.with_label_values(&[name]).observe(begun.elapsed().as_secs_f64());
+    }
+
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let seconds = prometheus::exponential_buckets(0.001, 2.0, 18)?;
         let metrics = Self {

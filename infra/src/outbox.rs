@@ -22,27 +22,20 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 pub struct Outbox {
     schema: &'static str,
     wake: Arc<Notify>,
-    linger: Duration,
 }
 
 /// What to relay.
 #[derive(Debug, Clone)]
 pub struct Letter {
     pub target: Target,
-    pub body: Vec<u8>,
+    pub body: Bytes,
     pub traceparent: Option<String>,
 }
 
 impl Outbox {
     /// `schema` is a constant of the calling service, never input.
     pub fn new(schema: &'static str) -> Self {
-        Self { schema, wake: Arc::new(Notify::new()), linger: Duration::ZERO }
-    }
-
-    /// Waits so long after being woken, to relay more at a time. For what is not urgent.
-    pub fn lingering(mut self, linger: Duration) -> Self {
-        self.linger = linger;
-        self
+        Self { schema, wake: Arc::new(Notify::new()) }
     }
 
     /// Inserts within the caller's transaction; call `wake` after its commit.
@@ -57,7 +50,7 @@ impl Outbox {
         );
         let exchanges: Vec<&str> = letters.iter().map(|letter| letter.target.exchange.as_str()).collect();
         let keys: Vec<&str> = letters.iter().map(|letter| letter.target.routing_key.as_str()).collect();
-        let bodies: Vec<&[u8]> = letters.iter().map(|letter| letter.body.as_slice()).collect();
+        let bodies: Vec<&[u8]> = letters.iter().map(|letter| letter.body.as_ref()).collect();
         let headers: Vec<serde_json::Value> = letters.iter().map(Letter::headers).collect();
         client.execute(&client.prepare_cached(&sql).await?, &[&exchanges, &keys, &bodies, &headers]).await?;
         Ok(())
@@ -82,7 +75,7 @@ impl Outbox {
                 }
             };
             tokio::select! {
-                () = self.wake.notified() => tokio::time::sleep(self.linger).await,
+                () = self.wake.notified() => {}
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => return,
             }
@@ -92,44 +85,52 @@ impl Outbox {
     async fn relay_batch(&self, pool: &Pool, publisher: &Publisher) -> anyhow::Result<usize> {
         let mut client = pool.get().await?;
         let transaction = client.transaction().await?;
+        // The deletion need not wait for the disk: losing it in a crash only sends the messages again.
         let sql = format!(
-            "select id, exchange, routing_key, body, headers, set_config('synchronous_commit', 'off', true)
-             from (select * from {}.outbox order by id limit $1 for update skip locked) as letters order by id",
+            "delete from {0}.outbox where id in (select id from {0}.outbox order by id limit $1 for update skip locked)
+             returning id, exchange, routing_key, body, headers, set_config('synchronous_commit', 'off', true)",
             self.schema
         );
-        // The deletion below need not wait for the disk: losing it in a crash only sends the messages again.
-        let rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&BATCH]).await?;
+        let mut rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&BATCH]).await?;
         if rows.is_empty() {
             return Ok(0);
         }
+        rows.sort_by_key(|row| row.get::<_, i64>("id"));
         let mut receipts = Vec::with_capacity(rows.len());
         for row in &rows {
-            let headers: serde_json::Value = row.get("headers");
-            let message = Message {
+            let letter = Letter {
                 target: Target { exchange: row.get("exchange"), routing_key: row.get("routing_key") },
                 body: Bytes::from(row.get::<_, Vec<u8>>("body")),
-                content_type: "application/json",
-                traceparent: headers["traceparent"].as_str().map(str::to_owned),
+                traceparent: row.get::<_, serde_json::Value>("headers")["traceparent"].as_str().map(str::to_owned),
             };
-            receipts.push((row.get::<_, i64>("id"), publisher.publish(message).await?));
+            receipts.push((publisher.publish(letter.message()).await?, letter));
         }
-        let mut sent = Vec::with_capacity(receipts.len());
-        for (id, receipt) in receipts {
-            match receipt.confirmed().await {
-                Ok(()) => sent.push(id),
-                // It stays in the outbox: a queue that is missing now may be declared later.
-                Err(error) => tracing::error!(schema = self.schema, id, %error, "a message stays in the outbox"),
+        let mut unsent = Vec::new();
+        for (receipt, letter) in receipts {
+            if let Err(error) = receipt.confirmed().await {
+                tracing::error!(schema = self.schema, queue = letter.target.routing_key, %error, "a message stays in the outbox");
+                unsent.push(letter);
             }
         }
-        let sql = format!("delete from {}.outbox where id = any($1)", self.schema);
-        transaction.execute(&transaction.prepare_cached(&sql).await?, &[&sent]).await?;
+        // A queue that is missing now may be declared later.
+        self.insert(&transaction, &unsent).await?;
         transaction.commit().await?;
-        anyhow::ensure!(!sent.is_empty(), "none of {} messages could be routed", rows.len());
-        Ok(sent.len())
+        let sent = rows.len() - unsent.len();
+        anyhow::ensure!(sent > 0, "none of {} messages could be routed", rows.len());
+        Ok(sent)
     }
 }
 
 impl Letter {
+    fn message(&self) -> Message {
+        Message {
+            target: self.target.clone(),
+            body: self.body.clone(),
+            content_type: "application/json",
+            traceparent: self.traceparent.clone(),
+        }
+    }
+
     fn headers(&self) -> serde_json::Value {
         match &self.traceparent {
             Some(traceparent) => serde_json::json!({ "traceparent": traceparent }),

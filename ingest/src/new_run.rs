@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
 use schemas::id::{ProjectId, TemplateVersionId};
 use serde_json::Value;
 
+use crate::archive::Declared;
 use crate::body;
 use crate::config::ApiConfig;
 use crate::error::{ApiError, Code};
@@ -28,6 +30,10 @@ pub(crate) struct NewRun {
     pub metadata: BTreeMap<String, String>,
     pub source_metadata: Option<BTreeMap<String, String>>,
     pub timeout_ms: u64,
+    /// The archive that the organization may have already.
+    pub archive: Option<Declared>,
+    /// Whether to start at once if it has.
+    pub start: bool,
 }
 
 impl NewRun {
@@ -51,6 +57,14 @@ impl NewRun {
             let message = format!("timeoutMs: expected 1 to {}, got {timeout_ms}.", config.max_timeout_ms);
             return Err(ApiError::invalid(message));
         }
+        let declared =
+            |archive: DeclaredArchive| Declared::new(&archive.sha256, archive.size_bytes, config.archive_max_bytes);
+        let archive = asked.archive.map(declared).transpose()?;
+        let start = asked.start.unwrap_or(false);
+        if start && archive.is_none() {
+            let message = "start: expected `archive` beside it; without one, upload an archive and start the run then.";
+            return Err(ApiError::invalid(message));
+        }
         Ok(Self {
             command: asked.command,
             template: asked.template,
@@ -60,6 +74,8 @@ impl NewRun {
             metadata: checked,
             source_metadata,
             timeout_ms,
+            archive,
+            start,
         })
     }
 }
@@ -144,6 +160,13 @@ mod tests {
             (json!({"command": "x", "artifacts": [{"path": ""}]}), Code::InvalidRequest),
             (json!({"command": "x", "artifacts": [{"path": "a", "name": "../b"}]}), Code::InvalidRequest),
             (json!({"command": "x", "artifacts": paths(101)}), Code::InvalidRequest),
+            (json!({"command": "x", "start": true}), Code::InvalidRequest),
+            (json!({"command": "x", "archive": {"sha256": "ab", "sizeBytes": 1}}), Code::InvalidRequest),
+            (json!({"command": "x", "archive": {"sha256": "ab".repeat(32)}}), Code::InvalidRequest),
+            (
+                json!({"command": "x", "archive": {"sha256": "ab".repeat(32), "sizeBytes": 1u64 << 60}}),
+                Code::FileTooLarge,
+            ),
             (json!({"command": "x", "keepSandbox": true}), Code::UnsupportedRuntimeOption),
             (json!({"command": "x", "sandboxId": "sbx_1"}), Code::UnsupportedRuntimeOption),
             (json!({"command": "x", "metadata": {"k": 1}}), Code::InvalidMetadataValue),

@@ -107,6 +107,13 @@ impl Client {
         run
     }
 
+    /// Create and start in one request, with an archive that the server may have already. Returns the run as it is then.
+    pub async fn submit_declared(&self, mut body: Value, archive: &Archive) -> Value {
+        body["archive"] = json!({"sha256": archive.sha256, "sizeBytes": archive.bytes.len()});
+        body["start"] = json!(true);
+        self.post("/v1/workspace-runs", &body).await.expect(201)["workspaceRun"].clone()
+    }
+
     pub async fn run(&self, run: &str) -> Value {
         self.get(&format!("/v1/workspace-runs/{run}")).await.expect(200)["workspaceRun"].clone()
     }

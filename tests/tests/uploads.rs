@@ -69,3 +69,34 @@ async fn a_staged_transfer_is_verified_and_runs() {
     client.start(&run).await;
     assert_eq!(client.wait_terminal(&run).await["status"], "succeeded");
 }
+
+#[tokio::test]
+async fn a_known_archive_needs_no_upload_and_starts_at_once() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let archive = archive(&[("a", "known\n")]);
+    let request = json!({"command": "cat a"});
+    let first = client.submit_declared(request.clone(), &archive).await;
+    assert_eq!(first["status"], "awaiting_archive", "nobody has sent it yet: {first}");
+    let first = first["id"].as_str().unwrap().to_owned();
+    client.upload(&first, &archive).await.expect(200);
+    client.start(&first).await;
+
+    let second = client.submit_declared(request.clone(), &archive).await;
+    assert_eq!(second["status"], "starting", "{second}");
+    assert_eq!(second["archive"]["sha256"], json!(archive.sha256));
+    let second = second["id"].as_str().unwrap();
+    assert_eq!(client.wait_terminal(second).await["status"], "succeeded");
+    assert_eq!(client.evidence(second).await["archive"]["sha256"], json!(archive.sha256));
+
+    let declared = json!({"sha256": archive.sha256, "sizeBytes": archive.bytes.len()});
+    let body = json!({"command": "cat a", "archive": declared});
+    let waiting = client.post("/v1/workspace-runs", &body).await.expect(201);
+    assert_eq!(waiting["workspaceRun"]["status"], "archive_uploaded", "not started unless asked");
+    // Whoever has not sent the bytes learns nothing about who else has.
+    let scopes = [schemas::scope::Scope::WorkspaceRunCreate];
+    let limited = stack.client_with(&scopes, Some(vec![stack.project.clone()])).await;
+    for other in [stack.stranger().await, limited] {
+        assert_eq!(other.submit_declared(request.clone(), &archive).await["status"], "awaiting_archive");
+    }
+}

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
 use schemas::id::{ProjectId, SandboxId, TemplateVersionId};
 
 use super::pair::{parse_artifact, parse_pair};
+use crate::archive_file::ArchiveFile;
 use crate::client::idempotency::IdempotencyKey;
 use crate::shell;
 
@@ -68,7 +70,15 @@ impl RunRequestArgs {
             timeout_ms: self.timeout_ms,
             keep_sandbox: self.keep_sandbox.then_some(true),
             sandbox_id: self.sandbox.clone(),
+            archive: None,
+            start: None,
         }
+    }
+
+    /// The same, started at once if the server has the archive already.
+    pub(crate) fn to_request_with(&self, archive: &ArchiveFile) -> CreateRun {
+        let archive = DeclaredArchive { sha256: archive.sha256.clone(), size_bytes: archive.size_bytes };
+        CreateRun { archive: Some(archive), start: Some(true), ..self.to_request() }
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use indicatif::ProgressBar;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method, RequestBuilder, Response};
-use schemas::api::archive::{CreateTransfer, FinalizeArchive, Transfer, TransferStatus};
+use schemas::api::archive::{DeclaredArchive, FinalizeArchive, Transfer, TransferStatus};
 use schemas::id::RunId;
 use serde::Serialize;
 use serde_json::Value;
@@ -86,7 +86,7 @@ impl Client {
         archive: &ArchiveFile,
         key: &IdempotencyKey,
     ) -> Result<Transfer, Failure> {
-        let body = CreateTransfer { sha256: archive.sha256.clone(), size_bytes: archive.size_bytes };
+        let body = DeclaredArchive { sha256: archive.sha256.clone(), size_bytes: archive.size_bytes };
         let call = Call::post(format!("v1/workspace-runs/{run}/archive-transfer"), key);
         let answer = self.call(Call { body: Some(to_value(&body)?), ..call }).await?;
         serde_json::from_value(member(answer, "transfer")?)

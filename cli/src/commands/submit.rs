@@ -1,5 +1,5 @@
-//! From an archive on disk to a started run: create, upload, start. With a key that was used before it goes on with
-//! the run of that time.
+//! From an archive on disk to a started run: create, and if the server does not know the archive, upload and start.
+//! With a key that was used before it goes on with the run of that time.
 
 use schemas::id::RunId;
 use schemas::run::RunStatus;
@@ -28,7 +28,7 @@ pub(super) async fn submit(
     output: &mut Output,
 ) -> Result<Submitted, Failure> {
     let key = args.idempotency_key.clone().unwrap_or_else(IdempotencyKey::generate);
-    let created = client.create_run(&args.to_request(), &key.step("create")).await?;
+    let created = client.create_run(&args.to_request_with(archive), &key.step("create")).await?;
     let id: RunId = field(&created, "id").parse().map_err(|error| Failure::invalid_answer(format!("{error}")))?;
     interrupt.set_run(&id);
     output.note(&format!("created {id}"));

@@ -48,7 +48,9 @@ fn uploads_starts_streams_exactly_and_exits_like_the_run() {
             "GET /v1/workspace-runs/wsr_1/events",
         ]
     );
+    let sha256 = hex::encode(Sha256::digest(b"archive"));
     let expected = json!({
+        "archive": {"sha256": sha256, "sizeBytes": 7}, "start": true,
         "command": "pytest -k 'not slow'", "metadata": {"branch": "main"}, "timeoutMs": 5000,
         "artifacts": [{"path": "out/a.xml", "name": "b.xml"}],
     });
@@ -57,7 +59,6 @@ fn uploads_starts_streams_exactly_and_exits_like_the_run() {
     assert_eq!(upload.body, b"archive");
     assert_eq!(upload.header("content-type"), Some("application/gzip"));
     assert_eq!(upload.header("x-crownest-archive-size"), Some("7"));
-    let sha256 = hex::encode(Sha256::digest(b"archive"));
     assert_eq!(upload.header("x-crownest-archive-sha256"), Some(sha256.as_str()));
     assert!(requests.iter().all(|request| request.header("authorization") == Some("Bearer cn_live_0123456789")));
     let keys: Vec<_> = requests.iter().filter_map(|request| request.header("idempotency-key")).collect();

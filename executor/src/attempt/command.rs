@@ -32,7 +32,7 @@ pub(super) async fn run(
     let mut sandbox = start(attempt, tree.path()).await.map_err(|error| unavailable(&error))?;
     let started = Instant::now();
     record.times.started_at = Some(Timestamp::now());
-    parts.metrics.phase_seconds.with_label_values(&["start"]).observe(begun.elapsed().as_secs_f64());
+    parts.metrics.phase("start", begun);
     attempt.feed.status(RunStatus::Running).await;
     let outputs = [
         sandbox.take_stdout().map(|from| tokio::spawn(output::copy(Stream::Stdout, from, attempt.feed.clone()))),
@@ -41,7 +41,7 @@ pub(super) async fn run(
     let watched = watch_over(attempt, &mut sandbox, stop, abort).await;
     record.times.finished_at = Some(Timestamp::now());
     record.times.command_ms = Some(millis(started.elapsed()));
-    parts.metrics.phase_seconds.with_label_values(&["command"]).observe(started.elapsed().as_secs_f64());
+    parts.metrics.phase("command", started);
     let [stdout, stderr] = outputs;
     record.streams.stdout_bytes = drained(attempt, Stream::Stdout, stdout, record).await;
     record.streams.stderr_bytes = drained(attempt, Stream::Stderr, stderr, record).await;
@@ -54,15 +54,16 @@ pub(super) async fn run(
             if !attempt.job.artifacts.is_empty() {
                 let collecting = Instant::now();
                 collect::artifacts(attempt, sandbox.workspace(), record).await;
-                let elapsed = collecting.elapsed().as_secs_f64();
-                parts.metrics.phase_seconds.with_label_values(&["collect"]).observe(elapsed);
+                parts.metrics.phase("collect", collecting);
             }
             record.times.collected_at = Some(Timestamp::now());
             Ok((exit, cause))
         }
         Err(interrupted) => Err(interrupted),
     };
+    let cleaning = Instant::now();
     finish(record, sandbox, begun).await;
+    parts.metrics.phase("clean_up", cleaning);
     verdict.map(|(exit, cause)| judge(exit, cause, record))
 }
 

@@ -7,6 +7,7 @@ mod transitions;
 use std::collections::BTreeMap;
 
 use infra::postgres::GenericClient;
+use schemas::Timestamp;
 use schemas::id::{OrgId, ProjectId, RunId};
 use schemas::run::RunStatus;
 use tokio_postgres::types::Json;
@@ -26,12 +27,18 @@ pub(crate) struct Filter {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A new run, waiting for its archive.
-pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, run: &Run) -> Result<(), DbError> {
+/// A new run; `queued_at` if it is started already.
+pub(crate) async fn insert(
+    client: &impl GenericClient,
+    org: &OrgId,
+    run: &Run,
+    queued_at: Option<Timestamp>,
+) -> Result<(), DbError> {
     let sql = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
             template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms, keep_sandbox,
-            traceparent, created_at)
-        values ($1, $2, $3, 'awaiting_archive', $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13, $14)";
+            traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19)";
+    let archive = run.archive.as_ref();
     execute(
         client,
         sql,
@@ -39,6 +46,7 @@ pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, run: &Run) 
             &run.id.as_str(),
             &org.as_str(),
             &run.project_id.as_str(),
+            &run.status.as_str(),
             &run.command,
             &run.template.id.as_str(),
             &run.template.slug,
@@ -50,6 +58,10 @@ pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, run: &Run) 
             &signed(run.timeout_ms),
             &run.traceparent,
             &run.created_at.into_inner(),
+            &archive.map(|archive| archive.sha256.as_str()),
+            &archive.map(|archive| signed(archive.size_bytes)),
+            &archive.and_then(|archive| archive.uploaded_at).map(Timestamp::into_inner),
+            &queued_at.map(Timestamp::into_inner),
         ],
     )
     .await?;

@@ -18,6 +18,7 @@ use schemas::id::RunId;
 
 use crate::archive::Declared;
 use crate::auth::Caller;
+use crate::db::archives;
 use crate::db::runs::{self, Run};
 use crate::error::{ApiError, Code};
 
@@ -37,6 +38,12 @@ fn visible(caller: &Caller, run: Option<Run>) -> Result<Run, ApiError> {
     span.record("run_id", run.id.as_str());
     span.record("trace_id", infra::traceparent::trace_id(&run.traceparent));
     Ok(run)
+}
+
+/// Whether the organization has these bytes already, so that nobody needs to send them again. A limited key must prove
+/// that it has them: they may be another project's.
+async fn is_known(client: &impl GenericClient, caller: &Caller, archive: &Declared) -> Result<bool, ApiError> {
+    Ok(caller.only_projects().is_none() && archives::exists(client, caller.org(), archive).await?)
 }
 
 /// Whether the run has exactly this archive already; another one, or a run that takes none any more, is a conflict.

@@ -55,5 +55,5 @@ fn letter(app: &App, run: &Run) -> Result<Letter, serde_json::Error> {
     };
     let message = EventMessage { run_id: run.id.clone(), attempt: 0, segment: None, end: Some(end) };
     let traceparent = Some(run.traceparent.clone());
-    Ok(Letter { target: app.topology.events_of(&run.id), body: message.encode()?, traceparent })
+    Ok(Letter { target: app.topology.events_of(&run.id), body: message.encode()?.into(), traceparent })
 }

@@ -2,7 +2,7 @@
 
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
-use schemas::api::archive::{ArchiveAnswer, CreateTransfer, FinalizeArchive, TransferAnswer};
+use schemas::api::archive::{ArchiveAnswer, DeclaredArchive, FinalizeArchive, TransferAnswer};
 use schemas::api::artifact::{ArtifactAnswer, DownloadUrl};
 use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
@@ -86,7 +86,7 @@ pub(super) const ALL: &[Operation] = &[
     operation(("post", RUNS, "createWorkspaceRun"), CREATE, &[], Json(json::<CreateRun>), (201, Json(json::<RunAnswer>))),
     operation(("get", "/v1/workspace-runs/{id}", "getWorkspaceRun"), READ, &[], Nothing, (200, Json(json::<RunAnswer>))),
     operation(("put", "/v1/workspace-runs/{id}/archive", "uploadArchive"), CREATE, &[], GZIP, (200, Json(json::<ArchiveAnswer>))),
-    operation(("post", "/v1/workspace-runs/{id}/archive-transfer", "createArchiveTransfer"), CREATE, &[], Json(json::<CreateTransfer>), (201, Json(json::<TransferAnswer>))),
+    operation(("post", "/v1/workspace-runs/{id}/archive-transfer", "createArchiveTransfer"), CREATE, &[], Json(json::<DeclaredArchive>), (201, Json(json::<TransferAnswer>))),
     operation(("put", "/v1/uploads/{id}", "putStagedArchive"), CREATE, &[], GZIP, (204, Nothing)),
     operation(("post", "/v1/workspace-runs/{id}/archive/finalize", "finalizeArchive"), CREATE, &[], Json(json::<FinalizeArchive>), (200, Json(json::<ArchiveAnswer>))),
     operation(("post", "/v1/workspace-runs/{id}/start", "startWorkspaceRun"), CREATE, &[], Nothing, (200, Json(json::<RunAnswer>))),

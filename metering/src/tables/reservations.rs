@@ -49,7 +49,7 @@ pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Res
         .iter()
         .map(|row| Letter {
             target: Target { exchange: String::new(), routing_key: row.get("routing_key") },
-            body: row.get("job"),
+            body: row.get::<_, Vec<u8>>("job").into(),
             traceparent: row.get::<_, serde_json::Value>("headers")["traceparent"].as_str().map(str::to_owned),
         })
         .collect())

@@ -27,9 +27,11 @@ pub struct ArchiveAnswer {
     pub workspace_run: WorkspaceRun,
 }
 
+/// An archive by its digest, whether or not its bytes are there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CreateTransfer {
+pub struct DeclaredArchive {
+    /// 64 hexadecimal digits.
     pub sha256: String,
     pub size_bytes: u64,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::archive::Archive;
+use super::archive::{Archive, DeclaredArchive};
 use crate::Timestamp;
 use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
@@ -36,6 +36,13 @@ pub struct CreateRun {
     pub keep_sandbox: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_id: Option<SandboxId>,
+    /// The archive, by its digest. If the organization has it already the run needs no upload and is
+    /// `archive_uploaded`; otherwise it waits for it as usual, and is `awaiting_archive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<DeclaredArchive>,
+    /// With `archive`: starts the run at once if nothing needs to be uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

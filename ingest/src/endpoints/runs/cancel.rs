@@ -79,5 +79,5 @@ fn letters(app: &App, run: &Run) -> Result<Vec<Letter>, ApiError> {
         (app.topology.events_of(&run.id), message.encode())
     };
     let body = body.map_err(ApiError::internal)?;
-    Ok(vec![Letter { target, body, traceparent: Some(run.traceparent.clone()) }])
+    Ok(vec![Letter { target, body: body.into(), traceparent: Some(run.traceparent.clone()) }])
 }

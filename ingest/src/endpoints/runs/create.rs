@@ -1,4 +1,4 @@
-//! `POST /v1/workspace-runs`: a run, waiting for its archive.
+//! `POST /v1/workspace-runs`: a run, waiting for its archive; or started at once with one that is known.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -7,6 +7,7 @@ use axum::response::Response;
 use infra::postgres::{GenericClient, Transaction};
 use infra::traceparent;
 use schemas::Timestamp;
+use schemas::api::archive::Archive;
 use schemas::api::run::{RunAnswer, RunResult};
 use schemas::id::{ProjectId, RunId};
 use schemas::message::TemplateRef;
@@ -14,7 +15,9 @@ use schemas::run::RunStatus;
 use schemas::scope::Scope;
 use serde_json::Value;
 
+use super::start;
 use crate::app::App;
+use crate::archive::Declared;
 use crate::auth::Caller;
 use crate::body;
 use crate::db::runs::{self, Run};
@@ -40,12 +43,15 @@ pub(crate) async fn handle(
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    let done = create(&transaction, &caller, &key, &request, asked, traceparent).await;
-    conclude(transaction, done).await
+    let done = create(&transaction, &app, &caller, &key, &request, asked, traceparent).await;
+    let response = conclude(transaction, done).await?;
+    app.outbox.wake();
+    Ok(response)
 }
 
 async fn create(
     transaction: &Transaction<'_>,
+    app: &App,
     caller: &Caller,
     key: &IdempotencyKey,
     request: &Value,
@@ -56,12 +62,25 @@ async fn create(
         Begun::Fresh(attempt) => attempt,
         Begun::Replayed(response) => return Ok(response),
     };
-    let project = project_of(transaction, caller, asked.project_id.as_ref()).await?;
-    let template = template_of(transaction, &asked).await?;
+    // None depends on another, so they travel together.
+    let (project, template, archive) = tokio::try_join!(
+        project_of(transaction, caller, asked.project_id.as_ref()),
+        template_of(transaction, &asked),
+        known_archive(transaction, caller, asked.archive.as_ref()),
+    )?;
     let traceparent = traceparent.filter(|text| traceparent::is_valid(text));
     let traceparent = traceparent.map_or_else(traceparent::new, str::to_owned);
-    let run = waiting_run(caller, project, template, asked, traceparent);
-    runs::insert(transaction, caller.org(), &run).await?;
+    let queued_at = (asked.start && archive.is_some()).then(Timestamp::now);
+    let status = match (&archive, queued_at) {
+        (None, _) => RunStatus::AwaitingArchive,
+        (Some(_), None) => RunStatus::ArchiveUploaded,
+        (Some(_), Some(_)) => RunStatus::Starting,
+    };
+    let run = Run { status, archive, ..waiting_run(caller, project, template, asked, traceparent) };
+    runs::insert(transaction, caller.org(), &run, queued_at).await?;
+    if let Some(queued_at) = queued_at {
+        start::enqueue(transaction, app, &run, queued_at).await?;
+    }
     let span = tracing::Span::current();
     span.record("run_id", run.id.as_str());
     span.record("trace_id", traceparent::trace_id(&run.traceparent));
@@ -88,6 +107,22 @@ fn waiting_run(caller: &Caller, project: ProjectId, template: TemplateRef, asked
         attempt: 0,
         next_seq: 1,
         result: RunResult::default(),
+    }
+}
+
+/// The archive, if the organization has it and the caller may use it unseen.
+async fn known_archive(
+    client: &impl GenericClient,
+    caller: &Caller,
+    asked: Option<&Declared>,
+) -> Result<Option<Archive>, ApiError> {
+    match asked {
+        Some(asked) if super::is_known(client, caller, asked).await? => Ok(Some(Archive {
+            sha256: asked.sha256.clone(),
+            size_bytes: asked.size_bytes,
+            uploaded_at: Some(Timestamp::now()),
+        })),
+        _ => Ok(None),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use infra::postgres::{GenericClient, Transaction};
 use schemas::Timestamp;
-use schemas::api::archive::{CreateTransfer, Transfer, TransferAnswer, TransferStatus};
+use schemas::api::archive::{DeclaredArchive, Transfer, TransferAnswer, TransferStatus};
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
@@ -18,8 +18,8 @@ use crate::archive::{CONTENT_TYPE, Declared};
 use crate::auth::Caller;
 use crate::body;
 use crate::db::runs::Run;
+use crate::db::uploads;
 use crate::db::uploads::Upload;
-use crate::db::{archives, uploads};
 use crate::error::ApiError;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
 use crate::path_id::PathId;
@@ -36,7 +36,7 @@ pub(crate) async fn handle(
     body: Body,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::WorkspaceRunCreate)?;
-    let CreateTransfer { sha256, size_bytes } = body::shape(&body::read_json(body).await?)?;
+    let DeclaredArchive { sha256, size_bytes } = body::shape(&body::read_json(body).await?)?;
     let declared = Declared::new(&sha256, size_bytes, app.config.archive_max_bytes)?;
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
@@ -75,9 +75,11 @@ async fn new_upload(
     declared: &Declared,
     attached: bool,
 ) -> Result<Upload, ApiError> {
-    // A limited key must prove that it has the bytes: they may be another project's.
-    let known = caller.only_projects().is_none() && archives::exists(client, caller.org(), declared).await?;
-    let status = if attached || known { TransferStatus::Finalized } else { TransferStatus::Pending };
+    let status = if attached || super::is_known(client, caller, declared).await? {
+        TransferStatus::Finalized
+    } else {
+        TransferStatus::Pending
+    };
     let expires_at = Timestamp::now().plus_millis(app.config.upload_expiry_ms);
     Ok(uploads::insert(client, caller.org(), &run.id, declared, status, expires_at).await?)
 }

@@ -67,7 +67,19 @@ async fn start(app: &App, transaction: &Transaction<'_>, run: Run) -> Result<Run
     let started = runs::start(transaction, &run.org_id, &run.id, queued_at).await?;
     let run =
         started.ok_or_else(|| ApiError::internal(anyhow::anyhow!("run {} changed while it was locked", run.id)))?;
-    let job = encode_json(&job(&run, queued_at)?).map_err(ApiError::internal)?;
+    enqueue(transaction, app, &run, queued_at).await?;
+    Ok(run)
+}
+
+/// Reserves a slot for a run that is `starting`. If one is free the job goes into the outbox, to be woken after the
+/// commit; else metering keeps it.
+pub(super) async fn enqueue(
+    transaction: &Transaction<'_>,
+    app: &App,
+    run: &Run,
+    queued_at: Timestamp,
+) -> Result<(), ApiError> {
+    let job = encode_json(&job(run, queued_at)?).map_err(ApiError::internal)?;
     let target = app.topology.jobs();
     let headers = serde_json::json!({ "traceparent": run.traceparent });
     // Last, since it may take a lock that all starts in the project need.
@@ -81,13 +93,13 @@ async fn start(app: &App, transaction: &Transaction<'_>, run: Run) -> Result<Run
     };
     match metering::reserve_run(transaction, &wanted).await? {
         Reserved::Active => {
-            let letter = Letter { target, body: job, traceparent: Some(run.traceparent.clone()) };
+            let letter = Letter { target, body: job.into(), traceparent: Some(run.traceparent.clone()) };
             app.outbox.insert(transaction, &[letter]).await?;
         }
         Reserved::Waiting => {}
         Reserved::QuotaExceeded => return Err(quota_exceeded()),
     }
-    Ok(run)
+    Ok(())
 }
 
 fn job(run: &Run, queued_at: Timestamp) -> Result<Job, ApiError> {

@@ -8,22 +8,41 @@ mod system;
 
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use system::Upload;
 
 const BARE_TIME: Duration = Duration::from_millis(1500);
+
+/// One measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Measurement {
+    /// Runs per second of a command that does nothing, on an archive that was uploaded once
+    NoOp,
+    /// The same, and each run uploads its archive
+    NoOpUpload,
+    /// Runs per second of a command that does about as little as a test can
+    SmallTest,
+    /// Time to the first output at a client
+    Latency,
+    /// Output per second until it is durable
+    Log,
+}
 
 /// Benchmarks against the bare sandbox loop.
 #[derive(Debug, Parser)]
 #[command(name = "crownest-bench")]
 struct Arguments {
+    /// Measure only this (may be given several times) [default: everything]
+    #[arg(long)]
+    only: Vec<Measurement>,
     /// Interleaved rounds
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Runs in each round
     #[arg(long, default_value_t = 400)]
     runs: usize,
-    /// Runs at the same time, on both sides
-    #[arg(long, default_value_t = 2)]
+    /// Runs at the same time, on both sides: two for each core hide each other's waits
+    #[arg(long, default_value_t = 4)]
     slots: u16,
     /// Runs of the latency measurement
     #[arg(long, default_value_t = 100)]
@@ -45,45 +64,72 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(bench(&arguments))
 }
 
-#[expect(clippy::print_stdout, reason = "a report for people")]
 async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     let system = system::System::start(arguments.slots).await?;
     let slots = usize::from(arguments.slots);
     // Both sides once, unmeasured: caches fill, connections open.
     bare::loop_for(Duration::from_millis(500), slots, COMMAND);
-    system.throughput(50, COMMAND).await?;
+    system.throughput(50, COMMAND, Upload::Each).await?;
 
-    for (name, command, runs) in [("no-op", COMMAND, arguments.runs), ("small test", SMALL_TEST, arguments.runs / 2)] {
-        throughput(&system, arguments.rounds, slots, name, command, runs).await?;
+    let wanted = |measurement| arguments.only.is_empty() || arguments.only.contains(&measurement);
+    for (measurement, name, command, upload, runs) in [
+        (Measurement::NoOp, "no-op", COMMAND, Upload::Once, arguments.runs),
+        (Measurement::NoOpUpload, "no-op, each with an upload", COMMAND, Upload::Each, arguments.runs),
+        (Measurement::SmallTest, "small test", SMALL_TEST, Upload::Once, arguments.runs / 2),
+    ] {
+        if wanted(measurement) {
+            let load = Load { name, command, upload, runs };
+            throughput(&system, arguments.rounds, slots, load).await?;
+        }
     }
+    if wanted(Measurement::Latency) {
+        latency(&system, arguments.latency_runs).await?;
+    }
+    if wanted(Measurement::Log) {
+        log(&system, arguments.log_megabytes).await?;
+    }
+    system.stop().await
+}
 
+#[expect(clippy::print_stdout, reason = "a report for people")]
+async fn latency(system: &system::System, runs: usize) -> anyhow::Result<()> {
     let (mut bare_first, mut first) = (Vec::new(), Vec::new());
-    for _ in 0..arguments.latency_runs {
+    for _ in 0..runs {
         bare_first.push(bare::first_byte(COMMAND));
         first.push(system.first_stdout(COMMAND).await?);
     }
-    println!("\nmilliseconds to the first byte of stdout, one run at a time ({} runs)", arguments.latency_runs);
+    println!("milliseconds to the first byte of stdout, one run at a time ({runs} runs)");
     println!("  bare bubblewrap   p50 {:>7.2}   p99 {:>7.2}", percentile(&bare_first, 50), percentile(&bare_first, 99));
     println!("  start → SSE       p50 {:>7.2}   p99 {:>7.2}", percentile(&first, 50), percentile(&first, 99));
     let ratio = |p| percentile(&first, p) / percentile(&bare_first, p);
-    println!("  ratio             p50 {:>7.2}   p99 {:>7.2}", ratio(50), ratio(99));
+    println!("  ratio             p50 {:>7.2}   p99 {:>7.2}\n", ratio(50), ratio(99));
+    Ok(())
+}
 
-    let command = format!(
-        "yes 'a line of a log, as builds and tests write them, number 12345' | head -c {}000000",
-        arguments.log_megabytes
-    );
+#[expect(clippy::print_stdout, reason = "a report for people")]
+async fn log(system: &system::System, megabytes: u64) -> anyhow::Result<()> {
+    let command =
+        format!("yes 'a line of a log, as builds and tests write them, number 12345' | head -c {megabytes}000000");
     let (mut bare_logs, mut logs) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
-        let megabytes = arguments.log_megabytes as f64;
+        let megabytes = megabytes as f64;
         bare_logs.push(megabytes / bare::to_disk(&command)?);
         logs.push(megabytes / system.seconds_to_sealed(&command).await?);
     }
-    println!("\nMB/s of output until it is durable, one run of {} MB (median of 3)", arguments.log_megabytes);
+    println!("MB/s of output until it is durable, one run of {megabytes} MB (median of 3)");
     println!("  bare, fsynced     {:>8.1}", median(&bare_logs));
     println!("  CrowNest, sealed  {:>8.1}", median(&logs));
     println!("  ratio             {:>8.3}", median(&logs) / median(&bare_logs));
-    system.stop().await
+    Ok(())
+}
+
+/// What is run in each round.
+struct Load {
+    name: &'static str,
+    command: &'static str,
+    upload: Upload,
+    runs: usize,
 }
 
 /// Runs per second on both sides, round by round, and where the CPU time went.
@@ -92,17 +138,16 @@ async fn throughput(
     system: &system::System,
     rounds: usize,
     slots: usize,
-    name: &str,
-    command: &str,
-    runs: usize,
+    Load { name, command, upload, runs }: Load,
 ) -> anyhow::Result<()> {
     let (mut bare_rates, mut rates) = (Vec::new(), Vec::new());
     let before = cpu::Usage::of(&system.processes());
+    let phases_before = system.phases().await?;
     println!("{name}: {command}");
     for round in 1..=rounds {
         // Before and after, since the machine's own speed changes from minute to minute.
         let first = bare::loop_for(BARE_TIME, slots, command);
-        let measured = system.throughput(runs, command).await?;
+        let measured = system.throughput(runs, command, upload).await?;
         let bare = f64::midpoint(first, bare::loop_for(BARE_TIME, slots, command));
         println!("  round {round}: bare {bare:.1}/s, CrowNest {measured:.1}/s, ratio {:.3}", measured / bare);
         bare_rates.push(bare);
@@ -117,6 +162,13 @@ async fn throughput(
     println!("  CPU per run, milliseconds");
     for (process, millis) in used.per_run(rounds * runs) {
         println!("    {process:<19} {millis:>6.2}");
+    }
+    println!("  what a run holds its slot for, milliseconds (mean)");
+    for (phase, seconds) in system.phases().await? {
+        let seconds = seconds - phases_before.get(&phase).copied().unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        let millis = seconds * 1000.0 / (rounds * runs) as f64;
+        println!("    {phase:<19} {millis:>6.2}");
     }
     println!();
     Ok(())

@@ -1,5 +1,6 @@
 //! The measured side: private services with durable settings and the four services as processes of their own.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use infra::local::{Durability, LocalServices, Role};
@@ -17,12 +18,20 @@ const CLIENTS: usize = 8;
 const DEADLINE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(10);
 
+/// Whether each run sends its archive, or all name one that the store has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upload {
+    Each,
+    Once,
+}
+
 pub(crate) struct System {
     local: LocalServices,
     services: Vec<(&'static str, Process)>,
     admin: Pool,
     client: Client,
     archive: Archive,
+    executor_ops_url: String,
     _folder: TempDir,
 }
 
@@ -40,14 +49,17 @@ impl System {
         let (_, key) = ingest::admin::create_key(&database, &org, "bench", Scope::ALL, None).await?;
         drop(database);
 
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let (listen, executor_ops) = (free_address()?, free_address()?);
         let work_dir = folder.path().join("executor").display().to_string();
         let slots = slots.to_string();
-        let listen = format!("127.0.0.1:{port}");
         let services = [
             ("collector", Role::Collector, vec![]),
             ("metering", Role::Metering, vec![]),
-            ("executor", Role::Executor, vec!["--slots", &slots, "--work-dir", &work_dir]),
+            (
+                "executor",
+                Role::Executor,
+                vec!["--slots", &slots, "--work-dir", &work_dir, "--ops-listen", &executor_ops],
+            ),
             ("ingest", Role::Ingest, vec!["--listen", &listen]),
         ];
         let started = services.map(|(name, role, own)| {
@@ -56,14 +68,32 @@ impl System {
             (name, Process::start(&format!("crownest-{name}"), &flags))
         });
         let client = Client::new(&format!("http://{listen}"), key.reveal());
-        let system =
-            Self { local, services: started.into(), admin, client, archive: archive(&[("a", "b\n")]), _folder: folder };
+        let system = Self {
+            local,
+            services: started.into(),
+            admin,
+            client,
+            archive: archive(&[("a", "b\n")]),
+            executor_ops_url: format!("http://{executor_ops}"),
+            _folder: folder,
+        };
         testkit::eventually("the API is ready", async || {
             let answer = system.client.request(reqwest::Method::GET, "/readyz").send().await.ok()?;
             answer.status().is_success().then_some(())
         })
         .await;
         Ok(system)
+    }
+
+    /// Seconds that the executor spent in each phase of its attempts so far, by its own metrics.
+    pub(crate) async fn phases(&self) -> anyhow::Result<BTreeMap<String, f64>> {
+        const SUM: &str = "crownest_executor_phase_seconds_sum{phase=\"";
+        let metrics = self.client.get(&format!("{}/metrics", self.executor_ops_url)).await.expect(200);
+        let phases = metrics.as_str().unwrap_or_default().lines().filter_map(|line| {
+            let (phase, seconds) = line.strip_prefix(SUM)?.split_once("\"} ")?;
+            Some((phase.to_owned(), seconds.parse().ok()?))
+        });
+        Ok(phases.collect())
     }
 
     pub(crate) fn processes(&self) -> Vec<Named> {
@@ -76,10 +106,17 @@ impl System {
     }
 
     /// Runs per second, from the first request to the last durable bundle.
-    pub(crate) async fn throughput(&self, runs: usize, command: &str) -> anyhow::Result<f64> {
+    pub(crate) async fn throughput(&self, runs: usize, command: &str, upload: Upload) -> anyhow::Result<f64> {
         let begun = Instant::now();
         let one = |_| async {
-            self.client.submit(json!({ "command": command }), &self.archive).await;
+            let request = json!({ "command": command });
+            match upload {
+                Upload::Each => drop(self.client.submit(request, &self.archive).await),
+                Upload::Once => {
+                    let run = self.client.submit_declared(request, &self.archive).await;
+                    assert_eq!(run["status"], "starting", "the archive is known by now");
+                }
+            }
         };
         futures_util::stream::StreamExt::for_each_concurrent(futures_util::stream::iter(0..runs), CLIENTS, one).await;
         while self.open_runs().await? > 0 {
@@ -152,6 +189,11 @@ impl System {
         }
         Ok(self.local.stop().await?)
     }
+}
+
+/// Free a moment ago: a service tells its own choice only in its log.
+fn free_address() -> std::io::Result<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 fn base(local: &LocalServices, role: Role) -> Vec<String> {
