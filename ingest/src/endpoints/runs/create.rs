@@ -43,12 +43,9 @@ pub(crate) async fn handle(
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    let starts = asked.start;
     let done = create(&transaction, &app, &caller, &key, &request, asked, traceparent).await;
     let response = conclude(transaction, done).await?;
-    if starts {
-        app.outbox.wake();
-    }
+    app.outbox.wake();
     Ok(response)
 }
 
