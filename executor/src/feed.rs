@@ -15,8 +15,10 @@ use tokio::time::{Instant, sleep_until};
 
 /// A segment is sent after this time at the latest …
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
+/// … or a little later if all it says is which phase the run is in: a short run fits into one segment …
+const STATUS_WAIT: Duration = Duration::from_millis(100);
 /// … but the first output of a run hurries while a slot is free: then somebody may be watching for it. When every
-/// slot is busy, what counts is how many runs get done, and a short run fits into one segment.
+/// slot is busy, what counts is how many runs get done …
 const FIRST_OUTPUT_WAIT: Duration = Duration::from_millis(2);
 /// … or with this many bytes of NDJSON.
 const SEGMENT_BYTES: usize = 64 * 1024;
@@ -149,6 +151,7 @@ impl Writer {
                 self.had_output = true;
                 FIRST_OUTPUT_WAIT
             }
+            EventKind::Status { .. } => STATUS_WAIT,
             _ => LONGEST_WAIT,
         };
         self.send_at = Some(self.send_at.map_or(now + wait, |at| at.min(now + wait)));

@@ -1,5 +1,5 @@
 //! Runs a stranger's command in a bubblewrap sandbox on a copy-on-write view of a cached tree, and says what the
-//! kernel saw. Nothing here forks or unshares: the helper binary `crownest-sandbox` ([`init`]) does that.
+//! kernel saw. Nothing here forks or unshares: the helper program `crownest-sandbox` ([`init`]) does that.
 mod cgroup;
 mod config;
 mod control;
@@ -8,7 +8,9 @@ mod host;
 mod idmap;
 pub mod init;
 mod init_mounts;
+mod launch;
 mod locate;
+mod process;
 mod remains;
 mod request;
 mod rootfs;

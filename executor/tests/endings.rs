@@ -87,7 +87,7 @@ async fn termination_can_be_answered_and_killing_cannot() {
     assert!(sandbox.0.finish().await.cleanup.is_ok());
 }
 
-type Lines = tokio::io::Lines<BufReader<tokio::process::ChildStdout>>;
+type Lines = tokio::io::Lines<BufReader<tokio::net::unix::pipe::Receiver>>;
 
 /// A sandbox whose command has said `ready`.
 async fn started(machine: &Machine, command: &str) -> (executor::sandbox::Sandbox, Lines) {

@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::config::Limits;
+use super::process::{KILL_DEADLINE, wait_readable};
 pub(super) use usage::Accounting;
 pub use usage::ResourceUsage;
 
 /// bubblewrap's monitor and its pid 1 live in the run's group, but are not the user's.
 const OWN_PIDS: u32 = 2;
-/// How long the kernel may take to tear down killed processes before cleanup counts as failed.
-const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The mount points found on this machine.
 #[derive(Debug, Clone)]
@@ -122,6 +121,10 @@ impl Cgroup {
         }
     }
 
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        members::none(&self.members())
+    }
+
     /// Sends `signal` to every member but those in `spared`; says how many got it.
     pub(super) fn signal(&self, signal: Signal, spared: &[i32]) -> io::Result<usize> {
         Ok(members::signal(&self.members(), signal, spared)?.len())
@@ -143,10 +146,8 @@ impl Cgroup {
             if killed.is_empty() {
                 return Ok(());
             }
-            members::wait_for_exit(&killed, deadline)?;
-            if Instant::now() > deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "processes survive SIGKILL"));
-            }
+            let ended = killed.iter().try_for_each(|process| wait_readable(process, deadline));
+            ended.map_err(|error| io::Error::new(error.kind(), format!("waiting for killed processes: {error}")))?;
         }
     }
 

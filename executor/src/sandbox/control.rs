@@ -2,12 +2,16 @@
 //! Messages are tiny, so neither side can block the other; whatever is large travels as a memfd.
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Instant;
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+
+use super::process::wait_readable;
 
 /// Longest message; error texts are cut to it.
 const MESSAGE_BYTES: usize = 2048;
@@ -41,7 +45,12 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut text = vec![0; MESSAGE_BYTES];
-    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let received = match recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+        Ok(received) => received,
+        // The other side died with unread messages in its queue.
+        Err(Errno::CONNRESET) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     let mut fds = Vec::new();
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -55,27 +64,8 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     Ok(Some(Message { text, fds }))
 }
 
-/// The executor's end, for async callers. (tokio knows no sequenced packets, but only its readiness is used.)
-#[derive(Debug)]
-pub(super) struct AsyncEnd(tokio::net::UnixStream);
-
-impl AsyncEnd {
-    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
-        let socket = std::os::unix::net::UnixStream::from(socket);
-        socket.set_nonblocking(true)?;
-        tokio::net::UnixStream::from_std(socket).map(Self)
-    }
-
-    pub(super) async fn receive(&self) -> io::Result<Option<Message>> {
-        match self.0.async_io(tokio::io::Interest::READABLE, || receive(self.0.as_fd())).await {
-            // The helper died with unread messages in its queue.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-            other => other,
-        }
-    }
-
-    /// Queues one small message; never waits, because a fresh socket always has room for it.
-    pub(super) fn send(&self, text: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        send(self.0.as_fd(), text, fds)
-    }
+/// The same, but an error if there is none until the deadline.
+pub(super) fn receive_by(socket: BorrowedFd<'_>, deadline: Instant) -> io::Result<Option<Message>> {
+    wait_readable(socket, deadline)?;
+    receive(socket)
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rustix::fs::{FlockOperation, IFlags};
 use sha2::{Digest as _, Sha256};
@@ -14,8 +15,8 @@ use tokio::task::spawn_blocking;
 use super::cgroup::Hierarchy;
 use super::config::{Limits, SandboxConfig, SandboxSpec};
 use super::error::{SandboxError, Step as _};
-use super::remains::{self, Remains};
-use super::request::Request;
+use super::launch::Launch;
+use super::remains;
 use super::running::Sandbox;
 use super::spawner::Spawner;
 use super::{idmap, locate, rootfs};
@@ -31,15 +32,15 @@ pub struct SandboxHost {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) spawner: Spawner,
-    hierarchy: Hierarchy,
-    bwrap: PathBuf,
+    pub(super) hierarchy: Hierarchy,
+    pub(super) bwrap: PathBuf,
     work_dir: PathBuf,
     uid_base: u32,
     busy: Mutex<BTreeSet<u32>>,
     /// Staging folder of each root file system seen so far.
     stages: Mutex<HashMap<PathBuf, PathBuf>>,
     /// User namespace of each slot seen so far.
-    idmaps: tokio::sync::Mutex<HashMap<u32, Arc<OwnedFd>>>,
+    idmaps: Mutex<HashMap<u32, Arc<OwnedFd>>>,
     /// Locked for as long as it is open.
     _lock: File,
 }
@@ -57,28 +58,10 @@ impl SandboxHost {
     /// Starts a command. When this returns, the sandbox's pid 1 exists and the command is about to run; what can
     /// still go wrong before it does is reported by [`Sandbox::wait`].
     pub async fn start(&self, spec: SandboxSpec<'_>) -> Result<Sandbox, SandboxError> {
-        rootfs::validate(&spec)?;
+        let launch = Launch::new(&spec)?;
         let slot = Slot::take(&self.inner, spec.slot)?;
-        let uid = slot.uid();
-        let idmap = self.inner.idmap(uid).await?;
-        let arguments = rootfs::arguments(&spec);
-        let (inner, label, root, limits) =
-            (Arc::clone(&self.inner), spec.label.to_owned(), spec.root.to_owned(), spec.limits);
-        let (remains, cgroup, stage) = spawn_blocking(move || inner.prepare(slot, &label, &root, limits))
-            .await
-            .map_err(io::Error::from)
-            .step("prepare")??;
-        let request = Request {
-            executor_pid: rustix::process::getpid().as_raw_nonzero().get(),
-            uid,
-            run_dir: self.inner.run_dir(spec.label),
-            lower: spec.lower.to_owned(),
-            stage,
-            bwrap: self.inner.bwrap.clone(),
-            command: spec.command.to_owned(),
-            cgroups: cgroup.directories(),
-        };
-        Sandbox::start(&self.inner, &request, &idmap, &arguments, cgroup, remains).await
+        let inner = Arc::clone(&self.inner);
+        spawn_blocking(move || launch.start(&inner, slot)).await.map_err(io::Error::from).step("start")?
     }
 
     async fn self_test(&self) -> Result<(), SandboxError> {
@@ -137,42 +120,16 @@ impl Inner {
             uid_base: config.uid_base,
             busy: Mutex::default(),
             stages: Mutex::default(),
-            idmaps: tokio::sync::Mutex::default(),
+            idmaps: Mutex::default(),
             _lock: lock,
         })
     }
 
-    fn run_dir(&self, label: &str) -> PathBuf {
+    pub(super) fn run_dir(&self, label: &str) -> PathBuf {
         self.work_dir.join("runs").join(label)
     }
 
-    /// Everything on disk and in the control groups that a run needs before its helper starts. Blocking.
-    fn prepare(
-        self: Arc<Self>,
-        slot: Slot,
-        label: &str,
-        root: &Path,
-        limits: Limits,
-    ) -> Result<(Remains, Arc<super::cgroup::Cgroup>, PathBuf), SandboxError> {
-        let stage = self.stage(root).step("build the staging folder")?;
-        let run_dir = self.run_dir(label);
-        if let Err(error) = fs::create_dir(&run_dir) {
-            return Err(SandboxError::InvalidSpec(format!("label {label:?} cannot be used: {error}")));
-        }
-        let uid = slot.uid();
-        let created = self.hierarchy.create(label, limits);
-        let cgroup = Arc::new(created.inspect_err(|_| drop(fs::remove_dir(&run_dir))).step("create control group")?);
-        let remains = Remains::new(Arc::clone(&cgroup), run_dir.clone(), slot);
-        for name in ["lower", "upper", "work"] {
-            fs::create_dir(run_dir.join(name)).step("create run directory")?;
-        }
-        let upper = run_dir.join("upper");
-        fs::set_permissions(&upper, Permissions::from_mode(0o755)).step("create run directory")?;
-        std::os::unix::fs::chown(&upper, Some(uid), Some(uid)).step("create run directory")?;
-        Ok((remains, cgroup, stage))
-    }
-
-    fn stage(&self, root: &Path) -> io::Result<PathBuf> {
+    pub(super) fn stage(&self, root: &Path) -> io::Result<PathBuf> {
         let mut stages = lock(&self.stages);
         if let Some(stage) = stages.get(root) {
             return Ok(stage.clone());
@@ -185,12 +142,12 @@ impl Inner {
         Ok(stage)
     }
 
-    async fn idmap(&self, uid: u32) -> Result<Arc<OwnedFd>, SandboxError> {
-        let mut idmaps = self.idmaps.lock().await;
+    pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
+        let mut idmaps = lock(&self.idmaps);
         if let Some(idmap) = idmaps.get(&uid) {
             return Ok(Arc::clone(idmap));
         }
-        let idmap = Arc::new(idmap::user_namespace(&self.spawner, uid).await?);
+        let idmap = Arc::new(idmap::user_namespace(&self.spawner, uid, deadline)?);
         idmaps.insert(uid, Arc::clone(&idmap));
         Ok(idmap)
     }
@@ -231,7 +188,7 @@ impl Slot {
         Ok(Self { inner: Arc::clone(inner), number, blocked: false })
     }
 
-    fn uid(&self) -> u32 {
+    pub(super) fn uid(&self) -> u32 {
         self.inner.uid_base + self.number
     }
 

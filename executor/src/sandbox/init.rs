@@ -1,16 +1,16 @@
-//! The helper process, from start to `exec` of bubblewrap: one thread, no runtime, nothing allocated that matters.
-//! It exists because namespaces and credentials belong to threads, and the executor has many.
+//! The helper program `crownest-sandbox`: a fork server, and in each of its forks one sandbox from the first step to
+//! `exec` of bubblewrap. One thread, no runtime, nothing allocated that matters. It exists because namespaces and
+//! credentials belong to threads, and the executor has many.
 //!
-//! Order of operations of `run` (each is named in the error it may cause):
-//! 1. close every inherited descriptor but 0, 1, 2; receive the run's descriptors over the control socket (fd 0)
+//! Order of operations of a run (each is named in the error it may cause):
+//! 1. take standard input, output and error from the executor; receive the run's descriptors over the control socket
 //! 2. join the run's control groups: everything from here on is limited and counted
 //! 3. mount namespace, overlay, staging folder (`init_mounts`); hand the overlay to the executor
 //! 4. resource limits, then groups, gid and uid of the slot; no way back from here
 //! 5. tie our life to the executor's, set `no_new_privs`, exec bubblewrap
-use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read as _};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -18,9 +18,10 @@ use std::process::{Command, ExitCode, Stdio};
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid, UnshareFlags};
 
-use super::control;
+use super::control::{self, Message};
 use super::init_mounts;
 use super::request::Request;
+use super::spawner::Task;
 
 /// The helper's own exit code when it gives up; the reason goes over the control socket.
 const FAILED: u8 = 125;
@@ -45,13 +46,18 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
 
 /// Entry point of `crownest-sandbox`.
 pub fn main() -> ExitCode {
-    let Ok(control) = close_inherited().and_then(|()| io::stdin().as_fd().try_clone_to_owned()) else {
+    let executor_pid = std::env::args().nth(1).and_then(|pid| pid.parse().ok());
+    let Some(executor_pid) = executor_pid else {
+        let _ = writeln!(io::stderr(), "crownest-sandbox is started by crownest-executor, not by hand");
         return ExitCode::from(FAILED);
     };
-    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let result = match args.first().map(OsString::as_os_str) {
-        Some(mode) if mode == OsStr::new("user-namespace") => lend_user_namespace(&control),
-        _ => Request::parse(&args).and_then(|request| run(&request, &control)),
+    let forked = close_inherited().and_then(|()| die_with_executor(executor_pid)).and_then(|()| serve());
+    let Ok(Some((task, control))) = forked else {
+        return if forked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
+    };
+    let result = match task {
+        Task::UserNamespace => lend_user_namespace(&control),
+        Task::Run => run(&control, executor_pid),
     };
     if let Err((step, error)) = result {
         // If even this fails, the executor sees the socket close without a message and says so.
@@ -59,6 +65,52 @@ pub fn main() -> ExitCode {
         return ExitCode::from(FAILED);
     }
     ExitCode::SUCCESS
+}
+
+/// Forks for every request on standard input, until the executor is gone (`None`). In a fork it returns what to do and
+/// the control socket, which is then standard input, too.
+fn serve() -> io::Result<Option<(Task, OwnedFd)>> {
+    let server = io::stdin();
+    while let Some(Message { text, fds }) = control::receive(server.as_fd())? {
+        let task = Task::parse(&text).ok_or_else(|| io::Error::other("unknown task"))?;
+        match fork() {
+            Ok(None) => return become_helper(fds).map(|control| Some((task, control))),
+            Ok(Some((pid, handle))) => control::send(server.as_fd(), pid.to_string().as_bytes(), &[handle.as_fd()])?,
+            Err(error) => control::send(server.as_fd(), format!("fork: {error}").as_bytes(), &[])?,
+        }
+    }
+    Ok(None)
+}
+
+/// A child of the *executor*. Returns its pid and a handle, and in the child itself `None`.
+fn fork() -> io::Result<Option<(i32, OwnedFd)>> {
+    let mut handle: RawFd = -1;
+    let flags = libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM this is fork(2), in a process with one thread. The kernel writes the handle, a
+    // descriptor of this process that nobody else owns, before it returns a positive pid.
+    #[expect(unsafe_code, reason = "the fork of libc knows neither CLONE_PARENT nor CLONE_PIDFD")]
+    unsafe {
+        match libc::syscall(libc::SYS_clone, flags, 0, &raw mut handle, 0, 0) {
+            0 => Ok(None),
+            pid if pid > 0 => {
+                let handle = OwnedFd::from_raw_fd(handle);
+                Ok(Some((i32::try_from(pid).map_err(io::Error::other)?, handle)))
+            }
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Puts what the executor sent in the place of the fork server's own standard descriptors.
+fn become_helper(mut fds: Vec<OwnedFd>) -> io::Result<OwnedFd> {
+    if fds.len() == 3 {
+        rustix::stdio::dup2_stderr(&fds[2])?;
+        rustix::stdio::dup2_stdout(&fds[1])?;
+        fds.truncate(1);
+    }
+    let control = fds.pop().ok_or_else(|| io::Error::other("no control socket"))?;
+    rustix::stdio::dup2_stdin(&control)?;
+    Ok(control)
 }
 
 /// Enters a new user namespace and waits until the executor has mapped and opened it.
@@ -71,21 +123,25 @@ fn lend_user_namespace(control: &OwnedFd) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run(request: &Request, control: &OwnedFd) -> Result<(), Failure> {
+fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     let message = control::receive(control.as_fd()).at("receive descriptors")?;
-    let fds: Option<[OwnedFd; 3]> = message.and_then(|message| message.fds.try_into().ok());
-    let [idmap, arguments, status] = fds.ok_or_else(|| io::Error::other("the executor is gone")).at("receive")?;
+    let fds: Option<[OwnedFd; 4]> = message.and_then(|message| message.fds.try_into().ok());
+    let [request, idmap, arguments, status] =
+        fds.ok_or_else(|| io::Error::other("the executor is gone")).at("receive descriptors")?;
+    let mut bytes = Vec::new();
+    fs::File::from(request).read_to_end(&mut bytes).at("read the request")?;
+    let request = Request::parse(&bytes)?;
 
     for cgroup in &request.cgroups {
         fs::write(cgroup.join("cgroup.procs"), "0").at("join control group")?;
     }
-    let workspace = init_mounts::mount_workspace(request, idmap.as_fd())?;
+    let workspace = init_mounts::mount_workspace(&request, idmap.as_fd())?;
     control::send(control.as_fd(), b"mounted", &[workspace.as_fd()]).at("hand over the workspace")?;
     drop((workspace, idmap));
 
     limit_resources().at("set resource limits")?;
     become_slot(request.uid).at("become the slot's user")?;
-    die_with_executor(request.executor_pid).at("die with the executor")?;
+    die_with_executor(executor_pid).at("die with the executor")?;
     rustix::thread::set_no_new_privs(true).at("no_new_privs")?;
     for inherited in [&arguments, &status] {
         rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::empty()).at("pass descriptors on")?;
@@ -134,7 +190,7 @@ fn become_slot(id: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Set after the uid changed (that clears it), kept by `exec`. The parent *thread* is what counts: see `spawner`.
+/// Cleared by a change of the uid, kept by `exec`. The parent *thread* is what counts: see `spawner`.
 fn die_with_executor(executor_pid: i32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::cgroup::{Accounting, Cgroup, Hierarchy};
 use super::host::Slot;
+use super::process::Process;
 use crate::workspace::remove_tree;
 
 /// Something of a run is still on the machine; its slot stays blocked until the executor restarts and sweeps.
@@ -25,6 +26,8 @@ pub(super) struct Remains {
 
 #[derive(Debug)]
 struct Held {
+    /// The first process, once there is one. It may not have joined the control group yet.
+    process: Option<Arc<Process>>,
     cgroup: Arc<Cgroup>,
     run_dir: PathBuf,
     slot: Slot,
@@ -32,7 +35,16 @@ struct Held {
 
 impl Remains {
     pub(super) fn new(cgroup: Arc<Cgroup>, run_dir: PathBuf, slot: Slot) -> Self {
-        Self { held: Some(Held { cgroup, run_dir, slot }) }
+        Self { held: Some(Held { process: None, cgroup, run_dir, slot }) }
+    }
+
+    /// The run's first process belongs to what remains, too.
+    pub(super) fn watch(&mut self, process: Process) -> Arc<Process> {
+        let process = Arc::new(process);
+        if let Some(held) = self.held.as_mut() {
+            held.process = Some(Arc::clone(&process));
+        }
+        process
     }
 
     /// Kills, counts, removes. Blocking.
@@ -43,7 +55,8 @@ impl Remains {
 
 impl Held {
     fn reclaim(self) -> (Accounting, Result<(), CleanupError>) {
-        let killed = self.cgroup.kill_and_wait();
+        let process = self.process.as_ref().map_or(Ok(()), |process| process.kill());
+        let killed = process.and_then(|()| self.cgroup.kill_and_wait());
         let accounting = self.cgroup.accounting();
         let cleaned = killed.at("kill leftover processes").and_then(|()| remove(&self.cgroup, &self.run_dir));
         if cleaned.is_err() {

@@ -1,14 +1,18 @@
-//! What the executor tells the helper on its command line: nothing secret (the environment travels in a memfd).
-use std::ffi::OsString;
+//! What the executor asks of a helper: NUL-separated in a memfd, because a command may be long. Nothing secret (the
+//! environment travels in bubblewrap's own arguments).
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
+
+use rustix::fs::MemfdFlags;
 
 use super::init::{At as _, Failure};
 
-/// The arguments of `crownest-sandbox run`.
+/// One sandbox to set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
-    pub(super) executor_pid: i32,
     /// Host uid and gid of the slot.
     pub(super) uid: u32,
     /// Has `lower`, `upper` and `work`.
@@ -23,32 +27,30 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn to_args(&self) -> Vec<OsString> {
-        let mut args: Vec<OsString> = vec![
-            "run".into(),
-            self.executor_pid.to_string().into(),
-            self.uid.to_string().into(),
-            self.run_dir.clone().into(),
-            self.lower.clone().into(),
-            self.stage.clone().into(),
-            self.bwrap.clone().into(),
-            self.command.clone(),
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let uid = OsString::from(self.uid.to_string());
+        let fields = [
+            &uid,
+            self.run_dir.as_os_str(),
+            self.lower.as_os_str(),
+            self.stage.as_os_str(),
+            self.bwrap.as_os_str(),
+            &self.command,
         ];
-        args.extend(self.cgroups.iter().map(|path| path.clone().into_os_string()));
-        args
+        let cgroups = self.cgroups.iter().map(|path| path.as_os_str());
+        let fields: Vec<&[u8]> = fields.into_iter().chain(cgroups).map(OsStr::as_bytes).collect();
+        fields.join(&0)
     }
 
-    pub(super) fn parse(args: &[OsString]) -> Result<Self, Failure> {
-        let usage = || io::Error::other("crownest-sandbox is started by crownest-executor, not by hand");
-        let [mode, executor_pid, uid, run_dir, lower, stage, bwrap, command, cgroups @ ..] = args else {
-            return Err(usage()).at("parse arguments");
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+        let fields: Vec<OsString> =
+            bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
+        let [uid, run_dir, lower, stage, bwrap, command, cgroups @ ..] = &fields[..] else {
+            return Err(io::Error::other("fields are missing")).at("parse the request");
         };
-        if mode != "run" {
-            return Err(usage()).at("parse arguments");
-        }
+        let uid = uid.to_str().and_then(|uid| uid.parse().ok());
         Ok(Self {
-            executor_pid: number(executor_pid)?,
-            uid: number(uid)?,
+            uid: uid.ok_or_else(|| io::Error::other("the uid is no number")).at("parse the request")?,
             run_dir: run_dir.into(),
             lower: lower.into(),
             stage: stage.into(),
@@ -59,9 +61,14 @@ impl Request {
     }
 }
 
-fn number<T: std::str::FromStr>(text: &OsString) -> Result<T, Failure> {
-    let parsed = text.to_str().and_then(|text| text.parse().ok());
-    parsed.ok_or_else(|| io::Error::other(format!("{} is not a number", text.display()))).at("parse arguments")
+/// Written at its start without moving the offset, so that a reader begins there.
+pub(super) fn memfd(content: &[u8]) -> io::Result<OwnedFd> {
+    let file = rustix::fs::memfd_create("crownest", MemfdFlags::CLOEXEC)?;
+    let mut offset = 0;
+    while let Some(rest) = content.get(offset..).filter(|rest| !rest.is_empty()) {
+        offset += rustix::io::pwrite(&file, rest, offset as u64)?;
+    }
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -69,9 +76,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn survives_the_command_line() {
+    fn survives_the_way_to_the_helper() {
         let request = Request {
-            executor_pid: 7,
             uid: 1_700_003,
             run_dir: "/w/runs/a".into(),
             lower: "/c/b".into(),
@@ -80,7 +86,7 @@ mod tests {
             command: "echo '--' \"$x\"\n".into(),
             cgroups: vec!["/sys/fs/cgroup/crownest/a".into()],
         };
-        assert_eq!(Request::parse(&request.to_args()).ok(), Some(request));
-        assert!(Request::parse(&["run".into()]).is_err());
+        assert_eq!(Request::parse(&request.to_bytes()).ok(), Some(request));
+        assert!(Request::parse(b"run").is_err());
     }
 }

@@ -1,78 +1,126 @@
-//! Starts helpers from one thread that lives as long as the host. A helper asks the kernel to be killed when its
-//! parent dies (`PR_SET_PDEATHSIG`), and for the kernel the parent is the *thread* that forked: a tokio worker may end
-//! long before the process does. With a thread of our own, "parent died" means exactly "the executor is gone".
-use std::ffi::OsString;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::mpsc;
+//! Starts helpers, by asking a fork server: the program `crownest-sandbox`, started once, small and with one thread,
+//! whose forks cost a fraction of starting it anew. Its forks are children of *this* process (`CLONE_PARENT`), which
+//! therefore sees for itself how they end.
+//!
+//! A helper asks the kernel to be killed when its parent dies (`PR_SET_PDEATHSIG`), and for the kernel the parent is
+//! the *thread* that started the fork server: a tokio worker may end long before the process does. With a thread of
+//! our own, "parent died" means exactly "the executor is gone".
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Instant;
 use std::{io, thread};
 
-use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
+use super::control::{self, Message};
+use super::error::SandboxError;
+use super::process::Process;
 
-use super::error::{SandboxError, Step as _};
+const STEP: &str = "start the helper";
 
-/// What the helper gets as standard output and error.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Standard {
-    Piped,
-    Null,
+/// What a helper is for, as the fork server is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Run,
+    UserNamespace,
 }
 
-struct Job {
-    args: Vec<OsString>,
-    control: OwnedFd,
-    standard: Standard,
-    runtime: tokio::runtime::Handle,
-    answer: oneshot::Sender<io::Result<Child>>,
+impl Task {
+    const ALL: [Self; 2] = [Self::Run, Self::UserNamespace];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::UserNamespace => "user-namespace",
+        }
+    }
+
+    pub(super) fn parse(word: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|task| task.word().as_bytes() == word)
+    }
 }
 
-/// Dropping it ends the thread, and with it every helper that still runs.
+type Started = io::Result<OwnedFd>;
+
+/// Dropping it ends the thread, and with it the fork server and every helper that still runs.
 #[derive(Debug)]
 pub(super) struct Spawner {
-    jobs: mpsc::Sender<Job>,
+    starter: mpsc::Sender<mpsc::Sender<Started>>,
+    /// Our end of the fork server's socket; one request at a time. `None` before the first and after a failure.
+    server: Mutex<Option<OwnedFd>>,
 }
 
 impl Spawner {
     pub(super) fn start(helper: PathBuf) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (starter, requests) = mpsc::channel::<mpsc::Sender<Started>>();
         thread::Builder::new().name("sandbox-spawner".into()).spawn(move || {
-            for Job { args, control, standard, runtime, answer } in queue {
-                let _runtime = runtime.enter();
-                let stdio = || match standard {
-                    Standard::Piped => Stdio::piped(),
-                    Standard::Null => Stdio::null(),
-                };
-                let child = Command::new(&helper)
-                    .args(args)
-                    .env_clear()
-                    .stdin(Stdio::from(control))
-                    .stdout(stdio())
-                    .stderr(stdio())
-                    .kill_on_drop(true)
-                    .spawn();
-                // A caller that gave up drops the receiver; the child is then killed by `kill_on_drop`.
-                let _ = answer.send(child);
+            let mut server: Option<Child> = None;
+            for answer in requests {
+                if let Some(former) = server.as_mut() {
+                    // Its socket is closed: it ends by itself, unless something is very wrong with it.
+                    let _ = former.kill();
+                    let _ = former.wait();
+                }
+                let started = start_server(&helper);
+                let _ = answer.send(started.map(|(child, socket)| {
+                    server = Some(child);
+                    socket
+                }));
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { starter, server: Mutex::new(None) })
     }
 
-    pub(super) async fn spawn(
-        &self,
-        args: Vec<OsString>,
-        control: OwnedFd,
-        standard: Standard,
-    ) -> Result<Child, SandboxError> {
-        let (answer, child) = oneshot::channel();
-        let job = Job { args, control, standard, runtime: tokio::runtime::Handle::current(), answer };
+    /// Starts a helper with these descriptors: its control socket, then standard output and error (or neither).
+    /// Blocking.
+    pub(super) fn spawn(&self, task: Task, fds: &[BorrowedFd<'_>], deadline: Instant) -> Result<Process, SandboxError> {
+        // The data behind the lock is valid after every statement: a panic elsewhere does not spoil it.
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = server.as_ref() {
+            match ask(socket, task, fds, deadline) {
+                Ok(answer) => return process(answer),
+                Err(error) => tracing::warn!(%error, "the fork server for sandboxes is lost, starting another"),
+            }
+        }
+        let socket = server.insert(self.start_server().map_err(|error| SandboxError::unavailable(STEP, error))?);
+        let answer = ask(socket, task, fds, deadline);
+        if answer.is_err() {
+            *server = None;
+        }
+        process(answer.map_err(|error| SandboxError::unavailable(STEP, error))?)
+    }
+
+    fn start_server(&self) -> io::Result<OwnedFd> {
+        let (answer, started) = mpsc::channel();
         let gone = || io::Error::other("the spawner thread is gone");
-        self.jobs.send(job).map_err(|_| gone()).step("start the helper")?;
-        child
-            .await
-            .map_err(|_| gone())
-            .step("start the helper")?
-            .map_err(|error| SandboxError::unavailable("start the helper", error))
+        self.starter.send(answer).map_err(|_| gone())?;
+        started.recv().map_err(|_| gone())?
+    }
+}
+
+fn start_server(helper: &Path) -> io::Result<(Child, OwnedFd)> {
+    let (ours, theirs) = control::pair()?;
+    let child = Command::new(helper)
+        .arg(std::process::id().to_string())
+        .env_clear()
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    Ok((child, ours))
+}
+
+/// An error means that nobody answers any more.
+fn ask(server: &OwnedFd, task: Task, fds: &[BorrowedFd<'_>], deadline: Instant) -> io::Result<Message> {
+    control::send(server.as_fd(), task.word().as_bytes(), fds)?;
+    control::receive_by(server.as_fd(), deadline)?.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+}
+
+fn process(mut answer: Message) -> Result<Process, SandboxError> {
+    let text = String::from_utf8_lossy(&answer.text);
+    match (text.parse(), answer.fds.pop()) {
+        (Ok(pid), Some(handle)) => Ok(Process::new(pid, handle)),
+        // A refusal of the kernel: too many processes, no memory.
+        _ => Err(SandboxError::unavailable(STEP, text)),
     }
 }

@@ -1,10 +1,14 @@
 //! bubblewrap's `--json-status-fd`: tells the command's exit code from bubblewrap's own failures.
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use serde::Deserialize;
-use tokio::net::unix::pipe::Receiver;
+
+use super::process::wait_readable;
 
 /// One JSON document of the stream.
 #[derive(Debug, Deserialize)]
@@ -18,7 +22,8 @@ struct Document {
 
 #[derive(Debug)]
 pub(super) struct Status {
-    pipe: Receiver,
+    /// Does not block.
+    pipe: OwnedFd,
     read: Vec<u8>,
 }
 
@@ -26,18 +31,20 @@ impl Status {
     /// Returns the reader and the end that bubblewrap writes to.
     pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
         let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        Ok((Self { pipe: Receiver::from_owned_fd(reader)?, read: Vec::new() }, writer))
+        rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK)?;
+        Ok((Self { pipe: reader, read: Vec::new() }, writer))
     }
 
-    /// Waits for the pid of the sandbox's pid 1; `None` if bubblewrap ended without one.
-    pub(super) async fn child_pid(&mut self) -> io::Result<Option<i32>> {
+    /// Waits for the pid of the sandbox's pid 1; `None` if bubblewrap ended without one. Blocking.
+    pub(super) fn child_pid(&mut self, deadline: Instant) -> io::Result<Option<i32>> {
         loop {
             if let Some(pid) = self.documents().find_map(|document| document.child_pid) {
                 return Ok(Some(pid));
             }
-            self.pipe.readable().await?;
-            if self.read_some()? == Some(0) {
-                return Ok(None);
+            match self.read_some()? {
+                Some(0) => return Ok(None),
+                Some(_) => {}
+                None => wait_readable(&self.pipe, deadline)?,
             }
         }
     }
@@ -56,13 +63,13 @@ impl Status {
     /// `None` if there is nothing to read now.
     fn read_some(&mut self) -> io::Result<Option<usize>> {
         let mut buffer = [0; 512];
-        match self.pipe.try_read(&mut buffer) {
+        match rustix::io::read(&self.pipe, &mut buffer) {
             Ok(bytes) => {
                 self.read.extend_from_slice(&buffer[..bytes]);
                 Ok(Some(bytes))
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -4,9 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Signals all members but `spared`, and returns handles of those reached. A pid is resolved to a process handle
@@ -31,14 +29,8 @@ pub(super) fn signal(directory: &Path, signal: Signal, spared: &[i32]) -> io::Re
     Ok(reached)
 }
 
-/// Returns when all have ended or at the deadline.
-pub(super) fn wait_for_exit(processes: &[OwnedFd], deadline: Instant) -> io::Result<()> {
-    for process in processes {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left))?;
-    }
-    Ok(())
+pub(super) fn none(directory: &Path) -> io::Result<bool> {
+    list(directory).map(|members| members.is_empty())
 }
 
 /// Nobody is a member of a group that is gone.

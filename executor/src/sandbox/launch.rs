@@ -1,0 +1,148 @@
+//! From a checked request to a running sandbox, on one blocking thread: the steps are short, and handing each of them
+//! to another thread would cost more than most of them.
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::pipe::PipeFlags;
+
+use super::cgroup::Cgroup;
+use super::config::{Limits, SandboxSpec};
+use super::control;
+use super::error::{SandboxError, Step as _};
+use super::host::{Inner, Slot};
+use super::process::wait_readable;
+use super::remains::Remains;
+use super::request::{Request, memfd};
+use super::rootfs;
+use super::running::{Parts, Sandbox};
+use super::spawner::Task;
+use super::status::Status;
+
+/// Generous: a start takes about 10 ms, unless the machine is in trouble.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How much of bubblewrap's own complaint goes into an error.
+const COMPLAINT_BYTES: u64 = 4096;
+
+/// A specification that may travel to another thread.
+#[derive(Debug)]
+pub(super) struct Launch {
+    label: String,
+    lower: PathBuf,
+    root: PathBuf,
+    command: OsString,
+    limits: Limits,
+    /// For bubblewrap.
+    arguments: Vec<u8>,
+}
+
+impl Launch {
+    pub(super) fn new(spec: &SandboxSpec<'_>) -> Result<Self, SandboxError> {
+        rootfs::validate(spec)?;
+        Ok(Self {
+            label: spec.label.to_owned(),
+            lower: spec.lower.to_owned(),
+            root: spec.root.to_owned(),
+            command: spec.command.to_owned(),
+            limits: spec.limits,
+            arguments: rootfs::arguments(spec),
+        })
+    }
+
+    /// Blocking, in a runtime's context.
+    pub(super) fn start(self, host: &Inner, slot: Slot) -> Result<Sandbox, SandboxError> {
+        let deadline = Instant::now() + DEADLINE;
+        let uid = slot.uid();
+        let idmap = host.idmap(uid, deadline)?;
+        let stage = host.stage(&self.root).step("build the staging folder")?;
+        let (mut remains, cgroup) = self.prepare(host, slot)?;
+        let request = Request {
+            uid,
+            run_dir: host.run_dir(&self.label),
+            lower: self.lower,
+            stage,
+            bwrap: host.bwrap.clone(),
+            command: self.command,
+            cgroups: cgroup.directories(),
+        };
+
+        let (mut status, status_writer) = Status::pipe().step("status pipe")?;
+        let (ours, theirs) = control::pair().step("socket pair")?;
+        let (stdout, stdout_writer) = pipe().step("output pipe")?;
+        let (stderr, stderr_writer) = pipe().step("output pipe")?;
+        let request = memfd(&request.to_bytes()).step("memfd")?;
+        let arguments = memfd(&self.arguments).step("memfd")?;
+        let lent = [request.as_fd(), idmap.as_fd(), arguments.as_fd(), status_writer.as_fd()];
+        control::send(ours.as_fd(), b"run", &lent).step("send descriptors")?;
+        let given = [theirs.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()];
+        let monitor = remains.watch(host.spawner.spawn(Task::Run, &given, deadline)?);
+        // Only the sandbox holds these from here on, so that their end is its end.
+        drop((theirs, stdout_writer, stderr_writer, status_writer));
+
+        let workspace = handshake(&ours, deadline)?;
+        let pid_1 = status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start bubblewrap", error))?;
+        let Some(pid_1) = pid_1 else { return Err(complaint(stderr, deadline)) };
+        let parts = Parts { monitor, pid_1, status, stdout, stderr, workspace, cgroup, remains };
+        Sandbox::new(parts).step("watch the sandbox")
+    }
+
+    /// Everything on disk and in the control groups that a run needs before its helper starts.
+    fn prepare(&self, host: &Inner, slot: Slot) -> Result<(Remains, Arc<Cgroup>), SandboxError> {
+        let run_dir = host.run_dir(&self.label);
+        if let Err(error) = fs::create_dir(&run_dir) {
+            return Err(SandboxError::InvalidSpec(format!("label {:?} cannot be used: {error}", self.label)));
+        }
+        let uid = slot.uid();
+        let created = host.hierarchy.create(&self.label, self.limits);
+        let cgroup = Arc::new(created.inspect_err(|_| drop(fs::remove_dir(&run_dir))).step("create control group")?);
+        let remains = Remains::new(Arc::clone(&cgroup), run_dir.clone(), slot);
+        fill(&run_dir, uid).step("create run directory")?;
+        Ok((remains, cgroup))
+    }
+}
+
+fn fill(run_dir: &Path, uid: u32) -> io::Result<()> {
+    for name in ["lower", "upper", "work"] {
+        fs::create_dir(run_dir.join(name))?;
+    }
+    let upper = run_dir.join("upper");
+    fs::set_permissions(&upper, Permissions::from_mode(0o755))?;
+    std::os::unix::fs::chown(&upper, Some(uid), Some(uid))
+}
+
+/// The reading end does not block.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
+    Ok((reader, writer))
+}
+
+/// Two messages at most: the workspace, then either a failure to execute bubblewrap, or the end of the stream
+/// because executing it closed the helper's socket.
+fn handshake(control: &OwnedFd, deadline: Instant) -> Result<OwnedFd, SandboxError> {
+    const STEP: &str = "set up the sandbox";
+    let failure = |text: &[u8]| SandboxError::unavailable(STEP, String::from_utf8_lossy(text));
+    let next =
+        || control::receive_by(control.as_fd(), deadline).map_err(|error| SandboxError::unavailable(STEP, error));
+    let mut message = next()?.ok_or_else(|| SandboxError::unavailable(STEP, "the helper died"))?;
+    let workspace = message.fds.pop().ok_or_else(|| failure(&message.text))?;
+    match next()? {
+        None => Ok(workspace),
+        Some(message) => Err(failure(&message.text)),
+    }
+}
+
+/// bubblewrap ended before there was a sandbox: nobody but itself has written to standard error.
+fn complaint(stderr: OwnedFd, deadline: Instant) -> SandboxError {
+    let mut text = Vec::new();
+    if wait_readable(&stderr, deadline).is_ok() {
+        // What it wrote last is in the pipe, or was never written.
+        let _ = fs::File::from(stderr).take(COMPLAINT_BYTES).read_to_end(&mut text);
+    }
+    SandboxError::unavailable("start bubblewrap", String::from_utf8_lossy(&text).trim())
+}
