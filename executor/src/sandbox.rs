@@ -10,6 +10,7 @@ pub mod init;
 mod init_mounts;
 mod launch;
 mod locate;
+mod lower;
 mod process;
 mod remains;
 mod request;

@@ -106,8 +106,13 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// What a process joins, in this order.
-    pub(super) fn directories(&self) -> Vec<PathBuf> {
+    /// Moves a process of ours into the group.
+    pub(super) fn join(&self, pid: i32) -> io::Result<()> {
+        let pid = pid.to_string();
+        self.directories().iter().try_for_each(|directory| fs::write(directory.join("cgroup.procs"), &pid))
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
         match &self.version {
             Version::V1(controllers) => controllers.directories(&self.path),
             Version::V2(root) => vec![root.join(&self.path)],

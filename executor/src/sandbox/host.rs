@@ -113,7 +113,7 @@ impl Inner {
         crate::workspace::remove_tree(&work_dir.join("stages")).step("remove old staging folders")?;
         fs::create_dir(work_dir.join("stages")).step("create the staging folders")?;
         Ok(Self {
-            spawner: Spawner::start(helper).step("start the spawner thread")?,
+            spawner: Spawner::start(helper, [work_dir.clone(), bwrap.clone()]).step("start the spawner thread")?,
             hierarchy,
             bwrap,
             work_dir,

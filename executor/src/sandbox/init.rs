@@ -3,16 +3,16 @@
 //! credentials belong to threads, and the executor has many.
 //!
 //! Order of operations of a run (each is named in the error it may cause):
-//! 1. take standard input, output and error from the executor; receive the run's descriptors over the control socket
-//! 2. join the run's control groups: everything from here on is limited and counted
-//! 3. mount namespace, overlay, staging folder (`init_mounts`); hand the overlay to the executor
-//! 4. resource limits, then groups, gid and uid of the slot; no way back from here
-//! 5. tie our life to the executor's, set `no_new_privs`, exec bubblewrap
+//! 1. take standard input, output and error from the executor; wait until it has put us into the run's control groups
+//!    and sends the run's descriptors
+//! 2. mount namespace, overlay, staging folder (`init_mounts`); hand the overlay to the executor
+//! 3. resource limits, then groups, gid and uid of the slot; no way back from here
+//! 4. tie our life to the executor's, set `no_new_privs`, exec bubblewrap
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal};
@@ -46,12 +46,17 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
 
 /// Entry point of `crownest-sandbox`.
 pub fn main() -> ExitCode {
-    let executor_pid = std::env::args().nth(1).and_then(|pid| pid.parse().ok());
+    let mut arguments = std::env::args_os().skip(1);
+    let executor_pid = arguments.next().and_then(|pid| pid.to_str()?.parse().ok());
     let Some(executor_pid) = executor_pid else {
         let _ = writeln!(io::stderr(), "crownest-sandbox is started by crownest-executor, not by hand");
         return ExitCode::from(FAILED);
     };
-    let forked = close_inherited().and_then(|()| die_with_executor(executor_pid)).and_then(|()| serve());
+    let needed: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
+    let forked = close_inherited()
+        .and_then(|()| die_with_executor(executor_pid))
+        .and_then(|()| init_mounts::keep_needed(&needed))
+        .and_then(|()| serve());
     let Ok(Some((task, control))) = forked else {
         return if forked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
     };
@@ -126,18 +131,15 @@ fn lend_user_namespace(control: &OwnedFd) -> Result<(), Failure> {
 fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     let message = control::receive(control.as_fd()).at("receive descriptors")?;
     let fds: Option<[OwnedFd; 4]> = message.and_then(|message| message.fds.try_into().ok());
-    let [request, idmap, arguments, status] =
+    let [request, lower, arguments, status] =
         fds.ok_or_else(|| io::Error::other("the executor is gone")).at("receive descriptors")?;
     let mut bytes = Vec::new();
     fs::File::from(request).read_to_end(&mut bytes).at("read the request")?;
     let request = Request::parse(&bytes)?;
 
-    for cgroup in &request.cgroups {
-        fs::write(cgroup.join("cgroup.procs"), "0").at("join control group")?;
-    }
-    let workspace = init_mounts::mount_workspace(&request, idmap.as_fd())?;
+    let workspace = init_mounts::mount_workspace(&request, &lower)?;
     control::send(control.as_fd(), b"mounted", &[workspace.as_fd()]).at("hand over the workspace")?;
-    drop((workspace, idmap));
+    drop((workspace, lower));
 
     limit_resources().at("set resource limits")?;
     become_slot(request.uid).at("become the slot's user")?;

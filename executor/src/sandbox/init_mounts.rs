@@ -1,13 +1,15 @@
 //! The helper's mounts, all in its private mount namespace: the cached tree with the slot's ownership, an overlay on
 //! it, and both that and the synthesized `/etc` under one staging folder that an unprivileged user can reach.
+use std::fs;
 use std::io;
-use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree,
+    unmount,
 };
 use rustix::thread::UnshareFlags;
 
@@ -20,27 +22,48 @@ pub(super) const STAGE: &str = "/mnt";
 /// The overlay, inside [`STAGE`].
 pub(super) const WORKSPACE: &str = "/mnt/workspace";
 
-/// Returns the root of the overlay. The descriptor keeps it alive after the namespace is gone.
-pub(super) fn mount_workspace(request: &Request, idmap: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
-    // SAFETY: only `UnshareFlags::FILES` has requirements, and it is not used.
-    #[expect(unsafe_code, reason = "unshare")]
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.at("unshare mount namespace")?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).at("make mounts private")?;
+/// What bubblewrap takes from the host, besides its own program.
+const NEEDED: [&str; 4] = ["/usr", "/proc", "/dev", STAGE];
+
+/// Gives the fork server a mount namespace of its own, without the host's mounts that lead to nothing in [`NEEDED`] or
+/// `also`. What is not there cannot be reached by a helper gone wrong; and bubblewrap reads the table of mounts again
+/// for each one that it makes.
+pub(super) fn keep_needed(also: &[PathBuf]) -> io::Result<()> {
+    unshare()?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let needed: Vec<&Path> = NEEDED.iter().map(Path::new).chain(also.iter().map(PathBuf::as_path)).collect();
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    // Later mounts cover or stand on earlier ones.
+    for line in table.lines().rev() {
+        let Some(point) = line.split(' ').nth(4).map(Path::new) else { continue };
+        if point.starts_with("/usr") || needed.iter().any(|path| path.starts_with(point)) {
+            continue;
+        }
+        // Gone with its parent, or named with a blank, which the table escapes, or locked by an outer user namespace.
+        let _ = unmount(point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+    }
+    Ok(())
+}
+
+/// Mounts the cached tree and what belongs to it in a new namespace. Returns the root of the overlay: the descriptor
+/// keeps it alive after the namespace is gone.
+pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd) -> Result<OwnedFd, Failure> {
+    unshare().at("unshare mount namespace")?;
     // Relative names below need no escaping in mount options and stay short.
     rustix::process::chdir(&request.run_dir).at("enter the run directory")?;
-
-    let lower = clone_tree(&request.lower).at("clone the cached tree")?;
-    map_owner(lower.as_fd(), idmap).at("map the owner of the cached tree (idmapped mount)")?;
-    attach(&lower, "lower").at("mount the cached tree")?;
+    attach(lower, "lower").at("mount the cached tree")?;
     let overlay = overlay().at("mount overlayfs")?;
 
-    attach(&clone_tree(&request.stage).at("clone the staging folder")?, STAGE).at("mount the staging folder")?;
+    let stage = open_tree(CWD, &request.stage, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
+    attach(&stage.at("clone the staging folder")?, STAGE).at("mount the staging folder")?;
     attach(&overlay, WORKSPACE).at("mount the workspace")?;
     Ok(overlay)
 }
 
-fn clone_tree(path: &std::path::Path) -> rustix::io::Result<OwnedFd> {
-    open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+fn unshare() -> io::Result<()> {
+    // SAFETY: only `UnshareFlags::FILES` has requirements, and it is not used.
+    #[expect(unsafe_code, reason = "unshare")]
+    Ok(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }?)
 }
 
 fn attach(mount: &OwnedFd, target: &str) -> rustix::io::Result<()> {
@@ -70,40 +93,4 @@ fn overlay() -> rustix::io::Result<OwnedFd> {
         FsMountFlags::FSMOUNT_CLOEXEC,
         MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID,
     )
-}
-
-/// `struct mount_attr` of mount_setattr(2).
-#[repr(C)]
-struct MountAttr {
-    attr_set: u64,
-    attr_clr: u64,
-    propagation: u64,
-    userns_fd: u64,
-}
-
-/// Makes what root owns on disk appear as owned by the slot, on this mount only, and makes the mount read-only.
-fn map_owner(mount: BorrowedFd<'_>, idmap: BorrowedFd<'_>) -> io::Result<()> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_IDMAP
-        | MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    let attr = MountAttr {
-        attr_set: u64::from(attributes.bits()),
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: u64::try_from(idmap.as_raw_fd()).map_err(io::Error::other)?,
-    };
-    // SAFETY: an empty C string, and a struct of the size that is passed; both outlive the call.
-    #[expect(unsafe_code, reason = "mount_setattr has no wrapper in rustix or libc")]
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            mount.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            &raw const attr,
-            size_of::<MountAttr>(),
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -16,6 +16,7 @@ use super::config::{Limits, SandboxSpec};
 use super::control;
 use super::error::{SandboxError, Step as _};
 use super::host::{Inner, Slot};
+use super::lower;
 use super::process::wait_readable;
 use super::remains::Remains;
 use super::request::{Request, memfd};
@@ -64,25 +65,26 @@ impl Launch {
         let request = Request {
             uid,
             run_dir: host.run_dir(&self.label),
-            lower: self.lower,
             stage,
             bwrap: host.bwrap.clone(),
             command: self.command,
-            cgroups: cgroup.directories(),
         };
 
         let (mut status, status_writer) = Status::pipe().step("status pipe")?;
         let (ours, theirs) = control::pair().step("socket pair")?;
         let (stdout, stdout_writer) = pipe().step("output pipe")?;
         let (stderr, stderr_writer) = pipe().step("output pipe")?;
+        let lower = lower::mount(&self.lower, idmap.as_fd())?;
         let request = memfd(&request.to_bytes()).step("memfd")?;
         let arguments = memfd(&self.arguments).step("memfd")?;
-        let lent = [request.as_fd(), idmap.as_fd(), arguments.as_fd(), status_writer.as_fd()];
-        control::send(ours.as_fd(), b"run", &lent).step("send descriptors")?;
         let given = [theirs.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()];
         let monitor = remains.watch(host.spawner.spawn(Task::Run, &given, deadline)?);
+        // From here on everything that the helper does is limited and counted.
+        cgroup.join(monitor.pid()).step("join the control group")?;
+        let lent = [request.as_fd(), lower.as_fd(), arguments.as_fd(), status_writer.as_fd()];
+        control::send(ours.as_fd(), b"run", &lent).step("send descriptors")?;
         // Only the sandbox holds these from here on, so that their end is its end.
-        drop((theirs, stdout_writer, stderr_writer, status_writer));
+        drop((theirs, stdout_writer, stderr_writer, status_writer, lower));
 
         let workspace = handshake(&ours, deadline)?;
         let pid_1 = status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start bubblewrap", error))?;

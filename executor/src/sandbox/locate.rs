@@ -27,8 +27,10 @@ pub(super) fn bwrap(configured: &Path) -> Result<PathBuf, SandboxError> {
         let path = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&path).map(|folder| folder.join(configured)).find(|path| path.is_file())
     };
-    found.ok_or_else(|| {
+    let found = found.ok_or_else(|| {
         let text = format!("{} is not installed (Debian: apt install bubblewrap)", configured.display());
         SandboxError::unavailable("find bubblewrap", text)
-    })
+    })?;
+    // The helper has another working directory, and looks for the mount that this is on.
+    found.canonicalize().map_err(|error| SandboxError::unavailable("find bubblewrap", error))
 }

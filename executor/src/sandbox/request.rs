@@ -17,46 +17,33 @@ pub(super) struct Request {
     pub(super) uid: u32,
     /// Has `lower`, `upper` and `work`.
     pub(super) run_dir: PathBuf,
-    pub(super) lower: PathBuf,
     /// Prepared once per host: `etc` and a mount point `workspace`.
     pub(super) stage: PathBuf,
     pub(super) bwrap: PathBuf,
     pub(super) command: OsString,
-    /// Directories of the run in each cgroup hierarchy.
-    pub(super) cgroups: Vec<PathBuf>,
 }
 
 impl Request {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let uid = OsString::from(self.uid.to_string());
-        let fields = [
-            &uid,
-            self.run_dir.as_os_str(),
-            self.lower.as_os_str(),
-            self.stage.as_os_str(),
-            self.bwrap.as_os_str(),
-            &self.command,
-        ];
-        let cgroups = self.cgroups.iter().map(|path| path.as_os_str());
-        let fields: Vec<&[u8]> = fields.into_iter().chain(cgroups).map(OsStr::as_bytes).collect();
-        fields.join(&0)
+        let fields =
+            [uid.as_os_str(), self.run_dir.as_os_str(), self.stage.as_os_str(), self.bwrap.as_os_str(), &self.command];
+        fields.map(|field: &OsStr| field.as_bytes()).join(&0)
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let fields: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
-        let [uid, run_dir, lower, stage, bwrap, command, cgroups @ ..] = &fields[..] else {
+        let [uid, run_dir, stage, bwrap, command] = &fields[..] else {
             return Err(io::Error::other("fields are missing")).at("parse the request");
         };
         let uid = uid.to_str().and_then(|uid| uid.parse().ok());
         Ok(Self {
             uid: uid.ok_or_else(|| io::Error::other("the uid is no number")).at("parse the request")?,
             run_dir: run_dir.into(),
-            lower: lower.into(),
             stage: stage.into(),
             bwrap: bwrap.into(),
             command: command.clone(),
-            cgroups: cgroups.iter().map(PathBuf::from).collect(),
         })
     }
 }
@@ -80,11 +67,9 @@ mod tests {
         let request = Request {
             uid: 1_700_003,
             run_dir: "/w/runs/a".into(),
-            lower: "/c/b".into(),
             stage: "/w/stage".into(),
             bwrap: "/usr/bin/bwrap".into(),
             command: "echo '--' \"$x\"\n".into(),
-            cgroups: vec!["/sys/fs/cgroup/crownest/a".into()],
         };
         assert_eq!(Request::parse(&request.to_bytes()).ok(), Some(request));
         assert!(Request::parse(b"run").is_err());

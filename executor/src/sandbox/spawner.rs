@@ -51,7 +51,8 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    pub(super) fn start(helper: PathBuf) -> io::Result<Self> {
+    /// Of the host's mounts, helpers will see those that lead to `needed` and what they always need.
+    pub(super) fn start(helper: PathBuf, needed: [PathBuf; 2]) -> io::Result<Self> {
         let (starter, requests) = mpsc::channel::<mpsc::Sender<Started>>();
         thread::Builder::new().name("sandbox-spawner".into()).spawn(move || {
             let mut server: Option<Child> = None;
@@ -61,7 +62,7 @@ impl Spawner {
                     let _ = former.kill();
                     let _ = former.wait();
                 }
-                let started = start_server(&helper);
+                let started = start_server(&helper, &needed);
                 let _ = answer.send(started.map(|(child, socket)| {
                     server = Some(child);
                     socket
@@ -98,10 +99,11 @@ impl Spawner {
     }
 }
 
-fn start_server(helper: &Path) -> io::Result<(Child, OwnedFd)> {
+fn start_server(helper: &Path, needed: &[PathBuf]) -> io::Result<(Child, OwnedFd)> {
     let (ours, theirs) = control::pair()?;
     let child = Command::new(helper)
         .arg(std::process::id().to_string())
+        .args(needed)
         .env_clear()
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())

@@ -1,0 +1,54 @@
+//! A cached tree as one run sees it: a mount of its own, read-only, on which the slot owns what root owns on disk. Made
+//! by the executor and handed to the helper, whose mount namespace need not contain the cache.
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+
+use super::error::{SandboxError, Step as _};
+
+/// `struct mount_attr` of mount_setattr(2).
+#[repr(C)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// Attached nowhere yet, and gone with the descriptor.
+pub(super) fn mount(tree: &Path, idmap: BorrowedFd<'_>) -> Result<OwnedFd, SandboxError> {
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mount = open_tree(CWD, tree, clone).step("clone the cached tree")?;
+    map_owner(mount.as_fd(), idmap).step("map the owner of the cached tree (idmapped mount)")?;
+    Ok(mount)
+}
+
+fn map_owner(mount: BorrowedFd<'_>, idmap: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_IDMAP
+        | MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    let attr = MountAttr {
+        attr_set: u64::from(attributes.bits()),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::try_from(idmap.as_raw_fd()).map_err(io::Error::other)?,
+    };
+    // SAFETY: an empty C string, and a struct of the size that is passed; both outlive the call.
+    #[expect(unsafe_code, reason = "mount_setattr has no wrapper in rustix or libc")]
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
