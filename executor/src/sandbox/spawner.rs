@@ -13,7 +13,7 @@ use std::time::Instant;
 use std::{io, thread};
 
 use super::control::{self, Message};
-use super::error::SandboxError;
+use super::error::{SandboxError, Step as _};
 use super::process::Process;
 
 const STEP: &str = "start the helper";
@@ -77,18 +77,28 @@ impl Spawner {
     pub(super) fn spawn(&self, task: Task, fds: &[BorrowedFd<'_>], deadline: Instant) -> Result<Process, SandboxError> {
         // The data behind the lock is valid after every statement: a panic elsewhere does not spoil it.
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(socket) = server.as_ref() {
-            match ask(socket, task, fds, deadline) {
-                Ok(answer) => return process(answer),
-                Err(error) => tracing::warn!(%error, "the fork server for sandboxes is lost, starting another"),
-            }
-        }
-        let socket = server.insert(self.start_server().map_err(|error| SandboxError::unavailable(STEP, error))?);
-        let answer = ask(socket, task, fds, deadline);
-        if answer.is_err() {
+        if server.as_ref().is_some_and(|socket| ask(socket, task, fds).is_err()) {
+            tracing::warn!("the fork server for sandboxes is gone, starting another");
             *server = None;
         }
-        process(answer.map_err(|error| SandboxError::unavailable(STEP, error))?)
+        let socket = match &mut *server {
+            Some(socket) => socket,
+            none => {
+                let socket = none.insert(self.start_server().step(STEP)?);
+                ask(socket, task, fds).step(STEP)?;
+                socket
+            }
+        };
+        match control::receive_by(socket.as_fd(), deadline) {
+            Ok(Some(answer)) => process(answer),
+            // There may be a helper that nobody knows. Asking again would put two on one control socket; an error
+            // closes that socket, and with it ends the helper.
+            lost => {
+                *server = None;
+                let detail = lost.map_or_else(|error| error.to_string(), |_| "the fork server died".into());
+                Err(SandboxError::unavailable(STEP, detail))
+            }
+        }
     }
 
     fn start_server(&self) -> io::Result<OwnedFd> {
@@ -112,10 +122,9 @@ fn start_server(helper: &Path, needed: &[PathBuf]) -> io::Result<(Child, OwnedFd
     Ok((child, ours))
 }
 
-/// An error means that nobody answers any more.
-fn ask(server: &OwnedFd, task: Task, fds: &[BorrowedFd<'_>], deadline: Instant) -> io::Result<Message> {
-    control::send(server.as_fd(), task.word().as_bytes(), fds)?;
-    control::receive_by(server.as_fd(), deadline)?.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+/// An error means that the server is gone and has not read this.
+fn ask(server: &OwnedFd, task: Task, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    control::send(server.as_fd(), task.word().as_bytes(), fds)
 }
 
 fn process(mut answer: Message) -> Result<Process, SandboxError> {
