@@ -41,7 +41,8 @@ pub struct SandboxSpec<'a> {
     pub slot: u32,
     /// The extracted archive, owned by root. Shown as the initial content of `/workspace`, never written.
     pub lower: &'a Path,
-    /// Root file system whose `/usr` the command sees; `/` for the host's own.
+    /// Root file system whose `/usr` the command sees; `/` for the host's own. Helpers see what is on the
+    /// mounts of `/usr` and of the work directory.
     pub root: &'a Path,
     /// Shell command, up to 128 KiB, without NUL.
     pub command: &'a OsStr,
