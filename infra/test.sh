@@ -45,6 +45,10 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 heading "schemas: schemas/json is what the code says"
 cargo run -q --locked -p crownest-schemas -- --check schemas/json
 
+heading "OpenAPI: schemas/openapi.json is what the code says"
+cargo run -q --locked -p crownest-ingest --bin crownest-ingest -- openapi | diff schemas/openapi.json - ||
+    { echo "run \`cargo run -p crownest-ingest -- openapi > schemas/openapi.json\` and commit the result"; exit 1; }
+
 heading "build: the tests start these programs"
 cargo build --workspace --locked
 

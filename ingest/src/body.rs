@@ -30,7 +30,23 @@ pub(crate) async fn read_json(body: Body) -> Result<Value, ApiError> {
 fn parse_object(bytes: &[u8]) -> Result<Value, ApiError> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid(format!("The body is not well-formed JSON: {error}.")))?;
-    if value.is_object() { Ok(value) } else { Err(ApiError::invalid("The body: expected a JSON object.")) }
+    if value.is_object() { Ok(whole(value)) } else { Err(ApiError::invalid("The body: expected a JSON object.")) }
+}
+
+/// For JSON Schema `7.0` is an integer, for serde it is none.
+fn whole(value: Value) -> Value {
+    /// From here on, not every whole number is a float.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small enough")]
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => (float as i64).into(),
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(whole).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        other => other,
+    }
 }
 
 /// The typed request; unknown members are ignored.
@@ -42,6 +58,12 @@ pub(crate) fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_integers_however_they_are_written() {
+        let read = parse_object(br#"{"a":[7.0,-1e3,1.5,1e300,9007199254740993]}"#).unwrap();
+        assert_eq!(read.to_string(), r#"{"a":[7,-1000,1.5,1e+300,9007199254740993]}"#);
+    }
 
     #[test]
     fn what_is_no_object_is_refused() {

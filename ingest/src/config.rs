@@ -7,6 +7,7 @@ use infra::amqp::AmqpConfig;
 use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
+use schemas::limits::{ARCHIVE_BYTES, TIMEOUT_MS};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -36,7 +37,7 @@ pub struct ApiConfig {
     #[arg(long, env = "CROWNEST_DIRECT_UPLOAD_MAX_BYTES", default_value_t = 8 * MIB, value_name = "N")]
     pub direct_upload_max_bytes: u64,
     /// Largest archive of a staged upload
-    #[arg(long, env = "CROWNEST_ARCHIVE_MAX_BYTES", default_value_t = 5 * 1024 * MIB, value_name = "N")]
+    #[arg(long, env = "CROWNEST_ARCHIVE_MAX_BYTES", default_value_t = ARCHIVE_BYTES, value_name = "N")]
     pub archive_max_bytes: u64,
     /// How long a run waits for its archive and its start, before it fails with upload_missing
     #[arg(long, env = "CROWNEST_UPLOAD_EXPIRY_MS", default_value_t = 24 * 3_600_000, value_name = "MS")]
@@ -45,7 +46,7 @@ pub struct ApiConfig {
     #[arg(long, env = "CROWNEST_DEFAULT_TIMEOUT_MS", default_value_t = 600_000, value_name = "MS")]
     pub default_timeout_ms: u64,
     /// Longest time limit that a command may ask for
-    #[arg(long, env = "CROWNEST_MAX_TIMEOUT_MS", default_value_t = 24 * 3_600_000, value_name = "MS")]
+    #[arg(long, env = "CROWNEST_MAX_TIMEOUT_MS", default_value_t = TIMEOUT_MS, value_name = "MS")]
     pub max_timeout_ms: u64,
     /// How long a client may take to send a request's headers
     #[arg(long, env = "CROWNEST_HEADER_TIMEOUT_MS", default_value_t = 10_000, value_name = "MS")]
@@ -89,8 +90,11 @@ impl IngestConfig {
             check(valid, "--public-url", "an http or https URL without a query", url)?;
         }
         check(api.direct_upload_max_bytes > 0, "--direct-upload-max-bytes", "at least 1", &0)?;
-        let staged = api.archive_max_bytes >= api.direct_upload_max_bytes;
-        check(staged, "--archive-max-bytes", "at least --direct-upload-max-bytes", &api.archive_max_bytes)?;
+        let staged = (api.direct_upload_max_bytes..=ARCHIVE_BYTES).contains(&api.archive_max_bytes);
+        let expected = "--direct-upload-max-bytes to 5368709120 (5 GiB)";
+        check(staged, "--archive-max-bytes", expected, &api.archive_max_bytes)?;
+        let longest = (1..=TIMEOUT_MS).contains(&api.max_timeout_ms);
+        check(longest, "--max-timeout-ms", "1 to 86400000 (24 hours)", &api.max_timeout_ms)?;
         let timeout = (1..=api.max_timeout_ms).contains(&api.default_timeout_ms);
         check(timeout, "--default-timeout-ms", "1 to --max-timeout-ms", &api.default_timeout_ms)?;
         for (flag, value) in [

@@ -8,7 +8,7 @@ use schemas::api::error::{ErrorBody, ErrorDetail};
 use crate::db::DbError;
 
 macro_rules! codes {
-    ($($variant:ident = $word:literal, $status:ident;)+) => {
+    ($($variant:ident = $word:literal, $status:ident, $about:literal;)+) => {
         /// Error codes of the contract. Each has one HTTP status.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Code { $($variant,)+ }
@@ -21,34 +21,62 @@ macro_rules! codes {
             pub(crate) fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)+ }
             }
+
+            /// What it means in general; messages say more.
+            pub(crate) fn about(self) -> &'static str {
+                match self { $(Self::$variant => $about,)+ }
+            }
         }
     };
 }
 
 codes! {
-    InvalidRequest = "invalid_request", BAD_REQUEST;
-    RangeNotSatisfiable = "invalid_request", RANGE_NOT_SATISFIABLE;
-    Unauthorized = "unauthorized", UNAUTHORIZED;
-    InvalidApiKey = "invalid_api_key", UNAUTHORIZED;
-    Forbidden = "forbidden", FORBIDDEN;
-    NotFound = "not_found", NOT_FOUND;
-    IdempotencyKeyReused = "idempotency_key_reused", CONFLICT;
-    IdempotencyRequestInProgress = "idempotency_request_in_progress", CONFLICT;
-    UploadConflict = "upload_conflict", CONFLICT;
-    UploadNotFound = "upload_not_found", NOT_FOUND;
-    UploadExpired = "upload_expired", GONE;
-    UploadIncomplete = "upload_incomplete", CONFLICT;
-    UploadChecksumMismatch = "upload_checksum_mismatch", BAD_REQUEST;
-    UploadSizeMismatch = "upload_size_mismatch", BAD_REQUEST;
-    FileTooLarge = "file_too_large", PAYLOAD_TOO_LARGE;
-    InvalidMetadataKey = "invalid_metadata_key", BAD_REQUEST;
-    InvalidMetadataValue = "invalid_metadata_value", BAD_REQUEST;
-    MetadataTooLarge = "metadata_too_large", BAD_REQUEST;
-    MetadataTooManyKeys = "metadata_too_many_keys", BAD_REQUEST;
-    UnsupportedRuntimeOption = "unsupported_runtime_option", BAD_REQUEST;
-    QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS;
-    RateLimited = "rate_limited", TOO_MANY_REQUESTS;
-    InternalError = "internal_error", INTERNAL_SERVER_ERROR;
+    InvalidRequest = "invalid_request", BAD_REQUEST,
+        "Something in the request is not as this document says; the message names it.";
+    RangeNotSatisfiable = "invalid_request", RANGE_NOT_SATISFIABLE,
+        "The Range header asks for bytes that the artifact does not have.";
+    Unauthorized = "unauthorized", UNAUTHORIZED,
+        "No API key came: send it as `Authorization: Bearer cn_live_…`.";
+    InvalidApiKey = "invalid_api_key", UNAUTHORIZED,
+        "This API key is not valid: it is unknown, mistyped or revoked.";
+    Forbidden = "forbidden", FORBIDDEN,
+        "This API key may not do this: it lacks the scope.";
+    NotFound = "not_found", NOT_FOUND,
+        "This does not exist, or this API key may not see it.";
+    IdempotencyKeyReused = "idempotency_key_reused", CONFLICT,
+        "This Idempotency-Key was used with another request.";
+    IdempotencyRequestInProgress = "idempotency_request_in_progress", CONFLICT,
+        "The first request with this Idempotency-Key is still running.";
+    UploadConflict = "upload_conflict", CONFLICT,
+        "The run has another archive already, or takes none any more.";
+    UploadNotFound = "upload_not_found", NOT_FOUND,
+        "This upload does not exist, or does not belong to this run.";
+    UploadExpired = "upload_expired", GONE,
+        "The time for this upload is over: ask for a new archive transfer.";
+    UploadIncomplete = "upload_incomplete", CONFLICT,
+        "The archive has not arrived completely.";
+    UploadChecksumMismatch = "upload_checksum_mismatch", BAD_REQUEST,
+        "Other bytes came than were declared.";
+    UploadSizeMismatch = "upload_size_mismatch", BAD_REQUEST,
+        "Not as many bytes came as were declared.";
+    FileTooLarge = "file_too_large", PAYLOAD_TOO_LARGE,
+        "More bytes than are accepted here.";
+    InvalidMetadataKey = "invalid_metadata_key", BAD_REQUEST,
+        "A key of the metadata is too long, or has other characters than A-Z a-z 0-9 _ . -";
+    InvalidMetadataValue = "invalid_metadata_value", BAD_REQUEST,
+        "A value of the metadata is no text, or too long.";
+    MetadataTooLarge = "metadata_too_large", BAD_REQUEST,
+        "The metadata has more than 16 KiB.";
+    MetadataTooManyKeys = "metadata_too_many_keys", BAD_REQUEST,
+        "The metadata has more than 50 keys.";
+    UnsupportedRuntimeOption = "unsupported_runtime_option", BAD_REQUEST,
+        "keepSandbox and sandboxId are not supported.";
+    QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS,
+        "The organization has used what its plan includes in this period.";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS,
+        "This key has made all the requests of this minute.";
+    InternalError = "internal_error", INTERNAL_SERVER_ERROR,
+        "The request failed on our side.";
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use infra::postgres::Transaction;
+use schemas::limits::IDEMPOTENCY_KEY_CHARS;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -13,8 +14,6 @@ use sha2::{Digest, Sha256};
 use crate::auth::Caller;
 use crate::db::idempotency::{self, Scope};
 use crate::error::{ApiError, Code};
-
-const MAX_LEN: usize = 255;
 
 /// The key of a request, if it has one.
 #[derive(Debug, Clone)]
@@ -31,7 +30,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 
 fn parse(value: &HeaderValue) -> Result<String, ApiError> {
     let bytes = value.as_bytes();
-    let valid = (1..=MAX_LEN).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    let valid = (1..=IDEMPOTENCY_KEY_CHARS).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
     let key = valid.then(|| String::from_utf8_lossy(bytes).into_owned());
     key.ok_or_else(|| ApiError::invalid("Idempotency-Key: expected 1 to 255 visible ASCII characters."))
 }

@@ -34,4 +34,5 @@ pub mod service;
 
 pub use config::IngestConfig;
 pub use db::DbError;
+pub use openapi::document as openapi;
 pub use service::{Ingest, start};

@@ -1,5 +1,7 @@
 //! The API service as a program of its own.
 
+use std::io::Write as _;
+
 use clap::Parser;
 use infra::config::{EXIT_BAD_CONFIG, Secret, parse_or_exit};
 use infra::telemetry::LogConfig;
@@ -7,13 +9,22 @@ use ingest::IngestConfig;
 
 /// The HTTP API of CrowNest
 #[derive(Parser)]
-#[command(name = "crownest-ingest", version, after_help = "`crownest-ingest migrate` updates the database schema.")]
+#[command(
+    name = "crownest-ingest",
+    version,
+    after_help = "`crownest-ingest migrate` updates the database schema; `crownest-ingest openapi` prints the OpenAPI document."
+)]
 struct Serve {
     #[command(flatten)]
     log: LogConfig,
     #[command(flatten)]
     ingest: IngestConfig,
 }
+
+/// Prints the OpenAPI 3.1 document of the API
+#[derive(Parser)]
+#[command(name = "crownest-ingest openapi", version)]
+struct OpenApi {}
 
 /// Brings the database schema up to date, and exits
 #[derive(Parser)]
@@ -29,6 +40,12 @@ async fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).as_deref() == Some("migrate") {
         let Migrate { database_url } = parse_or_exit(std::env::args_os().skip(1));
         return infra::postgres::migrate(&database_url).await;
+    }
+    if std::env::args().nth(1).as_deref() == Some("openapi") {
+        let OpenApi {} = parse_or_exit(std::env::args_os().skip(1));
+        let mut text = serde_json::to_string_pretty(&ingest::openapi())?;
+        text.push('\n');
+        return Ok(std::io::stdout().write_all(text.as_bytes())?);
     }
     let Serve { log, ingest } = parse_or_exit(std::env::args_os());
     infra::telemetry::init(&log)?;

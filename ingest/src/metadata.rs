@@ -2,17 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use schemas::limits::{METADATA_BYTES, METADATA_KEY_CHARS, METADATA_KEYS, METADATA_VALUE_CHARS};
 use serde_json::{Map, Value};
 
 use crate::error::{ApiError, Code};
-
-const MAX_KEYS: usize = 50;
-/// Characters, which are bytes here.
-const MAX_KEY_LEN: usize = 40;
-/// Characters.
-const MAX_VALUE_LEN: usize = 500;
-/// Bytes of all keys and values together.
-const MAX_TOTAL_BYTES: usize = 16 * 1024;
 
 /// Checks one of the members of a request; a missing one is an empty one.
 pub(crate) fn check(member: &str, value: Option<&Value>) -> Result<BTreeMap<String, String>, ApiError> {
@@ -24,30 +17,31 @@ pub(crate) fn check(member: &str, value: Option<&Value>) -> Result<BTreeMap<Stri
 }
 
 fn check_pairs(member: &str, pairs: &Map<String, Value>) -> Result<BTreeMap<String, String>, ApiError> {
-    if pairs.len() > MAX_KEYS {
-        let message = format!("{member}: expected at most {MAX_KEYS} keys, got {}.", pairs.len());
+    if pairs.len() > METADATA_KEYS {
+        let message = format!("{member}: expected at most {METADATA_KEYS} keys, got {}.", pairs.len());
         return Err(ApiError::new(Code::MetadataTooManyKeys, message));
     }
     let mut checked = BTreeMap::new();
     for (key, value) in pairs {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        if !(1..=MAX_KEY_LEN).contains(&key.len()) || !key.bytes().all(allowed) {
+        if !(1..=METADATA_KEY_CHARS).contains(&key.len()) || !key.bytes().all(allowed) {
             let shown: String = key.chars().take(80).collect();
             let message = format!(
-                "{member}: expected keys of 1 to {MAX_KEY_LEN} characters of A-Z a-z 0-9 _ . -, got `{shown}`."
+                "{member}: expected keys of 1 to {METADATA_KEY_CHARS} characters of A-Z a-z 0-9 _ . -, got `{shown}`."
             );
             return Err(ApiError::new(Code::InvalidMetadataKey, message));
         }
-        let text = value.as_str().filter(|text| text.chars().count() <= MAX_VALUE_LEN && !text.contains('\0'));
+        let text = value.as_str().filter(|text| text.chars().count() <= METADATA_VALUE_CHARS && !text.contains('\0'));
         let text = text.ok_or_else(|| {
-            let message = format!("{member}.{key}: expected a text of at most {MAX_VALUE_LEN} characters without NUL.");
+            let message =
+                format!("{member}.{key}: expected a text of at most {METADATA_VALUE_CHARS} characters without NUL.");
             ApiError::new(Code::InvalidMetadataValue, message)
         })?;
         checked.insert(key.clone(), text.to_owned());
     }
     let total: usize = checked.iter().map(|(key, value)| key.len() + value.len()).sum();
-    if total > MAX_TOTAL_BYTES {
-        let message = format!("{member}: expected at most {MAX_TOTAL_BYTES} bytes in all, got {total}.");
+    if total > METADATA_BYTES {
+        let message = format!("{member}: expected at most {METADATA_BYTES} bytes in all, got {total}.");
         return Err(ApiError::new(Code::MetadataTooLarge, message));
     }
     Ok(checked)

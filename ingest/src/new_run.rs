@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
-use schemas::id::{ProjectId, TemplateVersionId};
+use schemas::id::{BatchId, ProjectId, TemplateVersionId};
+use schemas::limits::{ARTIFACTS, COMMAND_BYTES, NAME_BYTES, PATH_BYTES};
 use serde_json::Value;
 
 use crate::archive::Declared;
@@ -14,10 +15,6 @@ use crate::error::{ApiError, Code};
 use crate::metadata;
 
 pub(crate) const DEFAULT_TEMPLATE: &str = "python-node";
-const MAX_COMMAND_BYTES: usize = 64 * 1024;
-const MAX_ARTIFACTS: usize = 100;
-const MAX_PATH_BYTES: usize = 4096;
-const MAX_NAME_BYTES: usize = 255;
 
 /// A request that is valid in itself.
 #[derive(Debug)]
@@ -30,6 +27,7 @@ pub(crate) struct NewRun {
     pub metadata: BTreeMap<String, String>,
     pub source_metadata: Option<BTreeMap<String, String>>,
     pub timeout_ms: u64,
+    pub batch_id: Option<BatchId>,
     /// The archive that the organization may have already.
     pub archive: Option<Declared>,
     /// Whether to start at once if it has.
@@ -74,6 +72,7 @@ impl NewRun {
             metadata: checked,
             source_metadata,
             timeout_ms,
+            batch_id: asked.batch_id,
             archive,
             start,
         })
@@ -81,9 +80,9 @@ impl NewRun {
 }
 
 fn check_command(command: &str) -> Result<(), ApiError> {
-    if command.trim().is_empty() || command.len() > MAX_COMMAND_BYTES || command.contains('\0') {
+    if command.trim().is_empty() || command.len() > COMMAND_BYTES || command.contains('\0') {
         let message = format!(
-            "command: expected a shell command of 1 to {MAX_COMMAND_BYTES} bytes without NUL, got {} bytes.",
+            "command: expected a shell command of 1 to {COMMAND_BYTES} bytes without NUL, got {} bytes.",
             command.len()
         );
         return Err(ApiError::invalid(message));
@@ -93,22 +92,21 @@ fn check_command(command: &str) -> Result<(), ApiError> {
 
 /// A path that leads out of the workspace is accepted: the run records it as an artifact error, and goes on.
 fn check_artifacts(artifacts: &[ArtifactRequest]) -> Result<(), ApiError> {
-    if artifacts.len() > MAX_ARTIFACTS {
-        let message = format!("artifacts: expected at most {MAX_ARTIFACTS}, got {}.", artifacts.len());
+    if artifacts.len() > ARTIFACTS {
+        let message = format!("artifacts: expected at most {ARTIFACTS}, got {}.", artifacts.len());
         return Err(ApiError::invalid(message));
     }
     for (index, artifact) in artifacts.iter().enumerate() {
         let path = &artifact.path;
-        if path.is_empty() || path.len() > MAX_PATH_BYTES || path.contains('\0') {
-            let message = format!("artifacts[{index}].path: expected 1 to {MAX_PATH_BYTES} bytes without NUL.");
+        if path.is_empty() || path.len() > PATH_BYTES || path.contains('\0') {
+            let message = format!("artifacts[{index}].path: expected 1 to {PATH_BYTES} bytes without NUL.");
             return Err(ApiError::invalid(message));
         }
-        let valid = |name: &String| {
-            (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(|c| c.is_control() || c == '/')
-        };
+        let valid =
+            |name: &String| (1..=NAME_BYTES).contains(&name.len()) && !name.chars().any(|c| c.is_control() || c == '/');
         if !artifact.name.as_ref().is_none_or(valid) {
             let message = format!(
-                "artifacts[{index}].name: expected 1 to {MAX_NAME_BYTES} bytes without slashes and control characters."
+                "artifacts[{index}].name: expected 1 to {NAME_BYTES} bytes without slashes and control characters."
             );
             return Err(ApiError::invalid(message));
         }

@@ -3,14 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemas::api::list::List;
+use schemas::limits::{self, DEFAULT_PAGE};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use crate::error::ApiError;
 use crate::query::Query;
 
-const DEFAULT_LIMIT: usize = 50;
-pub(crate) const MAX_LIMIT: usize = 500;
 /// Longer than any identifier.
 const MAX_CURSOR_LEN: usize = 256;
 
@@ -53,12 +52,12 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn from_query(query: &Query) -> Result<Self, ApiError> {
-        let limit = query.number("limit", 1..=MAX_LIMIT as u64)?;
-        let after = query.first("cursor").map(|text| {
+        let limit = query.number("limit", 1..=limits::PAGE as u64)?;
+        let after = query.get("cursor").map(|text| {
             Cursor::decode(text).ok_or_else(|| ApiError::invalid("cursor: expected a nextCursor of an earlier answer."))
         });
         Ok(Self {
-            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT),
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DEFAULT_PAGE),
             after: after.transpose()?,
         })
     }

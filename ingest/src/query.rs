@@ -1,7 +1,9 @@
 //! The query of a request, as pairs: `metadata.KEY=VALUE` has names that no struct can list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -15,20 +17,32 @@ impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(pairs)| Self(pairs))
-            .map_err(|_| ApiError::invalid("The query of the URL is not well-formed: expected name=value pairs."))
+        let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| ApiError::invalid("The query of the URL is not well-formed: expected name=value pairs."))?;
+        Self::new(pairs)
     }
 }
 
 impl Query {
-    /// The first value with this name; an empty one counts as absent.
-    pub(crate) fn first(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
+        let mut names = HashSet::new();
+        match pairs.iter().find(|(name, _)| !names.insert(name)) {
+            // Which of them is meant?
+            Some((name, _)) => {
+                let shown: String = name.chars().take(40).collect();
+                Err(ApiError::invalid(format!("{shown}: expected once in the query, got it more often.")))
+            }
+            None => Ok(Self(pairs)),
+        }
+    }
+
+    /// The value with this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
-        let Some(text) = self.first(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else { return Ok(None) };
         match text.parse::<u64>() {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
             _ => Err(ApiError::invalid(format!(
@@ -37,6 +51,20 @@ impl Query {
                 range.end(),
                 text.chars().take(40).collect::<String>()
             ))),
+        }
+    }
+
+    /// A value with a syntax of its own.
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        let parsed = self.get(name).map(str::parse).transpose();
+        parsed.map_err(|error| ApiError::invalid(format!("{name}: {error}.")))
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(_) => Err(ApiError::invalid(format!("{name}: expected true or false."))),
         }
     }
 
@@ -53,14 +81,20 @@ mod tests {
 
     fn query(text: &str) -> Query {
         let uri = format!("/?{text}").parse().unwrap();
-        Query(axum::extract::Query::try_from_uri(&uri).unwrap().0)
+        Query::new(axum::extract::Query::try_from_uri(&uri).unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let pair = |name: &str| (name.to_owned(), "1".to_owned());
+        assert!(Query::new(vec![pair("limit"), pair("limit")]).is_err());
+        assert!(Query::new(vec![pair("metadata.a"), pair("metadata.a")]).is_err());
+        assert!(Query::new(vec![pair("limit"), pair("Limit"), pair("metadata.a")]).is_ok());
     }
 
     #[test]
     fn numbers_are_checked() {
-        for (text, expected) in
-            [("limit=7", Some(Some(7))), ("", Some(None)), ("limit=", Some(None)), ("limit=0", None)]
-        {
+        for (text, expected) in [("limit=7", Some(Some(7))), ("", Some(None)), ("limit=", None), ("limit=0", None)] {
             assert_eq!(query(text).number("limit", 1..=500).ok(), expected, "{text}");
         }
         for text in ["limit=501", "limit=-1", "limit=x", "limit=1.5"] {

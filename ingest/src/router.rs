@@ -17,7 +17,7 @@ pub(crate) fn build(app: &App, ops: &Ops) -> Router {
     let health = ops.routes();
     Router::new()
         .nest("/v1", v1(app))
-        .route("/openapi.json", get(openapi::document))
+        .route("/openapi.json", get(openapi::serve))
         // The operations listener has the metrics; the public one only says how the service is.
         .route("/healthz", get_service(health.clone()))
         .route("/readyz", get_service(health))

@@ -104,6 +104,8 @@ ids! {
     ArtifactId = "art";
     /// A staged archive upload.
     UploadId = "upl";
+    /// A label of runs that belong together, chosen by the client.
+    BatchId = "bat";
     TemplateId = "tpl";
     TemplateVersionId = "tplv";
     /// One running executor process.

@@ -7,6 +7,7 @@ pub mod event;
 pub mod event_log;
 pub mod evidence;
 pub mod id;
+pub mod limits;
 pub mod merkle;
 pub mod message;
 pub mod partition;

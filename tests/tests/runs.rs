@@ -190,3 +190,52 @@ async fn an_archive_that_changed_in_the_store_is_not_run() {
     let ended = client.wait_terminal(&run).await;
     assert_eq!(ended["failureReason"], "archive_invalid", "{ended}");
 }
+
+#[tokio::test]
+async fn waiting_for_the_end_is_one_request() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let run = client.submit(json!({"command": "sleep 0.5; exit 3"}), &archive(&[("x", "")])).await;
+    let path = format!("/v1/workspace-runs/{run}");
+    let now = client.get(&path).await.expect(200);
+    assert!(now["workspaceRun"].get("exitCode").is_none(), "{now}");
+    let ended = client.get(&format!("{path}?wait=50")).await.expect(200);
+    assert_eq!((&ended["workspaceRun"]["status"], &ended["workspaceRun"]["exitCode"]), (&json!("failed"), &json!(3)));
+
+    let open = client.create(json!({"command": "true"})).await;
+    let still = client.get(&format!("/v1/workspace-runs/{open}?wait=1")).await.expect(200);
+    assert_eq!(still["workspaceRun"]["status"], "awaiting_archive", "the time is over before the run is");
+    assert_eq!(client.get(&format!("{path}?wait=51")).await.error(400), "invalid_request");
+}
+
+#[tokio::test]
+async fn runs_are_found_by_batch_and_time() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let batch = json!("bat_nightly7");
+    let mut made = Vec::new();
+    for body in [json!({"command": "1"}), json!({"command": "2", "batchId": batch}), json!({"command": "3"})] {
+        let run = client.post("/v1/workspace-runs", &body).await.expect(201)["workspaceRun"].clone();
+        assert_eq!(run.get("batchId"), body.get("batchId"));
+        made.push(run);
+    }
+    let list = async |query: &str| {
+        let page = client.get(&format!("/v1/workspace-runs?{query}")).await.expect(200);
+        let commands = page["data"].as_array().unwrap().iter().map(|run| run["command"].as_str().unwrap().to_owned());
+        commands.collect::<Vec<_>>()
+    };
+    assert_eq!(list("").await, ["3", "2", "1"]);
+    assert_eq!(list("batchId=bat_nightly7").await, ["2"]);
+    assert_eq!(list("batchId=bat_other").await, [""; 0]);
+    let second = made[1]["createdAt"].as_str().unwrap();
+    // Times have milliseconds: runs of the same one belong together.
+    assert!(
+        list(&format!("createdAfter={second}")).await.ends_with(&["2".to_owned()]) || made[0]["createdAt"] == second
+    );
+    assert!(!list(&format!("createdBefore={second}")).await.contains(&"2".to_owned()));
+    assert_eq!(list("createdAfter=2100-01-01T00:00:00Z").await, [""; 0]);
+    for bad in ["createdAfter=yesterday", "batchId=nightly", "status=", "limit=5&limit=6", "stream=maybe&limit=0"] {
+        let path = format!("/v1/workspace-runs?{bad}");
+        assert_eq!(client.get(&path).await.error(400), "invalid_request", "{bad}");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
-use schemas::id::{ProjectId, SandboxId, TemplateVersionId};
+use schemas::id::{BatchId, ProjectId, SandboxId, TemplateVersionId};
 
 use super::pair::{parse_artifact, parse_pair};
 use crate::archive_file::ArchiveFile;
@@ -43,6 +43,9 @@ pub(crate) struct RunRequestArgs {
     /// File to keep after the run, relative to /workspace; may be repeated. The last = separates the name
     #[arg(long = "artifact", value_name = "PATH[=NAME]", value_parser = parse_artifact)]
     pub artifacts: Vec<ArtifactRequest>,
+    /// Label for runs that belong together, to list them by, such as bat_nightly7
+    #[arg(long, value_name = "BAT_ID")]
+    pub batch: Option<BatchId>,
     /// Do not remove the sandbox after the run
     #[arg(long)]
     pub keep_sandbox: bool,
@@ -70,6 +73,7 @@ impl RunRequestArgs {
             timeout_ms: self.timeout_ms,
             keep_sandbox: self.keep_sandbox.then_some(true),
             sandbox_id: self.sandbox.clone(),
+            batch_id: self.batch.clone(),
             archive: None,
             start: None,
         }

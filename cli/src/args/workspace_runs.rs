@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use schemas::id::{ProjectId, RunId};
+use schemas::Timestamp;
+use schemas::id::{BatchId, ProjectId, RunId};
 use schemas::run::RunStatus;
 
 use super::pair::parse_pair;
@@ -98,6 +99,15 @@ pub(crate) struct ListArgs {
     /// Only runs of this project
     #[arg(long, value_name = "PRJ_ID")]
     pub project: Option<ProjectId>,
+    /// Only runs of this batch
+    #[arg(long, value_name = "BAT_ID")]
+    pub batch: Option<BatchId>,
+    /// Only runs created at this time or later (RFC 3339, such as 2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    pub created_after: Option<Timestamp>,
+    /// Only runs created before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub created_before: Option<Timestamp>,
     /// Only runs with this metadata; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     pub metadata: Vec<(String, String)>,

@@ -49,6 +49,9 @@ impl Client {
         let mut filter = Vec::new();
         filter.extend(args.status.map(|status| ("status".to_owned(), status.to_string())));
         filter.extend(args.project.as_ref().map(|project| ("projectId".to_owned(), project.to_string())));
+        filter.extend(args.batch.as_ref().map(|batch| ("batchId".to_owned(), batch.to_string())));
+        filter.extend(args.created_after.map(|time| ("createdAfter".to_owned(), time.to_string())));
+        filter.extend(args.created_before.map(|time| ("createdBefore".to_owned(), time.to_string())));
         filter.extend(args.metadata.iter().map(|(key, value)| (format!("metadata.{key}"), value.clone())));
         self.list("v1/workspace-runs", filter, &args.page).await
     }

@@ -6,8 +6,8 @@ use anyhow::Context;
 use infra::postgres::GenericClient;
 use schemas::Timestamp;
 use schemas::api::run::{RunResult, WorkspaceRun};
-use schemas::id::{CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
-use schemas::message::EventMessage;
+use schemas::id::{BatchId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
+use schemas::message::{ArtifactRequest, EventMessage};
 use schemas::run::RunStatus;
 use serde::Deserialize;
 use serde_json::Value;
@@ -100,6 +100,8 @@ pub(crate) struct RunRow {
     pub template_slug: String,
     pub template_version: String,
     pub template_version_id: TemplateVersionId,
+    pub artifacts: Vec<ArtifactRequest>,
+    pub batch_id: Option<BatchId>,
     pub metadata: BTreeMap<String, String>,
     pub source_metadata: Option<BTreeMap<String, String>>,
     pub timeout_ms: u64,
@@ -179,6 +181,8 @@ impl RunRow {
             template_version_id: self.template_version_id.clone(),
             created_at: self.created_at,
             archive: self.archive(),
+            artifacts: (!self.artifacts.is_empty()).then(|| self.artifacts.clone()),
+            batch_id: self.batch_id.clone(),
             env_keys: None,
             source_metadata: self.source_metadata.clone(),
             timeout_ms: Some(self.timeout_ms),

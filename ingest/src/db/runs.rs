@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use infra::postgres::GenericClient;
 use schemas::Timestamp;
-use schemas::id::{OrgId, ProjectId, RunId};
+use schemas::id::{BatchId, OrgId, ProjectId, RunId};
 use schemas::run::RunStatus;
 use tokio_postgres::types::Json;
 
@@ -24,6 +24,11 @@ pub(crate) use transitions::{attach_archive, expire_unstarted, request_cancel, s
 pub(crate) struct Filter {
     pub projects: Option<Vec<ProjectId>>,
     pub status: Option<RunStatus>,
+    pub batch: Option<BatchId>,
+    /// Inclusive.
+    pub created_after: Option<Timestamp>,
+    /// Exclusive.
+    pub created_before: Option<Timestamp>,
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -36,8 +41,8 @@ pub(crate) async fn insert(
 ) -> Result<(), DbError> {
     let sql = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
             template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms, keep_sandbox,
-            traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19)";
+            traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at, batch_id)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19, $20)";
     let archive = run.archive.as_ref();
     execute(
         client,
@@ -62,6 +67,7 @@ pub(crate) async fn insert(
             &archive.map(|archive| signed(archive.size_bytes)),
             &archive.and_then(|archive| archive.uploaded_at).map(Timestamp::into_inner),
             &queued_at.map(Timestamp::into_inner),
+            &run.batch_id.as_ref().map(BatchId::as_str),
         ],
     )
     .await?;
@@ -92,12 +98,25 @@ pub(crate) async fn list(
           and ($3::text is null or status = $3)
           and metadata @> $4
           and ($5::timestamptz is null or (created_at, id) < ($5, $6::text))
+          and ($8::text is null or batch_id = $8)
+          and ($9::timestamptz is null or created_at >= $9)
+          and ($10::timestamptz is null or created_at < $10)
         order by created_at desc, id desc limit $7";
     let projects: Option<Vec<&str>> = filter.projects.as_ref().map(|ids| ids.iter().map(ProjectId::as_str).collect());
     let status = filter.status.map(RunStatus::as_str);
     let (at, id) = page.after();
-    let params: super::Params<'_> =
-        &[&org.as_str(), &projects, &status, &Json(&filter.metadata), &at, &id, &page.one_more()];
+    let params: super::Params<'_> = &[
+        &org.as_str(),
+        &projects,
+        &status,
+        &Json(&filter.metadata),
+        &at,
+        &id,
+        &page.one_more(),
+        &filter.batch.as_ref().map(BatchId::as_str),
+        &filter.created_after.map(Timestamp::into_inner),
+        &filter.created_before.map(Timestamp::into_inner),
+    ];
     let found = rows(client, sql, params).await?;
     found.iter().map(|row| Ok((Run::from_row(row)?, Cursor::of(row)?))).collect()
 }

@@ -1,4 +1,4 @@
-//! The operations of the API as the document lists them. `null` as a scope: any valid key.
+//! The operations of the API as the document lists them.
 
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
@@ -10,91 +10,265 @@ use schemas::api::project::{CreateProject, Project, ProjectAnswer};
 use schemas::api::run::{CreateRun, RunAnswer, WorkspaceRun};
 use schemas::api::usage::UsageSummary;
 use schemas::event::Event;
-use schemas::evidence::EvidenceBundle;
+use schemas::evidence::EvidenceAnswer;
 use schemas::scope::Scope;
+use serde_json::Value;
 
-use Payload::{Bytes, Json, None as Nothing};
+use super::examples;
+use super::parameters::{self as parameter, Parameter};
+use crate::error::Code;
 
+/// What a body is.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Payload {
-    None,
-    /// Of this content type.
+pub(super) enum Content {
+    /// Of this media type; the schema is a string where it is text.
     Bytes(&'static str),
-    Json(fn(&mut SchemaGenerator) -> Schema),
+    Json(fn(&mut SchemaGenerator) -> Schema, fn() -> Value),
+    /// A JSON page, or a stream of server-sent events.
+    Events(fn(&mut SchemaGenerator) -> Schema, fn() -> Value),
 }
 
-#[derive(Debug)]
+/// One method of one path. `None` as a scope: any valid key.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Operation {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) id: &'static str,
+    pub(super) summary: &'static str,
     pub(super) scope: Option<Scope>,
-    query: &'static [&'static str],
-    pub(super) request: Payload,
+    pub(super) parameters: &'static [Parameter],
+    pub(super) request: Option<Content>,
     pub(super) status: u16,
-    pub(super) answer: Payload,
+    pub(super) answer: Option<Content>,
+    /// Beside those that follow from the rest: see `codes`.
+    errors: &'static [Code],
 }
 
 impl Operation {
-    /// Names and places of the parameters.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let in_path = self.path.contains("{id}").then_some(("id", "path"));
-        let key = (self.method != "get").then_some(("Idempotency-Key", "header"));
-        let size = matches!(self.request, Bytes(_)) && self.path.ends_with("/archive");
-        let headers = if size { &["x-crownest-archive-sha256", "x-crownest-archive-size"][..] } else { &[] };
-        let query = self.query.iter().map(|name| (*name, "query"));
-        in_path.into_iter().chain(query).chain(headers.iter().map(|name| (*name, "header"))).chain(key)
+    const fn new(method: &'static str, path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            id,
+            summary,
+            scope: None,
+            parameters: &[],
+            request: None,
+            status: 200,
+            answer: None,
+            errors: &[],
+        }
+    }
+
+    const fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    const fn takes(mut self, parameters: &'static [Parameter]) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    const fn body(mut self, content: Content) -> Self {
+        self.request = Some(content);
+        self
+    }
+
+    const fn answers(mut self, status: u16, content: Content) -> Self {
+        self.status = status;
+        self.answer = Some(content);
+        self
+    }
+
+    const fn empty(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    const fn errors(mut self, codes: &'static [Code]) -> Self {
+        self.errors = codes;
+        self
+    }
+
+    pub(super) fn has_idempotency_key(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == parameter::IDEMPOTENCY_KEY.name)
+    }
+
+    /// Every code that the operation may answer with.
+    pub(super) fn codes(&self) -> impl Iterator<Item = Code> {
+        let always = [Code::Unauthorized, Code::InvalidApiKey, Code::RateLimited, Code::InternalError];
+        // A query that is no query, a body that is no body.
+        let input = (self.request.is_some() || !self.parameters.is_empty()).then_some(Code::InvalidRequest);
+        let scope = self.scope.map(|_| Code::Forbidden);
+        let id = self.path.contains("{id}").then_some(Code::NotFound);
+        let json = matches!(self.request, Some(Content::Json(..))).then_some(Code::FileTooLarge);
+        let repeated: &[Code] = match self.has_idempotency_key() {
+            true => &[Code::IdempotencyKeyReused, Code::IdempotencyRequestInProgress],
+            false => &[],
+        };
+        let implied = input.into_iter().chain(scope).chain(id).chain(json).chain(repeated.iter().copied());
+        always.into_iter().chain(implied).chain(self.errors.iter().copied())
     }
 }
 
-/// The evidence of a run, in its envelope.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used: the evidence is passed on as it was sealed")]
-struct EvidenceAnswer {
-    evidence: EvidenceBundle,
-}
-
-fn json<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-const fn operation(
-    (method, path, id): (&'static str, &'static str, &'static str),
-    scope: Option<Scope>,
-    query: &'static [&'static str],
-    request: Payload,
-    (status, answer): (u16, Payload),
-) -> Operation {
-    Operation { method, path, id, scope, query, request, status, answer }
+const fn json<T: JsonSchema>(example: fn() -> Value) -> Content {
+    Content::Json(shape::<T>, example)
 }
 
-const PAGE: &[&str] = &["limit", "cursor"];
-const RUNS: &str = "/v1/workspace-runs";
-const GZIP: Payload = Bytes("application/gzip");
-const CREATE: Option<Scope> = Some(Scope::WorkspaceRunCreate);
-const READ: Option<Scope> = Some(Scope::WorkspaceRunRead);
+const GZIP: Content = Content::Bytes("application/gzip");
+const RUN: Content = json::<RunAnswer>(examples::run_answer);
+const KEYED: &[Parameter] = &[parameter::IDEMPOTENCY_KEY];
+const RUN_ID: &[Parameter] = &[parameter::RUN_ID];
+const KEYED_RUN: &[Parameter] = &[parameter::RUN_ID, parameter::IDEMPOTENCY_KEY];
+const ARTIFACT: &[Parameter] = &[parameter::ARTIFACT_ID];
+const PAGE: &[Parameter] = &[parameter::LIMIT, parameter::CURSOR];
 
-#[rustfmt::skip]
+/// In the order of a run's life.
 pub(super) const ALL: &[Operation] = &[
-    operation(("get", "/v1/projects", "listProjects"), None, PAGE, Nothing, (200, Json(json::<List<Project>>))),
-    operation(("post", "/v1/projects", "createProject"), Some(Scope::ProjectCreate), &[], Json(json::<CreateProject>), (201, Json(json::<ProjectAnswer>))),
-    operation(("get", "/v1/usage", "getUsage"), Some(Scope::UsageRead), &[], Nothing, (200, Json(json::<UsageSummary>))),
-    operation(("get", "/v1/api-keys", "listApiKeys"), Some(Scope::ApiKeyRead), PAGE, Nothing, (200, Json(json::<List<ApiKey>>))),
-    operation(("get", "/v1/api-keys/{id}", "getApiKey"), Some(Scope::ApiKeyRead), &[], Nothing, (200, Json(json::<ApiKeyAnswer>))),
-    operation(("delete", "/v1/api-keys/{id}", "revokeApiKey"), Some(Scope::ApiKeyRevoke), &[], Nothing, (200, Json(json::<ApiKeyAnswer>))),
-    operation(("get", RUNS, "listWorkspaceRuns"), READ, &["limit", "cursor", "projectId", "status"], Nothing, (200, Json(json::<List<WorkspaceRun>>))),
-    operation(("post", RUNS, "createWorkspaceRun"), CREATE, &[], Json(json::<CreateRun>), (201, Json(json::<RunAnswer>))),
-    operation(("get", "/v1/workspace-runs/{id}", "getWorkspaceRun"), READ, &[], Nothing, (200, Json(json::<RunAnswer>))),
-    operation(("put", "/v1/workspace-runs/{id}/archive", "uploadArchive"), CREATE, &[], GZIP, (200, Json(json::<ArchiveAnswer>))),
-    operation(("post", "/v1/workspace-runs/{id}/archive-transfer", "createArchiveTransfer"), CREATE, &[], Json(json::<DeclaredArchive>), (201, Json(json::<TransferAnswer>))),
-    operation(("put", "/v1/uploads/{id}", "putStagedArchive"), CREATE, &[], GZIP, (204, Nothing)),
-    operation(("post", "/v1/workspace-runs/{id}/archive/finalize", "finalizeArchive"), CREATE, &[], Json(json::<FinalizeArchive>), (200, Json(json::<ArchiveAnswer>))),
-    operation(("post", "/v1/workspace-runs/{id}/start", "startWorkspaceRun"), CREATE, &[], Nothing, (200, Json(json::<RunAnswer>))),
-    operation(("post", "/v1/workspace-runs/{id}/cancel", "cancelWorkspaceRun"), Some(Scope::WorkspaceRunCancel), &[], Nothing, (200, Json(json::<RunAnswer>))),
-    operation(("get", "/v1/workspace-runs/{id}/events", "listEvents"), READ, &["afterSeq", "limit", "stream"], Nothing, (200, Json(json::<EventPage<Event>>))),
-    operation(("get", "/v1/workspace-runs/{id}/evidence", "getEvidence"), READ, &[], Nothing, (200, Json(json::<EvidenceAnswer>))),
-    operation(("get", "/v1/artifacts/{id}", "getArtifact"), Some(Scope::ArtifactRead), &[], Nothing, (200, Json(json::<ArtifactAnswer>))),
-    operation(("delete", "/v1/artifacts/{id}", "deleteArtifact"), Some(Scope::ArtifactDelete), &[], Nothing, (200, Json(json::<ArtifactAnswer>))),
-    operation(("post", "/v1/artifacts/{id}/download-url", "createDownloadUrl"), Some(Scope::ArtifactRead), &[], Nothing, (200, Json(json::<DownloadUrl>))),
-    operation(("get", "/v1/artifacts/{id}/download", "downloadArtifact"), Some(Scope::ArtifactRead), &[], Nothing, (200, Bytes("application/octet-stream"))),
+    Operation::new("get", "/v1/projects", "listProjects", "List the projects that the key may see, newest first")
+        .takes(PAGE)
+        .answers(200, json::<List<Project>>(examples::projects)),
+    Operation::new("post", "/v1/projects", "createProject", "Create a project")
+        .scope(Scope::ProjectCreate)
+        .takes(KEYED)
+        .body(json::<CreateProject>(examples::create_project))
+        .answers(201, json::<ProjectAnswer>(examples::project_answer)),
+    Operation::new("get", "/v1/usage", "getUsage", "What the organization used in this calendar month (UTC)")
+        .scope(Scope::UsageRead)
+        .answers(200, json::<UsageSummary>(examples::usage)),
+    Operation::new("get", "/v1/api-keys", "listApiKeys", "List the organization's API keys, newest first")
+        .scope(Scope::ApiKeyRead)
+        .takes(PAGE)
+        .answers(200, json::<List<ApiKey>>(examples::api_keys)),
+    Operation::new("get", "/v1/api-keys/{id}", "getApiKey", "One API key, without its secret")
+        .scope(Scope::ApiKeyRead)
+        .takes(&[parameter::API_KEY_ID])
+        .answers(200, json::<ApiKeyAnswer>(examples::api_key_answer)),
+    Operation::new("delete", "/v1/api-keys/{id}", "revokeApiKey", "Revoke an API key, at once and for good")
+        .scope(Scope::ApiKeyRevoke)
+        .takes(&[parameter::API_KEY_ID, parameter::IDEMPOTENCY_KEY])
+        .answers(200, json::<ApiKeyAnswer>(examples::api_key_answer)),
+    Operation::new(
+        "get",
+        "/v1/workspace-runs",
+        "listWorkspaceRuns",
+        "List runs, newest first; `metadata.KEY=VALUE` in the query, also repeated, keeps those with that metadata",
+    )
+    .scope(Scope::WorkspaceRunRead)
+    .takes(parameter::RUN_FILTERS)
+    .answers(200, json::<List<WorkspaceRun>>(examples::runs))
+    .errors(&[Code::NotFound]),
+    Operation::new("post", "/v1/workspace-runs", "createWorkspaceRun", "Create a run")
+        .scope(Scope::WorkspaceRunCreate)
+        .takes(KEYED)
+        .body(json::<CreateRun>(examples::create_run))
+        .answers(201, RUN)
+        .errors(&[
+            Code::NotFound,
+            Code::InvalidMetadataKey,
+            Code::InvalidMetadataValue,
+            Code::MetadataTooLarge,
+            Code::MetadataTooManyKeys,
+            Code::UnsupportedRuntimeOption,
+            Code::QuotaExceeded,
+        ]),
+    Operation::new("get", "/v1/workspace-runs/{id}", "getWorkspaceRun", "One run, as it is now or once it has ended")
+        .scope(Scope::WorkspaceRunRead)
+        .takes(&[parameter::RUN_ID, parameter::WAIT])
+        .answers(200, RUN),
+    Operation::new("put", "/v1/workspace-runs/{id}/archive", "uploadArchive", "Send a small archive in one request")
+        .scope(Scope::WorkspaceRunCreate)
+        .takes(&[parameter::RUN_ID, parameter::ARCHIVE_SHA256, parameter::ARCHIVE_SIZE, parameter::IDEMPOTENCY_KEY])
+        .body(GZIP)
+        .answers(200, json::<ArchiveAnswer>(examples::archive_answer))
+        .errors(&[Code::FileTooLarge, Code::UploadConflict, Code::UploadChecksumMismatch, Code::UploadSizeMismatch]),
+    Operation::new(
+        "post",
+        "/v1/workspace-runs/{id}/archive-transfer",
+        "createArchiveTransfer",
+        "Where to send a large archive; the same again for the same archive",
+    )
+    .scope(Scope::WorkspaceRunCreate)
+    .takes(KEYED_RUN)
+    .body(json::<DeclaredArchive>(examples::declared_archive))
+    .answers(201, json::<TransferAnswer>(examples::transfer_answer))
+    .errors(&[Code::UploadConflict]),
+    Operation::new("put", "/v1/uploads/{id}", "putStagedArchive", "Send a large archive to its transfer's uploadUrl")
+        .scope(Scope::WorkspaceRunCreate)
+        .takes(&[parameter::UPLOAD_ID])
+        .body(GZIP)
+        .empty(204)
+        .errors(&[Code::UploadNotFound, Code::UploadExpired, Code::UploadChecksumMismatch, Code::UploadSizeMismatch]),
+    Operation::new(
+        "post",
+        "/v1/workspace-runs/{id}/archive/finalize",
+        "finalizeArchive",
+        "Give the run its archive, once its bytes are complete",
+    )
+    .scope(Scope::WorkspaceRunCreate)
+    .takes(KEYED_RUN)
+    .body(json::<FinalizeArchive>(examples::finalize_archive))
+    .answers(200, json::<ArchiveAnswer>(examples::archive_answer))
+    .errors(&[
+        Code::UploadConflict,
+        Code::UploadNotFound,
+        Code::UploadExpired,
+        Code::UploadIncomplete,
+        Code::UploadChecksumMismatch,
+        Code::UploadSizeMismatch,
+    ]),
+    Operation::new("post", "/v1/workspace-runs/{id}/start", "startWorkspaceRun", "Start a run that has its archive")
+        .scope(Scope::WorkspaceRunCreate)
+        .takes(KEYED_RUN)
+        .answers(200, RUN)
+        .errors(&[Code::UploadIncomplete, Code::UploadConflict, Code::QuotaExceeded]),
+    Operation::new(
+        "post",
+        "/v1/workspace-runs/{id}/cancel",
+        "cancelWorkspaceRun",
+        "Stop a run; one that has ended is returned as it is",
+    )
+    .scope(Scope::WorkspaceRunCancel)
+    .takes(KEYED_RUN)
+    .answers(200, RUN),
+    Operation::new(
+        "get",
+        "/v1/workspace-runs/{id}/events",
+        "listEvents",
+        "What happened in a run: a page, or a live stream that ends after the `terminal` event",
+    )
+    .scope(Scope::WorkspaceRunRead)
+    .takes(parameter::EVENTS)
+    .answers(200, Content::Events(shape::<EventPage<Event>>, examples::events)),
+    Operation::new(
+        "get",
+        "/v1/workspace-runs/{id}/evidence",
+        "getEvidence",
+        "The Evidence Bundle of a run, once it is durable",
+    )
+    .scope(Scope::WorkspaceRunRead)
+    .takes(RUN_ID)
+    .answers(200, json::<EvidenceAnswer>(examples::evidence_answer)),
+    Operation::new("get", "/v1/artifacts/{id}", "getArtifact", "One artifact, without its bytes")
+        .scope(Scope::ArtifactRead)
+        .takes(ARTIFACT)
+        .answers(200, json::<ArtifactAnswer>(examples::artifact_answer)),
+    Operation::new("delete", "/v1/artifacts/{id}", "deleteArtifact", "Delete an artifact and its bytes")
+        .scope(Scope::ArtifactDelete)
+        .takes(&[parameter::ARTIFACT_ID, parameter::IDEMPOTENCY_KEY])
+        .answers(200, json::<ArtifactAnswer>(examples::artifact_answer)),
+    Operation::new("post", "/v1/artifacts/{id}/download-url", "createDownloadUrl", "How to download an artifact")
+        .scope(Scope::ArtifactRead)
+        .takes(ARTIFACT)
+        .answers(200, json::<DownloadUrl>(examples::download_url)),
+    Operation::new("get", "/v1/artifacts/{id}/download", "downloadArtifact", "The bytes of an artifact")
+        .scope(Scope::ArtifactRead)
+        .takes(&[parameter::ARTIFACT_ID, parameter::RANGE])
+        .answers(200, Content::Bytes("*/*"))
+        .errors(&[Code::RangeNotSatisfiable]),
 ];

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::run::WorkspaceRun;
-use crate::Timestamp;
 use crate::id::{RunId, UploadId};
 use crate::word::word_enum;
+use crate::{Timestamp, limits};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -32,14 +32,19 @@ pub struct ArchiveAnswer {
 #[serde(rename_all = "camelCase")]
 pub struct DeclaredArchive {
     /// 64 hexadecimal digits.
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
     pub sha256: String,
+    #[schemars(range(min = 1, max = limits::ARCHIVE_BYTES))]
     pub size_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FinalizeArchive {
+    /// 64 hexadecimal digits.
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
     pub sha256: String,
+    #[schemars(range(min = 1, max = limits::ARCHIVE_BYTES))]
     pub size_bytes: u64,
     pub upload_id: UploadId,
 }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
 use crate::id::{OrgId, ProjectId};
+use crate::{Timestamp, limits};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -22,5 +22,7 @@ pub struct ProjectAnswer {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateProject {
+    /// Without control characters; blanks around it are dropped.
+    #[schemars(length(min = 1, max = limits::PROJECT_NAME_CHARS), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$"))]
     pub name: String,
 }

@@ -2,40 +2,59 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::archive::{Archive, DeclaredArchive};
-use crate::Timestamp;
 use crate::event::ArtifactError;
-use crate::id::{ArtifactId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
+use crate::id::{ArtifactId, BatchId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 pub use crate::message::ArtifactRequest;
 use crate::run::{CleanupStatus, FailureClass, FailureReason, RunStatus};
+use crate::{Timestamp, limits};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = start_needs_archive)]
 pub struct CreateRun {
-    /// Run by `/bin/sh -c` in `/workspace`, after the archive was extracted there.
+    /// Run by `/bin/sh -c` in `/workspace`, after the archive was extracted there. At most 65,536 bytes, without NUL.
+    #[schemars(length(min = 1, max = limits::COMMAND_BYTES), regex(pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$"))]
     pub command: String,
+    /// Slug of a template; `python-node` when neither this nor `templateVersionId` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_version_id: Option<TemplateVersionId>,
+    /// The key's only project, or the organization's default one, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
+    /// Files to keep when the command has ended. Needs the scopes `artifact:create` and `file:read`, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::ARTIFACTS))]
     pub artifacts: Option<Vec<ArtifactRequest>>,
+    /// Free texts to find the run by. At most 16 KiB in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = metadata_limits)]
     pub metadata: Option<BTreeMap<String, String>>,
+    /// Where the archive comes from, such as repository and commit; kept in the evidence. At most 16 KiB in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = metadata_limits)]
     pub source_metadata: Option<BTreeMap<String, String>>,
-    /// Wall-clock limit of the command in milliseconds.
+    /// Wall-clock limit of the command in milliseconds. The operator may have set a lower maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = limits::TIMEOUT_MS))]
     pub timeout_ms: Option<u64>,
+    /// Not supported yet: only `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [false, null]))]
     pub keep_sandbox: Option<bool>,
+    /// Not supported yet: every run gets a fresh sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "()")]
     pub sandbox_id: Option<SandboxId>,
+    /// A label of your own for runs that belong together, to list them by. It need not exist before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
     /// The archive, by its digest. If the organization has it already the run needs no upload and is
     /// `archive_uploaded`; otherwise it waits for it as usual, and is `awaiting_archive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,6 +81,11 @@ pub struct WorkspaceRun {
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<Archive>,
+    /// The files that were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<Vec<ArtifactRequest>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_keys: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,4 +136,19 @@ pub struct RunResult {
 #[serde(rename_all = "camelCase")]
 pub struct RunAnswer {
     pub workspace_run: WorkspaceRun,
+}
+
+/// `start` is about the archive beside it.
+fn start_needs_archive(schema: &mut Schema) {
+    schema.insert("if".into(), json!({ "properties": { "start": { "const": true } }, "required": ["start"] }));
+    schema.insert("then".into(), json!({ "properties": { "archive": { "type": "object" } }, "required": ["archive"] }));
+}
+
+/// Of `metadata` and `sourceMetadata`.
+fn metadata_limits(schema: &mut Schema) {
+    schema.insert("maxProperties".into(), limits::METADATA_KEYS.into());
+    let pattern = format!("^[A-Za-z0-9_.-]{{1,{}}}$", limits::METADATA_KEY_CHARS);
+    schema.insert("propertyNames".into(), json!({ "pattern": pattern }));
+    let value = json!({ "type": "string", "maxLength": limits::METADATA_VALUE_CHARS, "pattern": "^[^\\u0000]*$" });
+    schema.insert("additionalProperties".into(), value);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
 use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
+use crate::{Timestamp, limits};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,8 +49,11 @@ pub struct ArchiveRef {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ArtifactRequest {
-    /// Relative to `/workspace`, or absolute beneath it.
+    /// Relative to `/workspace`, or absolute beneath it. At most 4,096 bytes, without NUL.
+    #[schemars(length(min = 1, max = limits::PATH_BYTES), regex(pattern = r"^[^\u0000]*$"))]
     pub path: String,
+    /// The last part of the path when absent. At most 255 bytes, without slashes and control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::NAME_BYTES), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f/]*$"))]
     pub name: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemas::Timestamp;
 use schemas::api::archive::Archive;
 use schemas::api::run::{RunResult, WorkspaceRun};
-use schemas::id::{OrgId, ProjectId, RunId};
+use schemas::id::{BatchId, OrgId, ProjectId, RunId};
 use schemas::message::{ArtifactRequest, TemplateRef};
 use schemas::run::RunStatus;
 use tokio_postgres::Row;
@@ -24,6 +24,7 @@ pub(crate) struct Run {
     pub metadata: BTreeMap<String, String>,
     pub source_metadata: Option<BTreeMap<String, String>>,
     pub timeout_ms: u64,
+    pub batch_id: Option<BatchId>,
     pub traceparent: String,
     pub created_at: Timestamp,
     pub archive: Option<Archive>,
@@ -58,6 +59,10 @@ impl Run {
                 .transpose()
                 .map_err(|error| DbError::Column { column: "source_metadata", source: error.into() })?,
             timeout_ms: unsigned(row, "timeout_ms")?,
+            batch_id: match row.try_get::<_, Option<&str>>("batch_id")? {
+                None => None,
+                Some(_) => Some(parsed(row, "batch_id")?),
+            },
             traceparent: row.try_get("traceparent")?,
             created_at: timestamp(row, "created_at")?,
             archive: match row.try_get::<_, Option<String>>("archive_sha256")? {
@@ -104,6 +109,8 @@ impl Run {
             created_at: self.created_at,
             uploaded_at: self.archive.as_ref().and_then(|archive| archive.uploaded_at),
             archive: self.archive,
+            artifacts: (!self.artifacts.is_empty()).then_some(self.artifacts),
+            batch_id: self.batch_id,
             env_keys: None,
             source_metadata: self.source_metadata,
             timeout_ms: Some(self.timeout_ms),

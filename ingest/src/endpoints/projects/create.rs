@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use infra::postgres::Transaction;
 use schemas::api::project::{CreateProject, ProjectAnswer};
+use schemas::limits::PROJECT_NAME_CHARS;
 use schemas::scope::Scope;
 use serde_json::Value;
 
@@ -15,8 +16,6 @@ use crate::body;
 use crate::db::projects;
 use crate::error::{ApiError, Code};
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-
-const MAX_NAME_CHARS: usize = 100;
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -32,8 +31,8 @@ pub(crate) async fn handle(
     let request = body::read_json(body).await?;
     let CreateProject { name } = body::shape(&request)?;
     let name = name.trim();
-    if !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        let message = format!("name: expected 1 to {MAX_NAME_CHARS} characters without control characters.");
+    if !(1..=PROJECT_NAME_CHARS).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        let message = format!("name: expected 1 to {PROJECT_NAME_CHARS} characters without control characters.");
         return Err(ApiError::invalid(message));
     }
     let mut client = app.pool.get().await?;

@@ -22,7 +22,7 @@ use crate::auth::Caller;
 use crate::body;
 use crate::db::runs::{self, Run};
 use crate::db::{projects, templates};
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
 use crate::new_run::{DEFAULT_TEMPLATE, NewRun};
 
@@ -99,6 +99,7 @@ fn waiting_run(caller: &Caller, project: ProjectId, template: TemplateRef, asked
         metadata: asked.metadata,
         source_metadata: asked.source_metadata,
         timeout_ms: asked.timeout_ms,
+        batch_id: asked.batch_id,
         traceparent,
         created_at: Timestamp::now(),
         archive: None,
@@ -156,6 +157,6 @@ async fn template_of(client: &impl GenericClient, asked: &NewRun) -> Result<Temp
     let agrees = |found: &TemplateRef| asked.template.as_ref().is_none_or(|slug| *slug == found.slug);
     found.filter(agrees).ok_or_else(|| {
         let message = "template and templateVersionId: expected a template that exists, and a version of that one.";
-        ApiError::invalid(message)
+        ApiError::new(Code::NotFound, message)
     })
 }

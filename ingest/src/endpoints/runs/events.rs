@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use schemas::id::RunId;
+use schemas::limits;
 use schemas::scope::Scope;
 
 use crate::app::App;
@@ -15,14 +16,12 @@ use crate::auth::Caller;
 use crate::db::runs::{Progress, Run};
 use crate::error::ApiError;
 use crate::events::{Follower, Line, Reader, StreamClient};
-use crate::page::MAX_LIMIT;
+use crate::openapi::parameters::MAX_SEQ;
 use crate::path_id::PathId;
 use crate::query::Query;
 
 /// A page ends early where its events are large.
 const PAGE_BYTES: u64 = 4 * 1024 * 1024;
-/// The largest number that every JSON reader keeps exactly.
-const MAX_SEQ: u64 = 1 << 53;
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -33,15 +32,16 @@ pub(crate) async fn handle(
 ) -> Result<Response, ApiError> {
     caller.require(Scope::WorkspaceRunRead)?;
     let after = query.number("afterSeq", 0..=MAX_SEQ)?.unwrap_or(0);
-    let limit = query.number("limit", 1..=MAX_LIMIT as u64)?;
+    let limit = query.number("limit", 1..=limits::PAGE as u64)?;
+    let live = query.flag("stream")?;
     let run = super::find(&app.pool.get().await?, &caller, &id).await?;
     let reader = Reader { pool: app.pool.clone(), store: app.store.clone(), run: id };
-    if query.first("stream").is_some_and(|value| matches!(value, "true" | "1")) {
+    if live {
         // A client that reconnects sends both: where it began, and how far it got.
         let after = after.max(last_event_id(&headers).unwrap_or(0));
         return Ok(stream(&app, reader, &run, after));
     }
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MAX_LIMIT);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(limits::PAGE);
     let page = reader.page(after, limit, PAGE_BYTES).await.map_err(ApiError::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], page_of(&page, run.next_seq)).into_response())
 }

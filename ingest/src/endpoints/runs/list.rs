@@ -1,11 +1,12 @@
-//! `GET /v1/workspace-runs`: newest first, filtered by project, status and metadata.
+//! `GET /v1/workspace-runs`: newest first, filtered by project, status, batch, time and metadata.
 
 use axum::Json;
 use axum::extract::State;
 use infra::postgres::GenericClient;
+use schemas::Timestamp;
 use schemas::api::list::List;
 use schemas::api::run::WorkspaceRun;
-use schemas::id::ProjectId;
+use schemas::id::{BatchId, ProjectId};
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
 
@@ -28,10 +29,13 @@ pub(crate) async fn handle(
     if metadata.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
         return Err(ApiError::invalid("metadata: expected texts without NUL."));
     }
-    let status = query.first("status").map(str::parse::<RunStatus>).transpose();
-    let status = status.map_err(|error| ApiError::invalid(format!("status: {error}.")))?;
+    let status = query.parsed::<RunStatus>("status")?;
+    let batch = query.parsed::<BatchId>("batchId")?;
+    let created_after = query.parsed::<Timestamp>("createdAfter")?;
+    let created_before = query.parsed::<Timestamp>("createdBefore")?;
     let client = app.pool.get().await?;
-    let filter = Filter { projects: projects_of(&client, &caller, &query).await?, status, metadata };
+    let projects = projects_of(&client, &caller, &query).await?;
+    let filter = Filter { projects, status, batch, created_after, created_before, metadata };
     let found = runs::list(&client, caller.org(), &filter, &page).await?;
     Ok(Json(page.list(found, Run::into_api)))
 }
@@ -41,7 +45,7 @@ async fn projects_of(
     caller: &Caller,
     query: &Query,
 ) -> Result<Option<Vec<ProjectId>>, ApiError> {
-    let Some(text) = query.first("projectId") else { return Ok(caller.only_projects().map(<[_]>::to_vec)) };
+    let Some(text) = query.get("projectId") else { return Ok(caller.only_projects().map(<[_]>::to_vec)) };
     let missing = || ApiError::not_found("project");
     let project: ProjectId = text.parse().map_err(|_| missing())?;
     let exists = caller.may_see(&project) && projects::exists(client, caller.org(), &project).await?;

@@ -1,0 +1,136 @@
+//! What the operations take beside a body: in the path, the query, the headers.
+
+use schemas::id::{ApiKeyId, ArtifactId, BatchId, ProjectId, RunId, UploadId};
+use schemas::limits;
+use schemas::run::RunStatus;
+use serde_json::{Value, json};
+
+/// A parameter of an operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    place: &'static str,
+    required: bool,
+    description: &'static str,
+    schema: fn() -> Value,
+}
+
+impl Parameter {
+    const fn path(description: &'static str, schema: fn() -> Value) -> Self {
+        Self { name: "id", place: "path", required: true, description, schema }
+    }
+
+    const fn query(name: &'static str, description: &'static str, schema: fn() -> Value) -> Self {
+        Self { name, place: "query", required: false, description, schema }
+    }
+
+    const fn header(name: &'static str, description: &'static str, schema: fn() -> Value) -> Self {
+        Self { name, place: "header", required: false, description, schema }
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "name": self.name,
+            "in": self.place,
+            "required": self.required,
+            "description": self.description,
+            "schema": (self.schema)(),
+        })
+    }
+}
+
+fn id(prefix: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^{prefix}_[0-9A-Za-z]{{1,64}}$") })
+}
+
+fn whole_number(from: u64, to: u64) -> Value {
+    json!({ "type": "integer", "minimum": from, "maximum": to })
+}
+
+/// The largest number that every JSON reader keeps exactly.
+pub(crate) const MAX_SEQ: u64 = 1 << 53;
+
+fn limit() -> Value {
+    let mut schema = whole_number(1, limits::PAGE as u64);
+    schema["default"] = json!(limits::DEFAULT_PAGE);
+    schema
+}
+
+fn event_limit() -> Value {
+    let mut schema = whole_number(1, limits::PAGE as u64);
+    schema["default"] = json!(limits::PAGE);
+    schema
+}
+
+pub(super) const RUN_ID: Parameter = Parameter::path("A workspace run", || id(RunId::PREFIX));
+pub(super) const ARTIFACT_ID: Parameter = Parameter::path("An artifact", || id(ArtifactId::PREFIX));
+pub(super) const API_KEY_ID: Parameter = Parameter::path("An API key", || id(ApiKeyId::PREFIX));
+pub(super) const UPLOAD_ID: Parameter = Parameter::path("A transfer", || id(UploadId::PREFIX));
+
+pub(super) const LIMIT: Parameter = Parameter::query("limit", "Entries of a page", limit);
+pub(super) const CURSOR: Parameter =
+    Parameter::query("cursor", "`nextCursor` of the page before", || json!({ "type": "string", "maxLength": 256 }));
+
+pub(super) const RUN_FILTERS: &[Parameter] = &[
+    LIMIT,
+    CURSOR,
+    Parameter::query("projectId", "Only runs of this project", || id(ProjectId::PREFIX)),
+    Parameter::query(
+        "status",
+        "Only runs with this status",
+        || json!({ "type": "string", "enum": RunStatus::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>() }),
+    ),
+    Parameter::query("batchId", "Only runs with this label", || id(BatchId::PREFIX)),
+    Parameter::query("createdAfter", "Only runs created at this time or later (RFC 3339)", date_time),
+    Parameter::query("createdBefore", "Only runs created before this time (RFC 3339)", date_time),
+];
+
+fn date_time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+pub(super) const WAIT: Parameter =
+    Parameter::query("wait", "Seconds to wait for the run to end; the answer is the run as it is then", || {
+        whole_number(0, MAX_WAIT_S)
+    });
+/// Below the idle timeout of common proxies.
+pub(crate) const MAX_WAIT_S: u64 = 50;
+
+pub(super) const EVENTS: &[Parameter] = &[
+    RUN_ID,
+    Parameter::query("afterSeq", "Only events after this `seq`", || whole_number(0, MAX_SEQ)),
+    Parameter::query("limit", "Events of a page; without effect on a stream", event_limit),
+    Parameter::query(
+        "stream",
+        "Server-sent events until the run has ended, instead of a page",
+        || json!({ "type": "string", "enum": ["true", "false"], "default": "false" }),
+    ),
+    Parameter::header(
+        "Last-Event-ID",
+        "How far a stream came before it broke: its last `id`",
+        || json!({ "type": "string" }),
+    ),
+];
+
+pub(super) const ARCHIVE_SHA256: Parameter = Parameter::header(
+    "x-crownest-archive-sha256",
+    "SHA-256 of the archive, in hexadecimal",
+    || json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" }),
+)
+.required();
+pub(super) const ARCHIVE_SIZE: Parameter =
+    Parameter::header("x-crownest-archive-size", "Bytes of the archive", || whole_number(1, limits::ARCHIVE_BYTES))
+        .required();
+pub(super) const RANGE: Parameter =
+    Parameter::header("Range", "One range of bytes (RFC 9110)", || json!({ "type": "string" }));
+pub(super) const IDEMPOTENCY_KEY: Parameter = Parameter::header(
+    "Idempotency-Key",
+    "Makes it safe to send the request again: within 24 hours the same key gives the same answer, and nothing is done \
+     twice. Visible ASCII characters.",
+    || json!({ "type": "string", "minLength": 1, "maxLength": limits::IDEMPOTENCY_KEY_CHARS, "pattern": "^[!-~]+$" }),
+);

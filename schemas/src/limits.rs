@@ -1,0 +1,30 @@
+//! What a request may hold at most: checked by ingest, told by the schemas.
+
+/// Bytes of a command; its JSON Schema can only count characters.
+pub const COMMAND_BYTES: usize = 64 * 1024;
+/// Milliseconds that a command may be given, unless the operator allows less.
+pub const TIMEOUT_MS: u64 = 24 * 3_600_000;
+/// Bytes of an archive, unless the operator allows less.
+pub const ARCHIVE_BYTES: u64 = 5 << 30;
+/// Requested artifacts of a run.
+pub const ARTIFACTS: usize = 100;
+/// Bytes of an artifact's path.
+pub const PATH_BYTES: usize = 4096;
+/// Bytes of an artifact's name.
+pub const NAME_BYTES: usize = 255;
+/// Keys of `metadata`, and of `sourceMetadata`.
+pub const METADATA_KEYS: usize = 50;
+/// Characters of a key, which are bytes there.
+pub const METADATA_KEY_CHARS: usize = 40;
+/// Characters of a value.
+pub const METADATA_VALUE_CHARS: usize = 500;
+/// Bytes of all keys and values of one of them together.
+pub const METADATA_BYTES: usize = 16 * 1024;
+/// Characters of a project's name.
+pub const PROJECT_NAME_CHARS: usize = 100;
+/// Characters of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
+/// Entries of a page.
+pub const PAGE: usize = 500;
+/// Entries of a page when nothing else is asked for.
+pub const DEFAULT_PAGE: usize = 50;

@@ -1,0 +1,66 @@
+//! The API against its own OpenAPI document: every operation is there, and schemathesis finds nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::{Stack, archive};
+use tokio::process::Command;
+
+const CONFIG: &str = include_str!("../schemathesis.toml");
+const HOOKS: &str = include_str!("../schemathesis_hooks.py");
+/// Thousands of requests on a machine that runs other tests, too.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn every_operation_is_there_and_wants_a_key() {
+    let stack = Stack::start().await;
+    let document = stack.client().get("/openapi.json").await.expect(200);
+    let keyless = testkit::Client::new(&stack.api_url, "");
+    let mut operations = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let answer = keyless.send(keyless.request(method.clone(), &path.replace("{id}", "x"))).await;
+            assert!(answer.status == 401, "{method} {path}: {}", answer.status);
+            operations += 1;
+        }
+    }
+    assert_eq!(operations, 21);
+    for (method, path) in [(Method::PATCH, "/v1/projects"), (Method::GET, "/v1/nothing"), (Method::POST, "/")] {
+        let client = stack.client();
+        assert_eq!(client.send(client.request(method, path)).await.error(404), "not_found", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn schemathesis_finds_nothing() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let body = json!({"command": "echo hello > a", "artifacts": [{"path": "a"}]});
+    let run = client.submit(body, &archive(&[("x", "")])).await;
+    let ended = client.wait_terminal(&run).await;
+    let artifact = ended["artifactIds"][0].as_str().expect("the run has an artifact");
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("schemathesis.toml"), CONFIG).unwrap();
+    std::fs::write(folder.path().join("schemathesis_hooks.py"), HOOKS).unwrap();
+    // Where infra/setup.sh puts it as root, else wherever it is.
+    let installed = Path::new("/opt/crownest/bin/schemathesis");
+    let tested = Command::new(if installed.exists() { installed } else { Path::new("schemathesis") })
+        .args(["run", &format!("{}/openapi.json", stack.api_url), "--no-color"])
+        .current_dir(folder.path())
+        .env("CROWNEST_API_URL", &stack.api_url)
+        .env("CROWNEST_API_KEY", stack.key())
+        .env("CROWNEST_RUN", &run)
+        .env("CROWNEST_ARTIFACT", artifact)
+        .kill_on_drop(true)
+        .output();
+    let tested = tokio::time::timeout(DEADLINE, tested).await.expect("schemathesis ends in time");
+    let tested = tested.expect("schemathesis is installed: run `infra/setup.sh --test`");
+    let report = String::from_utf8_lossy(&tested.stdout);
+    assert!(tested.status.success(), "{report}{}", String::from_utf8_lossy(&tested.stderr));
+    // Not because it tested nothing.
+    assert!(report.contains("Tested: 21"), "{report}");
+}
