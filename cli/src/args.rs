@@ -83,6 +83,16 @@ Example:
     /// Files that runs left behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  crownest completions bash > /etc/bash_completion.d/crownest
+  crownest completions zsh > \"${fpath[1]}/_crownest\"
+  crownest completions fish > ~/.config/fish/completions/crownest.fish")]
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
     /// Create, start, watch and inspect workspace runs
     #[command(subcommand, visible_alias = "runs")]
     WorkspaceRuns(Box<WorkspaceRunsCommand>),

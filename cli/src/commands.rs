@@ -2,13 +2,16 @@
 
 pub(crate) mod artifacts;
 mod cancel;
+pub(crate) mod completions;
 mod create;
 mod evidence;
 mod list;
 pub(crate) mod login;
 mod logs;
 pub(crate) mod projects;
+mod rerun;
 mod run_archive;
+mod run_folder;
 mod run_record;
 mod start;
 mod status;
@@ -38,5 +41,7 @@ pub(crate) async fn workspace_runs(
         WorkspaceRunsCommand::Cancel(args) => cancel::run(args, client, output).await,
         WorkspaceRunsCommand::Evidence(args) => evidence::run(&args, client, output).await,
         WorkspaceRunsCommand::RunArchive(args) => run_archive::run(args, client, output).await,
+        WorkspaceRunsCommand::Run(args) => run_folder::run(args, client, output).await,
+        WorkspaceRunsCommand::Rerun(args) => rerun::run(&args, client, output).await,
     }
 }

@@ -11,6 +11,7 @@ mod connection;
 mod failure;
 mod interrupt;
 mod output;
+mod pack;
 mod shell;
 mod up;
 
@@ -49,6 +50,7 @@ pub async fn run<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -
 async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
     let client = || Client::connect(&cli.connection);
     match cli.command {
+        Command::Completions { shell } => commands::completions::run(shell, output),
         Command::Up(args) => up::run(args, output).await,
         Command::Status(args) => up::status(&args, output).await,
         Command::Down(args) => up::down(&args, output).await,

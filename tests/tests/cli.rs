@@ -202,3 +202,53 @@ async fn login_is_remembered_and_only_for_its_own_address() {
     let elsewhere = crownest.run(["projects", "list", "--api-url", "http://127.0.0.1:9"]).await.expect(1);
     assert!(elsewhere.stderr.contains("belongs to another address"), "{}", elsewhere.stderr);
 }
+
+#[tokio::test]
+async fn a_folder_runs_and_runs_again_without_being_sent_again() {
+    let stack = Stack::start().await;
+    let (crownest, client) = (Crownest::of(&stack), stack.client());
+    let folder = stack.folder.path().join("project");
+    std::fs::create_dir_all(folder.join("build")).unwrap();
+    std::fs::write(folder.join(".gitignore"), "build/\n").unwrap();
+    std::fs::write(folder.join("build/made"), "").unwrap();
+    std::fs::write(folder.join("answer"), "42\n").unwrap();
+    let folder = folder.to_str().unwrap();
+
+    let uploads = async || {
+        let metrics = client.get(&format!("{}/metrics", stack.ingest_ops_url)).await.expect(200);
+        let is_upload = |line: &&str| line.starts_with("crownest_ingest_http_requests_total") && line.contains("PUT");
+        metrics.as_str().unwrap().lines().filter(is_upload).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = ["workspace-runs", "run", folder, "--metadata", "of=folder", "--artifact", "kept", "--"];
+    let first = crownest.run(run.iter().chain(&["cp answer kept; ls -A; cat answer; exit 3"])).await.expect(3);
+    assert_eq!(first.text(), ".gitignore\nanswer\nkept\n42\n");
+    assert_eq!(uploads().await.len(), 1);
+    let sent = uploads().await;
+    crownest.run(run.iter().chain(&["true"])).await.expect(0);
+    assert_eq!(uploads().await, sent, "the server has this archive");
+
+    let runs = client.get("/v1/workspace-runs?metadata.of=folder").await.expect(200);
+    let earlier = &runs["data"][1];
+    let again = crownest.run(["workspace-runs", "rerun", earlier["id"].as_str().unwrap()]).await.expect(3);
+    assert_eq!(again.text(), first.text());
+    let runs = client.get("/v1/workspace-runs?metadata.of=folder").await.expect(200);
+    assert_eq!(runs["data"].as_array().unwrap().len(), 3);
+    for same in ["command", "archive.sha256", "templateVersionId", "projectId", "artifacts", "metadata", "timeoutMs"] {
+        let pointer = format!("/{}", same.replace('.', "/"));
+        assert_eq!(runs["data"][0].pointer(&pointer), earlier.pointer(&pointer), "{same}");
+    }
+    assert_eq!(runs["data"][0]["artifactIds"].as_array().unwrap().len(), 1);
+    let open = client.create(json!({"command": "true"})).await;
+    let refused = crownest.run(["workspace-runs", "rerun", &open]).await.expect(1);
+    assert!(refused.stderr.contains("has no archive"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn shells_learn_the_command_line() {
+    let crownest = Crownest::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = crownest.run(["completions", shell]).await.expect(0);
+        assert!(script.text().contains("run-archive"), "{shell}");
+    }
+    crownest.run(["completions", "cmd.exe"]).await.expect(2);
+}

@@ -23,6 +23,15 @@ Examples:
   crownest workspace-runs run-archive repo.tgz --template python-node -- pnpm test
   crownest workspace-runs run-archive repo.tgz --artifact junit.xml --timeout-ms 60000 -- 'make && make test'";
 
+const RUN_FOLDER_HELP: &str = "\
+Everything in the folder goes along but .git and what its .gitignore files leave out (as in git, those of parent \
+folders count too, up to the root of the repository). A folder that did not change gives the same archive, \
+which is not uploaded again: owners and times are not packed. Streams and exits like run-archive.
+
+Examples:
+  crownest workspace-runs run . -- pnpm test
+  crownest workspace-runs run services/api --artifact junit.xml -- 'make && make test'";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkspaceRunsCommand {
     /// Create a run, without its archive
@@ -70,6 +79,18 @@ Examples:
     #[command(long_about = format!("Upload an archive, run a command in it, and stream the output.\n\n{COMMAND_HELP}"),
         after_help = RUN_ARCHIVE_HELP)]
     RunArchive(RunArchiveArgs),
+    /// Pack a folder, run a command in it, and stream the output
+    #[command(long_about = format!("Pack a folder, run a command in it, and stream the output.\n\n{COMMAND_HELP}"),
+        after_help = RUN_FOLDER_HELP)]
+    Run(RunFolderArgs),
+    /// Run the same command on the same archive again, as a new run
+    #[command(after_help = "\
+Command, template version, project, requested artifacts, metadata and time limit are those of the earlier run. Streams \
+and exits like run-archive.
+
+Example:
+  crownest workspace-runs rerun wsr_…")]
+    Rerun(RerunArgs),
 }
 
 /// A request that changes one run.
@@ -149,6 +170,27 @@ pub(crate) struct RunArchiveArgs {
     pub file: PathBuf,
     #[command(flatten)]
     pub request: RunRequestArgs,
+    /// Start the run, print it and leave
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunFolderArgs {
+    /// The folder to run in
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub request: RunRequestArgs,
+    /// Start the run, print it and leave
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    #[command(flatten)]
+    pub again: ChangeArgs,
     /// Start the run, print it and leave
     #[arg(long)]
     pub no_wait: bool,

@@ -8,22 +8,44 @@ use serde_json::Value;
 use super::run_record;
 use super::submit::{Submitted, submit};
 use crate::archive_file::ArchiveFile;
+use crate::args::run_request::RunRequestArgs;
 use crate::args::workspace_runs::RunArchiveArgs;
 use crate::client::idempotency::IdempotencyKey;
 use crate::client::{Client, Follower};
-use crate::failure::Stop;
+use crate::failure::{Failure, Stop};
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
 use crate::output::{Output, field};
 
 pub(super) async fn run(args: RunArchiveArgs, client: &Client, output: &mut Output) -> Result<ExitCode, Stop> {
     let archive = ArchiveFile::open(&args.file).await?;
+    on_archive(&args.request, &archive, args.no_wait, client, output).await
+}
+
+pub(super) async fn on_archive(
+    request: &RunRequestArgs,
+    archive: &ArchiveFile,
+    no_wait: bool,
+    client: &Client,
+    output: &mut Output,
+) -> Result<ExitCode, Stop> {
     let interrupt = Interrupt::listen(client, output.is_json())?;
     let submitted = tokio::select! {
-        submitted = submit(&args.request, &archive, client, &interrupt, output) => Some(submitted?),
+        submitted = submit(request, archive, client, &interrupt, output) => Some(submitted),
         () = interrupt.first() => None,
     };
-    let id = match (submitted, interrupt.run()) {
-        (Some(Submitted { run, .. }), _) if args.no_wait => {
+    stream(submitted, &interrupt, no_wait, client, output).await
+}
+
+/// What follows once a run was submitted, or an interrupt came first (`None`).
+pub(super) async fn stream(
+    submitted: Option<Result<Submitted, Failure>>,
+    interrupt: &Interrupt,
+    no_wait: bool,
+    client: &Client,
+    output: &mut Output,
+) -> Result<ExitCode, Stop> {
+    let id = match (submitted.transpose()?, interrupt.run()) {
+        (Some(Submitted { run, .. }), _) if no_wait => {
             output.result(&run, run_record::readable)?;
             return Ok(ExitCode::SUCCESS);
         }

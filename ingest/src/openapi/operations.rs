@@ -103,9 +103,10 @@ impl Operation {
         let scope = self.scope.map(|_| Code::Forbidden);
         let id = self.path.contains("{id}").then_some(Code::NotFound);
         let json = matches!(self.request, Some(Content::Json(..))).then_some(Code::FileTooLarge);
-        let repeated: &[Code] = match self.has_idempotency_key() {
-            true => &[Code::IdempotencyKeyReused, Code::IdempotencyRequestInProgress],
-            false => &[],
+        let repeated: &[Code] = if self.has_idempotency_key() {
+            &[Code::IdempotencyKeyReused, Code::IdempotencyRequestInProgress]
+        } else {
+            &[]
         };
         let implied = input.into_iter().chain(scope).chain(id).chain(json).chain(repeated.iter().copied());
         always.into_iter().chain(implied).chain(self.errors.iter().copied())

@@ -1,0 +1,71 @@
+//! `crownest workspace-runs rerun`: a new run like an earlier one, on the archive that the server still has.
+
+use std::process::ExitCode;
+
+use schemas::api::archive::DeclaredArchive;
+use schemas::api::run::{CreateRun, WorkspaceRun};
+use schemas::id::RunId;
+use schemas::run::RunStatus;
+use serde_json::Value;
+
+use super::run_archive;
+use super::submit::Submitted;
+use crate::args::workspace_runs::RerunArgs;
+use crate::client::Client;
+use crate::client::idempotency::IdempotencyKey;
+use crate::failure::{Failure, Stop};
+use crate::interrupt::Interrupt;
+use crate::output::{Output, field};
+
+pub(super) async fn run(args: &RerunArgs, client: &Client, output: &mut Output) -> Result<ExitCode, Stop> {
+    let earlier = client.run(&args.again.id).await?;
+    let request = same_again(earlier)?;
+    let key = args.again.idempotency_key.clone().unwrap_or_else(IdempotencyKey::generate);
+    let interrupt = Interrupt::listen(client, output.is_json())?;
+    let submitted = tokio::select! {
+        submitted = submit(&request, &key, client, &interrupt, output) => Some(submitted),
+        () = interrupt.first() => None,
+    };
+    run_archive::stream(submitted, &interrupt, args.no_wait, client, output).await
+}
+
+fn same_again(earlier: Value) -> Result<CreateRun, Failure> {
+    let earlier: WorkspaceRun = serde_json::from_value(earlier)
+        .map_err(|error| Failure::invalid_answer(format!("expected a workspace run: {error}")))?;
+    let archive = earlier.archive.ok_or_else(|| {
+        Failure::new("upload_missing", format!("{} has no archive that could be run again", earlier.id))
+            .hint("Use `crownest workspace-runs run-archive` with the archive.")
+    })?;
+    Ok(CreateRun {
+        command: earlier.command,
+        template_version_id: Some(earlier.template_version_id),
+        project_id: Some(earlier.project_id),
+        artifacts: earlier.artifacts,
+        metadata: Some(earlier.metadata),
+        source_metadata: earlier.source_metadata,
+        timeout_ms: earlier.timeout_ms,
+        batch_id: earlier.batch_id,
+        archive: Some(DeclaredArchive { sha256: archive.sha256, size_bytes: archive.size_bytes }),
+        start: Some(true),
+        ..CreateRun::default()
+    })
+}
+
+async fn submit(
+    request: &CreateRun,
+    key: &IdempotencyKey,
+    client: &Client,
+    interrupt: &Interrupt,
+    output: &mut Output,
+) -> Result<Submitted, Failure> {
+    let run = client.create_run(request, &key.step("create")).await?;
+    let id: RunId = field(&run, "id").parse().map_err(|error| Failure::invalid_answer(format!("{error}")))?;
+    interrupt.set_run(&id);
+    if field(&run, "status") == RunStatus::AwaitingArchive.as_str() {
+        let _ = client.cancel_run(&id, &key.step("cancel")).await;
+        return Err(Failure::new("upload_missing", "the archive of that run cannot be used again without sending it")
+            .hint("It is not stored any more, or this key is limited to projects: use run-archive with the archive."));
+    }
+    output.note(&format!("created {id}"));
+    Ok(Submitted { id, run })
+}
