@@ -1,5 +1,6 @@
 //! The command line as clap sees it; one file for each resource below. No behaviour lives here.
 
+pub(crate) mod admin;
 pub(crate) mod artifacts;
 pub(crate) mod connection;
 pub(crate) mod pair;
@@ -9,6 +10,7 @@ pub(crate) mod workspace_runs;
 
 use clap::{Parser, Subcommand};
 
+use self::admin::AdminArgs;
 use self::artifacts::ArtifactsCommand;
 use self::connection::ConnectionArgs;
 use self::projects::ProjectsCommand;
@@ -60,6 +62,16 @@ pub(crate) enum Command {
     Status(DataArgs),
     /// Stop the system on this machine; its data is kept
     Down(DataArgs),
+    /// Organizations and API keys, in the database itself: for operators
+    #[command(after_help = "\
+Needs no API key but an administrator's access to the database: by default that of the system that `crownest up` runs \
+here.
+
+Examples:
+  crownest admin organizations list
+  crownest admin keys create org_… --name ci --scope workspace_run:create --scope workspace_run:read
+  crownest admin keys revoke key_…")]
+    Admin(AdminArgs),
     /// Check an API key and save it with the address of the API
     #[command(after_help = "\
 The key is checked first; then both are saved, readable by you only, in crownest/config.json under \

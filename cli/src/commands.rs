@@ -1,5 +1,6 @@
 //! What each command does; one file for each.
 
+pub(crate) mod admin;
 pub(crate) mod artifacts;
 mod cancel;
 pub(crate) mod completions;

@@ -54,6 +54,7 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         Command::Up(args) => up::run(args, output).await,
         Command::Status(args) => up::status(&args, output).await,
         Command::Down(args) => up::down(&args, output).await,
+        Command::Admin(args) => commands::admin::run(args, output).await,
         Command::Login => commands::login::run(&cli.connection, output).await,
         Command::Projects(command) => commands::projects::run(command, &client()?, output).await,
         Command::Usage => commands::usage::run(&client()?, output).await,

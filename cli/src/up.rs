@@ -78,7 +78,7 @@ impl Plan {
 }
 
 impl DataArgs {
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         if let Some(folder) = &self.data {
             return std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
         }

@@ -72,6 +72,13 @@ impl LocalServices {
         DataLock::holder(data_dir)
     }
 
+    /// The superuser's access to the database that another process runs on this data; `None` if none does, or if this
+    /// user may not have it.
+    pub fn running_admin_url(data_dir: &Path) -> Option<Secret> {
+        Self::holder(data_dir)?;
+        postgres::admin_url_in(&folders(data_dir)[0])
+    }
+
     /// Ends what a killed supervisor left running on this data; true if there was something.
     pub async fn end_leftovers(data_dir: &Path) -> Result<bool, LocalError> {
         let Ok(data_dir) = data_dir.canonicalize() else { return Ok(false) };

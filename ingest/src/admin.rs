@@ -7,6 +7,7 @@ use schemas::Timestamp;
 use schemas::api::key::ApiKey;
 use schemas::id::{ApiKeyId, OrgId, ProjectId, UserId};
 use schemas::scope::Scope;
+use serde::Serialize;
 
 use crate::auth::generate;
 use crate::db::{DbError, api_keys, metering, organizations, projects};
@@ -17,6 +18,28 @@ pub enum AdminError {
     Db(#[from] DbError),
     #[error("project {0} does not exist in this organization")]
     UnknownProject(ProjectId),
+    #[error("organization {0} does not exist")]
+    UnknownOrganization(OrgId),
+    #[error("API key {0} does not exist")]
+    UnknownKey(ApiKeyId),
+    #[error("plan `{asked}` does not exist: expected one of {}", .known.join(", "))]
+    UnknownPlan { asked: String, known: Vec<String> },
+}
+
+/// A tenant, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organization {
+    pub id: OrgId,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    pub created_at: Timestamp,
+}
+
+/// All of them, newest first.
+pub async fn organizations(client: &Client) -> Result<Vec<Organization>, AdminError> {
+    Ok(organizations::all(client).await?)
 }
 
 /// Opens an organization with a default project, on a plan of `metering.plans`.
@@ -25,6 +48,7 @@ pub async fn create_organization(
     name: &str,
     plan: &str,
 ) -> Result<(OrgId, ProjectId), AdminError> {
+    check_plan(client, plan).await?;
     let (org, project) = (OrgId::new(), ProjectId::new());
     let transaction = client.transaction().await.map_err(DbError::from)?;
     organizations::insert(&transaction, &org, name).await?;
@@ -36,7 +60,33 @@ pub async fn create_organization(
 
 /// Puts an organization on another plan of `metering.plans`.
 pub async fn set_plan(client: &Client, org: &OrgId, plan: &str) -> Result<(), AdminError> {
+    check_organization(client, org).await?;
+    check_plan(client, plan).await?;
     Ok(metering::open_account(client, org, plan).await?)
+}
+
+async fn check_organization(client: &Client, org: &OrgId) -> Result<(), AdminError> {
+    let exists = organizations::exists(client, org).await?;
+    if exists { Ok(()) } else { Err(AdminError::UnknownOrganization(org.clone())) }
+}
+
+async fn check_plan(client: &Client, plan: &str) -> Result<(), AdminError> {
+    let known = metering::plan_names(client).await?;
+    if known.iter().any(|name| name == plan) {
+        return Ok(());
+    }
+    Err(AdminError::UnknownPlan { asked: plan.to_owned(), known })
+}
+
+/// The keys of an organization, newest first, without their secrets.
+pub async fn keys(client: &Client, org: &OrgId) -> Result<Vec<ApiKey>, AdminError> {
+    check_organization(client, org).await?;
+    Ok(api_keys::all(client, org).await?)
+}
+
+/// Every API service refuses the key within a second. Revoking twice keeps the first time.
+pub async fn revoke_key(client: &Client, id: &ApiKeyId) -> Result<ApiKey, AdminError> {
+    api_keys::revoke_any(client, id).await?.ok_or_else(|| AdminError::UnknownKey(id.clone()))
 }
 
 /// Makes a key. The full key is returned once and stored nowhere. `project_ids` limits it to these projects.
@@ -47,6 +97,7 @@ pub async fn create_key(
     scopes: &[Scope],
     project_ids: Option<Vec<ProjectId>>,
 ) -> Result<(ApiKey, Secret), AdminError> {
+    check_organization(client, org).await?;
     for project in project_ids.iter().flatten() {
         if !projects::exists(client, org, project).await? {
             return Err(AdminError::UnknownProject(project.clone()));

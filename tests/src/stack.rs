@@ -143,6 +143,11 @@ impl Stack {
         Client::new(&self.api_url, &self.key)
     }
 
+    /// The superuser's access to this test's database.
+    pub fn admin_url(&self) -> String {
+        self.lease.access.admin_url.replace("DATABASE", &database(&self.lease))
+    }
+
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -39,6 +39,12 @@ impl Ports {
         Ok(Self { numbers })
     }
 
+    /// Those of a service that runs, as it remembers them.
+    pub(super) fn remembered(dir: &Path) -> Option<Self> {
+        let numbers = serde_json::from_slice(&fs::read(file(dir)).ok()?).ok()?;
+        Some(Self { numbers })
+    }
+
     /// The port of this name, which is one of those that were claimed.
     pub(super) fn get(&self, name: &str) -> u16 {
         self.numbers.get(name).copied().unwrap_or_default()

@@ -77,7 +77,17 @@ impl Postgres {
 /// A secret that cannot be read gives a URL that is refused; reading it succeeded when the cluster was made.
 fn url(home: &Home, ports: &Ports, user: &str, database: &str) -> Secret {
     let password = home.secrets.get(user).map(|secret| secret.reveal().to_owned()).unwrap_or_default();
+    url_with(user, &password, ports, database)
+}
+
+fn url_with(user: &str, password: &str, ports: &Ports, database: &str) -> Secret {
     Secret::new(format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", ports.get(PORT)))
+}
+
+/// The superuser's access to what another process runs in `dir`, for whoever may read its secrets.
+pub(super) fn admin_url_in(dir: &Path) -> Option<Secret> {
+    let password = fs::read_to_string(dir.join("secrets").join(ADMIN)).ok()?;
+    Some(url_with(ADMIN, &password, &Ports::remembered(dir)?, DATABASE))
 }
 
 impl Software for Server {

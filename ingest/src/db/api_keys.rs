@@ -75,6 +75,20 @@ pub(crate) async fn revoke(client: &impl GenericClient, org: &OrgId, id: &ApiKey
     optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
 }
 
+/// For operators: of any organization.
+pub(crate) async fn revoke_any(client: &impl GenericClient, id: &ApiKeyId) -> Result<Option<ApiKey>, DbError> {
+    let sql = format!(
+        "update ingest.api_keys set revoked_at = coalesce(revoked_at, now()) where id = $1 returning {COLUMNS}"
+    );
+    optional(client, &sql, &[&id.as_str()]).await?.map(|row| api_key(&row)).transpose()
+}
+
+/// Newest first.
+pub(crate) async fn all(client: &impl GenericClient, org: &OrgId) -> Result<Vec<ApiKey>, DbError> {
+    let sql = format!("select {COLUMNS} from ingest.api_keys where org_id = $1 order by created_at desc, id desc");
+    rows(client, &sql, &[&org.as_str()]).await?.iter().map(api_key).collect()
+}
+
 /// Records the latest use of many keys at once.
 pub(crate) async fn record_uses(
     client: &impl GenericClient,

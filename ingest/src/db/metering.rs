@@ -6,7 +6,7 @@ use infra::postgres::GenericClient;
 use schemas::id::{OrgId, ProjectId, RunId};
 use time::Date;
 
-use super::{DbError, execute, json, one, optional};
+use super::{DbError, execute, json, one, optional, rows};
 
 /// What came of reserving a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,4 +90,10 @@ pub(crate) async fn usage_summary(client: &impl GenericClient, org: &OrgId) -> R
 pub(crate) async fn open_account(client: &impl GenericClient, org: &OrgId, plan: &str) -> Result<(), DbError> {
     execute(client, "select metering.open_account($1, $2)", &[&org.as_str(), &plan]).await?;
     Ok(())
+}
+
+/// From the smallest to the largest.
+pub(crate) async fn plan_names(client: &impl GenericClient) -> Result<Vec<String>, DbError> {
+    let found = rows(client, "select name from metering.plans order by concurrent_runs, name", &[]).await?;
+    found.iter().map(|row| Ok(row.try_get("name")?)).collect()
 }

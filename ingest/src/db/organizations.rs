@@ -3,9 +3,31 @@
 use infra::postgres::GenericClient;
 use schemas::id::OrgId;
 
-use super::{DbError, execute};
+use super::{DbError, execute, one, parsed, rows, timestamp};
+use crate::admin::Organization;
 
 pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str) -> Result<(), DbError> {
     execute(client, "insert into ingest.organizations (id, name) values ($1, $2)", &[&org.as_str(), &name]).await?;
     Ok(())
+}
+
+pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId) -> Result<bool, DbError> {
+    let sql = "select exists (select from ingest.organizations where id = $1)";
+    Ok(one(client, sql, &[&org.as_str()]).await?.try_get(0)?)
+}
+
+/// Newest first.
+pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<Organization>, DbError> {
+    let sql = "select organizations.id, name, plan, created_at
+        from ingest.organizations left join metering.accounts on org_id = organizations.id
+        order by created_at desc, organizations.id desc";
+    let organization = |row: &tokio_postgres::Row| {
+        Ok(Organization {
+            id: parsed(row, "id")?,
+            name: row.try_get("name")?,
+            plan: row.try_get("plan")?,
+            created_at: timestamp(row, "created_at")?,
+        })
+    };
+    rows(client, sql, &[]).await?.iter().map(organization).collect()
 }
