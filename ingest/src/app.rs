@@ -6,7 +6,7 @@ use std::sync::Arc;
 use infra::amqp::Topology;
 use infra::outbox::Outbox;
 use infra::postgres::Pool;
-use infra::s3::Store;
+use infra::s3::{Presigner, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{LastUsed, Principals};
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub config: ApiConfig,
     pub pool: Pool,
     pub store: Store,
+    /// Where clients can reach the store.
+    pub presigner: Option<Presigner>,
     pub topology: Topology,
     pub outbox: Outbox,
     pub principals: Principals,

@@ -7,11 +7,16 @@ mod staging;
 pub(crate) use declared::Declared;
 pub(crate) use receive::{Receiver, Storing, discard};
 
-use schemas::id::OrgId;
+use schemas::id::{OrgId, UploadId};
 
 /// Content-addressed for each organization.
 pub(crate) fn object_key(org: &OrgId, sha256: &str) -> String {
     format!("archives/{org}/{sha256}.tgz")
+}
+
+/// Where a client puts an archive straight into the store, before it is verified.
+pub(crate) fn staging_key(org: &OrgId, upload: &UploadId) -> String {
+    format!("uploads/{org}/{upload}")
 }
 
 pub(crate) const CONTENT_TYPE: &str = "application/gzip";

@@ -1,9 +1,10 @@
-//! JSON bodies of requests: bounded, checked, and with errors that say what was expected.
+//! Bodies: JSON of requests, bounded, checked, and with errors that say what was expected; objects of the store.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use infra::s3::ByteStream;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -13,6 +14,14 @@ use crate::error::{ApiError, Code};
 const MAX_BYTES: usize = 1024 * 1024;
 /// A client that needs longer for so little holds a connection for nothing.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An object of the store, piece by piece.
+pub(crate) fn from_store(object: ByteStream) -> Body {
+    Body::from_stream(futures_util::stream::try_unfold(object, |mut object: ByteStream| async move {
+        let piece = object.try_next().await.map_err(std::io::Error::other)?;
+        Ok::<_, std::io::Error>(piece.map(|piece| (piece, object)))
+    }))
+}
 
 /// Reads a JSON object, whatever the content type says it is.
 pub(crate) async fn read_json(body: Body) -> Result<Value, ApiError> {

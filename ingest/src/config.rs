@@ -33,6 +33,10 @@ pub struct ApiConfig {
     /// What clients reach this service as, for URLs in answers [default: the Host header of the request]
     #[arg(long, env = "CROWNEST_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// The object store's endpoint as clients reach it: archive transfers go straight there, by presigned URLs
+    /// [default: they go through this service]
+    #[arg(long, env = "CROWNEST_TRANSFER_ENDPOINT", value_name = "URL", value_parser = infra::s3::parse_endpoint)]
+    pub transfer_endpoint: Option<String>,
     /// Largest archive of a direct upload
     #[arg(long, env = "CROWNEST_DIRECT_UPLOAD_MAX_BYTES", default_value_t = 8 * MIB, value_name = "N")]
     pub direct_upload_max_bytes: u64,

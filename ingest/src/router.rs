@@ -46,6 +46,7 @@ fn v1(app: &App) -> Router {
         .route("/artifacts/{id}", get(artifacts::get::handle).delete(artifacts::delete::handle))
         .route("/artifacts/{id}/download-url", post(artifacts::download_url::handle))
         .route("/artifacts/{id}/download", get(artifacts::download::handle))
+        .route("/sandboxes/{id}/artifacts", get(artifacts::of_sandbox::handle))
         .method_not_allowed_fallback(nothing_here)
         .route_layer(from_fn_with_state(app.clone(), authenticate))
         // Each handler bounds its own body.

@@ -69,9 +69,11 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     let mut api = config.api;
     // Port 0 was a wish; from here on it is the port that came of it.
     api.listen = address;
+    let presigner = api.transfer_endpoint.as_ref().map(|endpoint| infra::s3::Presigner::new(&config.s3, endpoint));
     let app = App::new(Shared {
         pool,
         store,
+        presigner,
         topology: amqp.topology.clone(),
         outbox: Outbox::new("ingest"),
         principals: Principals::default(),

@@ -12,7 +12,7 @@ mod wait;
 pub use archive::{Archive, archive};
 pub use client::{Answer, Client, Sse};
 pub use command::{Crownest, Finished};
-pub use process::{Process, program};
+pub use process::{Process, installed, program};
 pub use stack::{Options, Stack};
 pub use testbed::{Access, Lease, serve};
 pub use wait::{DEADLINE, eventually};

@@ -14,6 +14,12 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace` first"))
 }
 
+/// A program that `infra/setup.sh --test` installs: where it puts it as root, else wherever it is.
+pub fn installed(name: &str) -> PathBuf {
+    let here = PathBuf::from("/opt/crownest/bin").join(name);
+    if here.exists() { here } else { PathBuf::from(name) }
+}
+
 /// Killed when dropped.
 #[derive(Debug)]
 pub struct Process {

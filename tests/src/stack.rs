@@ -27,6 +27,7 @@ pub struct Options {
     pub executor: bool,
     pub collector: bool,
     pub metering: bool,
+    /// `STORE_ENDPOINT` in them stands for the address of the shared store.
     pub ingest_flags: Vec<String>,
     pub collector_flags: Vec<String>,
     pub executor_flags: Vec<String>,
@@ -143,6 +144,11 @@ impl Stack {
         Client::new(&self.api_url, &self.key)
     }
 
+    /// Where the shared store is, for services that hand out its address.
+    pub fn store_endpoint(&self) -> &str {
+        &self.lease.access.s3_endpoint
+    }
+
     /// The superuser's access to this test's database.
     pub fn admin_url(&self) -> String {
         self.lease.access.admin_url.replace("DATABASE", &database(&self.lease))
@@ -199,7 +205,8 @@ impl Stack {
     fn ingest_flags(&self, listen: &str) -> Vec<String> {
         let mut flags = self.base(&self.lease.access.ingest_url, true);
         flags.extend(["--listen".to_owned(), listen.to_owned()]);
-        flags.extend(self.options.ingest_flags.clone());
+        flags
+            .extend(self.options.ingest_flags.iter().map(|flag| flag.replace("STORE_ENDPOINT", self.store_endpoint())));
         flags
     }
 

@@ -1,11 +1,10 @@
 //! The API against its own OpenAPI document: every operation is there, and schemathesis finds nothing.
 
-use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use testkit::{Stack, archive};
+use testkit::{Stack, archive, installed};
 use tokio::process::Command;
 
 const CONFIG: &str = include_str!("../schemathesis.toml");
@@ -27,7 +26,7 @@ async fn every_operation_is_there_and_wants_a_key() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 21);
+    assert_eq!(operations, 22);
     for (method, path) in [(Method::PATCH, "/v1/projects"), (Method::GET, "/v1/nothing"), (Method::POST, "/")] {
         let client = stack.client();
         assert_eq!(client.send(client.request(method, path)).await.error(404), "not_found", "{path}");
@@ -46,9 +45,7 @@ async fn schemathesis_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("schemathesis.toml"), CONFIG).unwrap();
     std::fs::write(folder.path().join("schemathesis_hooks.py"), HOOKS).unwrap();
-    // Where infra/setup.sh puts it as root, else wherever it is.
-    let installed = Path::new("/opt/crownest/bin/schemathesis");
-    let tested = Command::new(if installed.exists() { installed } else { Path::new("schemathesis") })
+    let tested = Command::new(installed("schemathesis"))
         .args(["run", &format!("{}/openapi.json", stack.api_url), "--no-color"])
         .current_dir(folder.path())
         .env("CROWNEST_API_URL", &stack.api_url)
@@ -62,5 +59,5 @@ async fn schemathesis_finds_nothing() {
     let report = String::from_utf8_lossy(&tested.stdout);
     assert!(tested.status.success(), "{report}{}", String::from_utf8_lossy(&tested.stderr));
     // Not because it tested nothing.
-    assert!(report.contains("Tested: 21"), "{report}");
+    assert!(report.contains("Tested: 22"), "{report}");
 }

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Archive, Client, Stack, archive};
+use testkit::{Archive, Client, Crownest, Options, Stack, archive};
 
 #[tokio::test]
 async fn a_direct_upload_is_verified() {
@@ -99,4 +99,72 @@ async fn a_known_archive_needs_no_upload_and_starts_at_once() {
     for other in [stack.stranger().await, limited] {
         assert_eq!(other.submit_declared(request.clone(), &archive).await["status"], "awaiting_archive");
     }
+}
+
+/// Straight into the store, with nothing but what the transfer says.
+async fn put_into_store(transfer: &Value, bytes: &[u8]) -> u16 {
+    let mut request = reqwest::Client::new().put(transfer["uploadUrl"].as_str().expect("a URL")).body(bytes.to_vec());
+    for (name, value) in transfer["headers"].as_object().expect("headers") {
+        request = request.header(name, value.as_str().expect("text"));
+    }
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+#[tokio::test]
+async fn a_transfer_straight_into_the_store_is_verified_before_it_counts() {
+    let ingest_flags = ["--transfer-endpoint", "STORE_ENDPOINT"].map(str::to_owned).to_vec();
+    let stack = Stack::with(Options { ingest_flags, ..Default::default() }).await;
+    let client = stack.client();
+    let archive = archive(&[("a", "direct\n")]);
+    let run = client.create(json!({"command": "cat a"})).await;
+    let staged = transfer(&client, &run, &archive).await;
+    let url = staged["uploadUrl"].as_str().unwrap();
+    assert!(url.starts_with(stack.store_endpoint()), "{url}");
+    assert!(!url.contains(stack.key()));
+    let body = json!({"sha256": archive.sha256, "sizeBytes": archive.bytes.len(), "uploadId": staged["id"]});
+    let path = format!("/v1/workspace-runs/{run}/archive/finalize");
+    assert_eq!(client.post(&path, &body).await.error(409), "upload_incomplete");
+
+    // The size is part of the signature, the digest is checked by us.
+    assert_eq!(put_into_store(&staged, &[&archive.bytes[..], b"more"].concat()).await, 403);
+    let mut tampered = archive.bytes.clone();
+    *tampered.last_mut().unwrap() ^= 1;
+    assert_eq!(put_into_store(&staged, &tampered).await, 200);
+    assert_eq!(client.post(&path, &body).await.error(400), "upload_checksum_mismatch");
+    assert_eq!(client.post(&path, &body).await.error(409), "upload_incomplete", "what was wrong is gone");
+    let staging_key = format!("uploads/{}/{}", stack.org, staged["id"].as_str().unwrap());
+    assert_eq!(stack.store.size(&staging_key).await.unwrap(), None);
+
+    let again = transfer(&client, &run, &archive).await;
+    assert_eq!((&again["id"], &again["status"]), (&staged["id"], &json!("pending")), "asking again resumes");
+    assert_eq!(put_into_store(&again, &archive.bytes).await, 200);
+    let done = client.post(&path, &body).await.expect(200);
+    assert_eq!(done["workspaceRun"]["status"], "archive_uploaded");
+    assert_eq!(stack.store.size(&staging_key).await.unwrap(), None);
+    client.post(&path, &body).await.expect(200);
+    client.start(&run).await;
+    assert_eq!(client.wait_terminal(&run).await["status"], "succeeded");
+    // A URL that still works changes nothing any more: the run has what was verified.
+    assert_eq!(put_into_store(&again, &tampered).await, 200);
+    let next = client.create(json!({"command": "cat a"})).await;
+    assert_eq!(transfer(&client, &next, &archive).await["status"], "finalized");
+
+    // The command line does the same, and does not send its key there.
+    let blob = {
+        let mut state = 7u64;
+        (0..9_000_000)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state.to_le_bytes()[0]
+            })
+            .collect::<Vec<u8>>()
+    };
+    let large = testkit::archive(&[("blob", &blob)]);
+    let file = stack.folder.path().join("large.tgz");
+    std::fs::write(&file, &large.bytes).unwrap();
+    let crownest = Crownest::of(&stack);
+    let args = ["workspace-runs", "run-archive", file.to_str().unwrap(), "--", "wc -c < blob"];
+    assert_eq!(crownest.run(args).await.expect(0).text(), "9000000\n");
 }

@@ -2,10 +2,11 @@
 
 use infra::postgres::GenericClient;
 use schemas::api::artifact::Artifact;
-use schemas::id::{ArtifactId, OrgId, RunId};
+use schemas::id::{ArtifactId, OrgId, RunId, SandboxId};
 use tokio_postgres::Row;
 
 use super::{DbError, optional, optional_timestamp, parsed, rows, signed, timestamp, unsigned};
+use crate::page::{Cursor, Page};
 
 /// Consecutive events as one zstd frame.
 #[derive(Debug)]
@@ -74,6 +75,19 @@ pub(crate) async fn find_artifact(
 ) -> Result<Option<Artifact>, DbError> {
     let sql = "select * from collector.find_artifact($1, $2)";
     optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| artifact(&row)).transpose()
+}
+
+/// Newest first; one more than the page holds, if there is one.
+pub(crate) async fn artifacts_of_sandbox(
+    client: &impl GenericClient,
+    org: &OrgId,
+    sandbox: &SandboxId,
+    page: &Page,
+) -> Result<Vec<(Artifact, Cursor)>, DbError> {
+    let sql = "select * from collector.artifacts_of_sandbox($1, $2, $3, $4, $5)";
+    let (at, id) = page.after();
+    let found = rows(client, sql, &[&org.as_str(), &sandbox.as_str(), &at, &id, &page.one_more()]).await?;
+    found.iter().map(|row| Ok((artifact(row)?, Cursor::of(row)?))).collect()
 }
 
 /// Marks it as deleted; the bytes are the caller's to delete.

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use infra::postgres::GenericClient;
 use schemas::Timestamp;
-use schemas::id::{BatchId, OrgId, ProjectId, RunId};
+use schemas::id::{BatchId, OrgId, ProjectId, RunId, SandboxId};
 use schemas::run::RunStatus;
 use tokio_postgres::types::Json;
 
-use super::{DbError, execute, optional, rows, signed};
+use super::{DbError, execute, optional, parsed, rows, signed};
 use crate::page::{Cursor, Page};
 
 pub(crate) use observe::{Progress, open_runs, outbox_depth, progress_of};
@@ -119,4 +119,16 @@ pub(crate) async fn list(
     ];
     let found = rows(client, sql, params).await?;
     found.iter().map(|row| Ok((Run::from_row(row)?, Cursor::of(row)?))).collect()
+}
+
+/// Of the run that this sandbox was made for.
+pub(crate) async fn project_of_sandbox(
+    client: &impl GenericClient,
+    org: &OrgId,
+    sandbox: &SandboxId,
+) -> Result<Option<ProjectId>, DbError> {
+    let sql = "select project_id from ingest.attempts join ingest.runs on runs.id = run_id
+        where sandbox_id = $1 and org_id = $2";
+    let found = optional(client, sql, &[&sandbox.as_str(), &org.as_str()]).await?;
+    found.map(|row| parsed(&row, "project_id")).transpose()
 }

@@ -1,15 +1,20 @@
 //! Table `ingest.uploads`: staged uploads of one run's archive.
 
+use std::time::Duration;
+
 use infra::postgres::GenericClient;
 use schemas::Timestamp;
 use schemas::api::archive::TransferStatus;
 use schemas::id::{OrgId, RunId, UploadId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, one, optional, parsed, signed, timestamp, unsigned};
-use crate::archive::Declared;
+use super::{DbError, execute, one, optional, parsed, rows, signed, timestamp, unsigned};
+use crate::archive::{Declared, staging_key};
 
-const COLUMNS: &str = "id, run_id, sha256, size_bytes, status, expires_at";
+const COLUMNS: &str = "id, run_id, sha256, size_bytes, status, expires_at, staging_key";
+
+/// How long a presigned URL works; asking again gives another one.
+pub(crate) const PRESIGNED_FOR: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Upload {
@@ -19,6 +24,8 @@ pub(crate) struct Upload {
     /// As stored: `expired` is never stored, it follows from the time.
     pub status: TransferStatus,
     pub expires_at: Timestamp,
+    /// Where the client may put the bytes itself.
+    pub staging_key: Option<String>,
 }
 
 impl Upload {
@@ -38,15 +45,17 @@ pub(crate) async fn insert(
     archive: &Declared,
     status: TransferStatus,
     expires_at: Timestamp,
+    in_store: bool,
 ) -> Result<Upload, DbError> {
     let sql = format!(
-        "insert into ingest.uploads (id, org_id, run_id, sha256, size_bytes, status, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7) returning {COLUMNS}"
+        "insert into ingest.uploads (id, org_id, run_id, sha256, size_bytes, status, expires_at, staging_key)
+         values ($1, $2, $3, $4, $5, $6, $7, $8) returning {COLUMNS}"
     );
     let (id, size) = (UploadId::new(), signed(archive.size_bytes));
+    let staging_key = in_store.then(|| staging_key(org, &id));
     let (status, expires) = (status.as_str(), expires_at.into_inner());
     let params: super::Params<'_> =
-        &[&id.as_str(), &org.as_str(), &run.as_str(), &archive.sha256, &size, &status, &expires];
+        &[&id.as_str(), &org.as_str(), &run.as_str(), &archive.sha256, &size, &status, &expires, &staging_key];
     upload(&one(client, &sql, params).await?)
 }
 
@@ -84,6 +93,24 @@ pub(crate) async fn set_status(
     Ok(())
 }
 
+/// Those whose staged objects nobody can write any more.
+pub(crate) async fn staged_and_over(
+    client: &impl GenericClient,
+    grace: Duration,
+    limit: i64,
+) -> Result<Vec<(UploadId, String)>, DbError> {
+    let sql = "select id, staging_key from ingest.uploads
+        where staging_key is not null and expires_at < now() - make_interval(secs => $1)
+        order by expires_at limit $2";
+    let found = rows(client, sql, &[&grace.as_secs_f64(), &limit]).await?;
+    found.iter().map(|row| Ok((parsed(row, "id")?, row.try_get("staging_key")?))).collect()
+}
+
+pub(crate) async fn forget_staged(client: &impl GenericClient, id: &UploadId) -> Result<(), DbError> {
+    execute(client, "update ingest.uploads set staging_key = null where id = $1", &[&id.as_str()]).await?;
+    Ok(())
+}
+
 fn upload(row: &Row) -> Result<Upload, DbError> {
     Ok(Upload {
         id: parsed(row, "id")?,
@@ -91,5 +118,6 @@ fn upload(row: &Row) -> Result<Upload, DbError> {
         archive: Declared { sha256: row.try_get("sha256")?, size_bytes: unsigned(row, "size_bytes")? },
         status: parsed(row, "status")?,
         expires_at: timestamp(row, "expires_at")?,
+        staging_key: row.try_get("staging_key")?,
     })
 }

@@ -1,9 +1,10 @@
-//! `/v1/artifacts`
+//! `/v1/artifacts`, and those of a sandbox.
 
 pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod download_url;
 pub(crate) mod get;
+pub(crate) mod of_sandbox;
 
 use infra::postgres::GenericClient;
 use schemas::Timestamp;

@@ -156,7 +156,7 @@ pub(super) fn evidence_answer() -> Value {
     json!({ "evidence": {
         "schemaVersion": schemas::evidence::SCHEMA_VERSION,
         "workspaceRunId": run.id, "orgId": run.org_id, "projectId": run.project_id,
-        "status": "succeeded", "outcome": "succeeded", "outcomeSource": "executor",
+        "status": "succeeded", "outcome": "success", "outcomeSource": "executor",
         "command": run.command, "createdAt": run.created_at, "metadata": run.metadata, "envKeys": [],
         "archive": archive(), "artifactIds": [artifact().id], "artifactErrors": [],
         "cleanupStatus": "succeeded", "orchestrationSucceeded": true,
@@ -187,7 +187,7 @@ pub(super) fn evidence_answer() -> Value {
         },
         "completeness": {
             "complete": true, "gaps": [], "lostAttempts": [], "bytesDropped": 0, "truncatedStreams": [],
-            "redactions": 0, "stdout": { "bytes": 17, "events": 1 }, "stderr": { "bytes": 0, "events": 0 },
+            "redactions": 0, "stdoutBytes": 17, "stderrBytes": 0,
         },
         "usage": { "computeUnitMillis": 4_420, "artifactBytesStored": 9_120 },
     } })
@@ -210,6 +210,10 @@ fn artifact() -> Artifact {
         deleted_at: None,
         retention_expires_at: Some(at(30 * 86_400_000)),
     }
+}
+
+pub(super) fn artifacts_of_sandbox() -> Value {
+    written(list(artifact()))
 }
 
 pub(super) fn artifact_answer() -> Value {

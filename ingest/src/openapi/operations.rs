@@ -3,7 +3,7 @@
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use schemas::api::archive::{ArchiveAnswer, DeclaredArchive, FinalizeArchive, TransferAnswer};
-use schemas::api::artifact::{ArtifactAnswer, DownloadUrl};
+use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
 use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
@@ -255,6 +255,10 @@ pub(super) const ALL: &[Operation] = &[
     .scope(Scope::WorkspaceRunRead)
     .takes(RUN_ID)
     .answers(200, json::<EvidenceAnswer>(examples::evidence_answer)),
+    Operation::new("get", "/v1/sandboxes/{id}/artifacts", "listArtifacts", "List what was kept of a sandbox")
+        .scope(Scope::ArtifactRead)
+        .takes(&[parameter::SANDBOX_ID, parameter::LIMIT, parameter::CURSOR])
+        .answers(200, json::<List<Artifact>>(examples::artifacts_of_sandbox)),
     Operation::new("get", "/v1/artifacts/{id}", "getArtifact", "One artifact, without its bytes")
         .scope(Scope::ArtifactRead)
         .takes(ARTIFACT)

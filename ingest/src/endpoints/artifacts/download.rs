@@ -4,13 +4,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use infra::s3::{ByteStream, StoreError};
+use infra::s3::StoreError;
 use schemas::api::artifact::Artifact;
 use schemas::id::ArtifactId;
 use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::body::from_store;
 use crate::byte_range::{Ranged, resolve};
 use crate::content_disposition;
 use crate::error::{ApiError, Code};
@@ -66,10 +67,7 @@ async fn open(app: &App, artifact: &Artifact, ranged: &Ranged) -> Result<Body, A
         StoreError::NotFound(_) => ApiError::not_found("artifact"),
         other @ StoreError::Request { .. } => other.into(),
     })?;
-    Ok(Body::from_stream(futures_util::stream::try_unfold(stream, |mut stream: ByteStream| async move {
-        let piece = stream.try_next().await.map_err(std::io::Error::other)?;
-        Ok::<_, std::io::Error>(piece.map(|piece| (piece, stream)))
-    })))
+    Ok(from_store(stream))
 }
 
 fn unsatisfiable(size: u64) -> Response {

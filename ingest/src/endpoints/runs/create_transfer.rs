@@ -2,6 +2,7 @@
 //! gives the same upload.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -19,7 +20,7 @@ use crate::auth::Caller;
 use crate::body;
 use crate::db::runs::Run;
 use crate::db::uploads;
-use crate::db::uploads::Upload;
+use crate::db::uploads::{PRESIGNED_FOR, Upload};
 use crate::error::ApiError;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
 use crate::path_id::PathId;
@@ -63,7 +64,7 @@ async fn create(
         Some(upload) => upload,
         None => new_upload(transaction, app, caller, &run, declared, attached).await?,
     };
-    let transfer = transfer(app, public_url, upload);
+    let transfer = transfer(app, public_url, upload).await?;
     attempt.finish(transaction, StatusCode::CREATED, &TransferAnswer { transfer }).await
 }
 
@@ -81,11 +82,12 @@ async fn new_upload(
         TransferStatus::Pending
     };
     let expires_at = Timestamp::now().plus_millis(app.config.upload_expiry_ms);
-    Ok(uploads::insert(client, caller.org(), &run.id, declared, status, expires_at).await?)
+    let in_store = app.presigner.is_some() && status == TransferStatus::Pending;
+    Ok(uploads::insert(client, caller.org(), &run.id, declared, status, expires_at, in_store).await?)
 }
 
-fn transfer(app: &App, public_url: &PublicUrl, upload: Upload) -> Transfer {
-    Transfer {
+async fn transfer(app: &App, public_url: &PublicUrl, upload: Upload) -> Result<Transfer, ApiError> {
+    let mut transfer = Transfer {
         status: upload.status_now(),
         checksum_algorithm: "sha256".to_owned(),
         expires_at: upload.expires_at,
@@ -95,5 +97,15 @@ fn transfer(app: &App, public_url: &PublicUrl, upload: Upload) -> Transfer {
         upload_url: public_url.join(&format!("/v1/uploads/{}", upload.id)),
         id: upload.id,
         workspace_run_id: upload.run_id,
+    };
+    if let (Some(presigner), Some(key)) = (&app.presigner, &upload.staging_key) {
+        let now = Timestamp::now();
+        let left = Duration::from_millis(upload.expires_at.millis_since(now)).min(PRESIGNED_FOR);
+        // The shortest that can be signed.
+        let left = left.max(Duration::from_secs(1));
+        let put = presigner.put(key, upload.archive.size_bytes, CONTENT_TYPE, left).await?;
+        (transfer.upload_url, transfer.headers) = (put.url, put.headers);
+        transfer.expires_at = now.plus_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
     }
+    Ok(transfer)
 }
