@@ -2,6 +2,7 @@
 
 mod frame;
 mod hub;
+mod pages;
 mod parts;
 mod reader;
 mod stream;

@@ -147,3 +147,86 @@ async fn long_logs_move_to_the_object_store_and_replay_the_same() {
     assert_eq!(lines, live);
     assert_eq!(evidence["eventLog"]["merkleRoot"], json!(hex::encode(schemas::merkle::root(&leaves))));
 }
+
+/// Of a process, in KiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// An API service as a process of its own, whose memory is nobody else's.
+async fn own_ingest(stack: &Stack) -> (testkit::Process, testkit::Client) {
+    let (ingest, url) = stack.spawn_ingest();
+    let client = testkit::Client::new(&url, stack.key());
+    testkit::eventually("the other ingest serves", async || {
+        let answer = client.request(reqwest::Method::GET, "/healthz").send().await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
+    (ingest, client)
+}
+
+async fn ready_to_start(client: &testkit::Client, command: &str) -> String {
+    let run = client.create(json!({"command": command})).await;
+    client.upload(&run, &archive(&[("x", "")])).await.expect(200);
+    run
+}
+
+#[tokio::test]
+async fn a_thousand_clients_follow_one_run() {
+    const CLIENTS: usize = 1000;
+    let stack = Stack::start().await;
+    let (ingest, client) = own_ingest(&stack).await;
+    let run =
+        ready_to_start(&client, "for i in $(seq 40); do head -c 3000 /dev/urandom | base64; sleep 0.05; done").await;
+    let mut streams = Vec::new();
+    while streams.len() < CLIENTS {
+        let more = (0..50).map(|_| client.stream(&run, None, None));
+        streams.extend(futures_util::future::join_all(more).await);
+    }
+    let before = resident(ingest.pid().unwrap());
+    client.start(&run).await;
+    let all = streams.into_iter().map(|mut stream| async move {
+        let mut seen = Vec::new();
+        while let Some((id, event)) = stream.next().await {
+            if event["type"] != "heartbeat" {
+                seen.push((id, event["type"].as_str().unwrap().to_owned()));
+            }
+        }
+        seen
+    });
+    let all = futures_util::future::join_all(all).await;
+    for (index, (id, kind)) in all[0].iter().enumerate() {
+        assert_eq!(*id, index as u64 + 1, "without gaps");
+        assert_eq!(kind == "terminal", index + 1 == all[0].len(), "the last one, and no other: {kind}");
+        assert_ne!(kind, "error");
+    }
+    assert!(all[0].len() > 5, "{} events", all[0].len());
+    let other = all.iter().find(|seen| **seen != all[0]);
+    assert!(other.is_none(), "not everybody sees the same: {:?} and {other:?}", all[0]);
+    let grown = resident(ingest.pid().unwrap()).saturating_sub(before);
+    // 160 kB of output, 40 times: what each client had for itself would be 160 MB.
+    assert!(grown < 64 * 1024, "{grown} KiB more for {CLIENTS} clients");
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_hurt_nobody() {
+    let stack = Stack::start().await;
+    let (ingest, client) = own_ingest(&stack).await;
+    let run = ready_to_start(&client, "head -c 12000000 /dev/urandom | base64").await;
+    let mut stalled = Vec::new();
+    for _ in 0..10 {
+        stalled.push(client.stream(&run, None, None).await);
+    }
+    let reading = client.stream(&run, None, None).await;
+    let before = resident(ingest.pid().unwrap());
+    client.start(&run).await;
+    let seen = reading.rest().await;
+    assert_gapless(&seen, 0);
+    let grown = resident(ingest.pid().unwrap()).saturating_sub(before);
+    // 16 MB of output for each of ten.
+    assert!(grown < 64 * 1024, "{grown} KiB more");
+    // Nothing was dropped for them: they were only not sent more than they took.
+    assert!(stalled.pop().unwrap().rest().await == seen);
+}

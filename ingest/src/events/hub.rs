@@ -12,6 +12,7 @@ use schemas::message::{LiveNotice, decode_json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::pages::Pages;
 use crate::db::DbError;
 use crate::db::runs::{Progress, progress_of};
 
@@ -20,7 +21,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_BATCH: usize = 1000;
 const PREFETCH: u16 = 256;
 
-type Watched = HashMap<RunId, watch::Sender<Progress>>;
+type Watched = HashMap<RunId, Followed>;
+
+/// A run that somebody follows.
+#[derive(Debug)]
+struct Followed {
+    progress: watch::Sender<Progress>,
+    pages: Arc<Pages>,
+}
 
 /// Who follows what. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +40,7 @@ pub(crate) struct Hub {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub progress: watch::Receiver<Progress>,
+    pages: Arc<Pages>,
     run: RunId,
     hub: Hub,
 }
@@ -40,9 +49,16 @@ impl Hub {
     /// `known` is what the caller knows of the run already.
     pub(crate) fn subscribe(&self, run: &RunId, known: Progress) -> Subscription {
         let mut watched = self.lock();
-        let sender = watched.entry(run.clone()).or_insert_with(|| watch::Sender::new(Progress::default()));
-        advance(sender, known);
-        Subscription { progress: sender.subscribe(), run: run.clone(), hub: self.clone() }
+        let followed = watched
+            .entry(run.clone())
+            .or_insert_with(|| Followed { progress: watch::Sender::new(Progress::default()), pages: Arc::default() });
+        advance(&followed.progress, known);
+        Subscription {
+            progress: followed.progress.subscribe(),
+            pages: Arc::clone(&followed.pages),
+            run: run.clone(),
+            hub: self.clone(),
+        }
     }
 
     /// Passes notices on until shutdown.
@@ -74,8 +90,8 @@ impl Hub {
     fn pass_on(&self, notice: &LiveNotice) {
         let watched = self.lock();
         for run in &notice.runs {
-            if let Some(sender) = watched.get(&run.run_id) {
-                advance(sender, Progress { last_seq: run.last_seq, terminal: run.terminal });
+            if let Some(followed) = watched.get(&run.run_id) {
+                advance(&followed.progress, Progress { last_seq: run.last_seq, terminal: run.terminal });
             }
         }
     }
@@ -90,8 +106,8 @@ impl Hub {
             let found = progress_of(&client, batch).await?;
             let watched = self.lock();
             for (run, progress) in found {
-                if let Some(sender) = watched.get(&run) {
-                    advance(sender, progress);
+                if let Some(followed) = watched.get(&run) {
+                    advance(&followed.progress, progress);
                 }
             }
         }
@@ -114,11 +130,20 @@ fn advance(sender: &watch::Sender<Progress>, seen: Progress) {
     });
 }
 
+impl Subscription {
+    /// What the other followers of the run have read, if there are others: alone, there is nobody to keep it for.
+    pub(super) fn shared_pages(&self) -> Option<&Pages> {
+        let watched = self.hub.lock();
+        let followers = watched.get(&self.run).map_or(0, |followed| followed.progress.receiver_count());
+        (followers > 1).then_some(&*self.pages)
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut watched = self.hub.lock();
         // The receiver of this subscription still counts.
-        if watched.get(&self.run).is_some_and(|sender| sender.receiver_count() <= 1) {
+        if watched.get(&self.run).is_some_and(|followed| followed.progress.receiver_count() <= 1) {
             watched.remove(&self.run);
         }
     }

@@ -12,6 +12,7 @@ use schemas::event::{Event, EventKind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::pages::Page;
 use super::reader::ReadError;
 use super::{Line, Reader, Subscription};
 
@@ -71,10 +72,9 @@ impl Follower {
             }
             let progress = *self.subscription.progress.borrow_and_update();
             if progress.last_seq > self.after {
-                let page = self.reader.page(self.after, PAGE_EVENTS, PAGE_BYTES).await?;
-                if let Some(last) = page.last() {
-                    self.after = last.seq;
-                    return Ok(Some(frames_of(&page)));
+                if let Some(page) = self.page().await? {
+                    self.after = page.last_seq;
+                    return Ok(Some(page.frames));
                 }
                 if progress.terminal && missing {
                     tracing::error!(run_id = %self.reader.run, after = self.after, "the last events are not stored");
@@ -97,6 +97,19 @@ impl Follower {
                 }
                 () = self.stopping.cancelled() => return Ok(None),
             }
+        }
+    }
+}
+
+impl Follower {
+    async fn page(&self) -> Result<Option<Page>, ReadError> {
+        let read = async || {
+            let page = self.reader.page(self.after, PAGE_EVENTS, PAGE_BYTES).await?;
+            Ok(page.last().map(|last| Page { last_seq: last.seq, frames: frames_of(&page) }))
+        };
+        match self.subscription.shared_pages() {
+            Some(pages) => pages.get(self.after, read).await,
+            None => read().await,
         }
     }
 }
