@@ -23,8 +23,12 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        parse(value).map(|key| Self(Some(key)))
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) => parse(value).map(|key| Self(Some(key))),
+            (Some(_), Some(_)) => Err(ApiError::invalid("Idempotency-Key: expected once, got it more often.")),
+        }
     }
 }
 

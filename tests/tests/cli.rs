@@ -219,7 +219,9 @@ async fn a_folder_runs_and_runs_again_without_being_sent_again() {
         let is_upload = |line: &&str| line.starts_with("crownest_ingest_http_requests_total") && line.contains("PUT");
         metrics.as_str().unwrap().lines().filter(is_upload).map(str::to_owned).collect::<Vec<_>>()
     };
-    let run = ["workspace-runs", "run", folder, "--metadata", "of=folder", "--artifact", "kept", "--"];
+    let id_file = stack.folder.path().join("run-id");
+    let flags = ["--metadata", "of=folder", "--artifact", "kept", "--id-file", id_file.to_str().unwrap(), "--"];
+    let run = [&["workspace-runs", "run", folder][..], &flags].concat();
     let first = crownest.run(run.iter().chain(&["cp answer kept; ls -A; cat answer; exit 3"])).await.expect(3);
     assert_eq!(first.text(), ".gitignore\nanswer\nkept\n42\n");
     assert_eq!(uploads().await.len(), 1);
@@ -229,6 +231,7 @@ async fn a_folder_runs_and_runs_again_without_being_sent_again() {
 
     let runs = client.get("/v1/workspace-runs?metadata.of=folder").await.expect(200);
     let earlier = &runs["data"][1];
+    assert_eq!(std::fs::read_to_string(&id_file).unwrap().trim(), runs["data"][0]["id"], "the last one");
     let again = crownest.run(["workspace-runs", "rerun", earlier["id"].as_str().unwrap()]).await.expect(3);
     assert_eq!(again.text(), first.text());
     let runs = client.get("/v1/workspace-runs?metadata.of=folder").await.expect(200);

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use schemas::scope::Scope;
 use serde_json::json;
-use testkit::{Client, Stack, archive};
+use testkit::{Client, Stack, archive, eventually};
 
 #[tokio::test]
 async fn another_organization_sees_nothing() {
@@ -92,4 +92,71 @@ async fn one_idempotency_key_makes_one_run() {
         .header("idempotency-key", "once")
         .json(&json!({"command": "false"}));
     assert_eq!(client.send(other).await.error(409), "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn a_crash_between_commit_and_answer_does_nothing_twice() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    for round in 0..8u64 {
+        let (mut ingest, url) = stack.spawn_ingest();
+        let doomed = Client::new(&url, stack.key());
+        eventually("the doomed ingest serves", async || {
+            let answer = doomed.request(Method::GET, "/healthz").send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        let body = json!({"command": "true", "metadata": {"round": round.to_string()}});
+        let request = |client: &Client| {
+            let request = client.request(Method::POST, "/v1/workspace-runs").json(&body);
+            request.header("idempotency-key", format!("crash-{round}"))
+        };
+        // Killed at any time within the request, which takes some milliseconds.
+        let asked = tokio::spawn(request(&doomed).send());
+        tokio::time::sleep(std::time::Duration::from_millis(round * 3)).await;
+        ingest.kill().await;
+        let told = asked.await.unwrap().ok();
+        let again = eventually("the transaction of the killed one is over", async || {
+            let answer = client.send(request(&client)).await;
+            (answer.status != 409).then_some(answer)
+        })
+        .await
+        .expect(201);
+        if let Some(told) = told {
+            let told: serde_json::Value = told.json().await.unwrap_or_default();
+            assert!(told.is_null() || told == again, "one answer: {told} and {again}");
+        }
+        let runs = client.get(&format!("/v1/workspace-runs?metadata.round={round}")).await.expect(200);
+        assert_eq!(runs["data"].as_array().unwrap().len(), 1, "one run, whenever it was killed");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_repeated_is_answered_from_memory() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let archive = archive(&[("a", "1")]);
+    let run = client.create(json!({"command": "true"})).await;
+    let upload = |archive: &testkit::Archive| client.upload_request(&run, archive).header("idempotency-key", "upload");
+    let first = client.send(upload(&archive)).await;
+    assert!(!first.headers.contains_key("idempotency-replayed"));
+    let first = first.expect(200);
+    client.start(&run).await;
+    client.wait_terminal(&run).await;
+    let again = client.send(upload(&archive)).await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(again.expect(200), first, "as it was, though the run has ended");
+    let other = testkit::archive(&[("a", "2")]);
+    assert_eq!(client.send(upload(&other)).await.error(409), "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn what_is_said_twice_is_refused() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let twice = client.request(Method::GET, "/v1/projects").header("authorization", "Bearer cn_live_other");
+    assert_eq!(client.send(twice).await.error(401), "unauthorized");
+    let request = client.request(Method::POST, "/v1/projects").json(&json!({"name": "x"}));
+    let twice = request.header("idempotency-key", "a").header("idempotency-key", "b");
+    assert_eq!(client.send(twice).await.error(400), "invalid_request");
 }

@@ -1,6 +1,7 @@
 //! What a run is asked to be: the flags that `create` and `run-archive` share.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
 use schemas::api::archive::DeclaredArchive;
@@ -55,6 +56,9 @@ pub(crate) struct RunRequestArgs {
     /// Repeating a command with the same key does nothing twice (1 to 255 characters) [default: a random one]
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Write the id of the run to this file as soon as there is one
+    #[arg(long, value_name = "FILE")]
+    pub id_file: Option<PathBuf>,
     /// The command to run, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,

@@ -191,6 +191,9 @@ pub(crate) struct RunFolderArgs {
 pub(crate) struct RerunArgs {
     #[command(flatten)]
     pub again: ChangeArgs,
+    /// Write the id of the new run to this file as soon as there is one
+    #[arg(long, value_name = "FILE")]
+    pub id_file: Option<PathBuf>,
     /// Start the run, print it and leave
     #[arg(long)]
     pub no_wait: bool,

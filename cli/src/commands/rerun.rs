@@ -1,5 +1,6 @@
 //! `crownest workspace-runs rerun`: a new run like an earlier one, on the archive that the server still has.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use schemas::api::archive::DeclaredArchive;
@@ -9,7 +10,7 @@ use schemas::run::RunStatus;
 use serde_json::Value;
 
 use super::run_archive;
-use super::submit::Submitted;
+use super::submit::{Submitted, save_id};
 use crate::args::workspace_runs::RerunArgs;
 use crate::client::Client;
 use crate::client::idempotency::IdempotencyKey;
@@ -23,7 +24,7 @@ pub(super) async fn run(args: &RerunArgs, client: &Client, output: &mut Output) 
     let key = args.again.idempotency_key.clone().unwrap_or_else(IdempotencyKey::generate);
     let interrupt = Interrupt::listen(client, output.is_json())?;
     let submitted = tokio::select! {
-        submitted = submit(&request, &key, client, &interrupt, output) => Some(submitted),
+        submitted = submit(&request, args.id_file.as_deref(), &key, client, &interrupt, output) => Some(submitted),
         () = interrupt.first() => None,
     };
     run_archive::stream(submitted, &interrupt, args.no_wait, client, output).await
@@ -53,6 +54,7 @@ fn same_again(earlier: Value) -> Result<CreateRun, Failure> {
 
 async fn submit(
     request: &CreateRun,
+    id_file: Option<&Path>,
     key: &IdempotencyKey,
     client: &Client,
     interrupt: &Interrupt,
@@ -67,5 +69,8 @@ async fn submit(
             .hint("It is not stored any more, or this key is limited to projects: use run-archive with the archive."));
     }
     output.note(&format!("created {id}"));
+    if let Some(path) = id_file {
+        save_id(&id, path)?;
+    }
     Ok(Submitted { id, run })
 }

@@ -1,12 +1,15 @@
 //! From an archive on disk to a started run: create, and if the server does not know the archive, upload and start.
 //! With a key that was used before it goes on with the run of that time.
 
+use std::path::Path;
+
 use schemas::id::RunId;
 use schemas::run::RunStatus;
 use serde_json::Value;
 
 use crate::archive_file::ArchiveFile;
 use crate::args::run_request::RunRequestArgs;
+use crate::atomic_file::AtomicFile;
 use crate::client::Client;
 use crate::client::idempotency::IdempotencyKey;
 use crate::failure::Failure;
@@ -32,6 +35,9 @@ pub(super) async fn submit(
     let id: RunId = field(&created, "id").parse().map_err(|error| Failure::invalid_answer(format!("{error}")))?;
     interrupt.set_run(&id);
     output.note(&format!("created {id}"));
+    if let Some(path) = &args.id_file {
+        save_id(&id, path)?;
+    }
 
     // A repeated request answers with the run as it was; only then it may have moved on.
     let run = if args.idempotency_key.is_some() { client.run(&id).await? } else { created };
@@ -68,6 +74,13 @@ async fn upload_and_start(
         run = client.start_run(id, &key.step("start")).await?;
     }
     Ok(run)
+}
+
+/// For whoever goes on with the run, also if this process ends early.
+pub(super) fn save_id(id: &RunId, path: &Path) -> Result<(), Failure> {
+    let mut file = AtomicFile::create(path, 0o666)?;
+    file.write(format!("{id}\n").as_bytes())?;
+    file.finish()
 }
 
 fn status_of(run: &Value) -> Result<RunStatus, Failure> {

@@ -47,10 +47,12 @@ async fn admit(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<Standin
 
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let missing = || {
-        let message = "Expected the header `Authorization: Bearer <API key>`.";
+        let message = "Expected the header `Authorization: Bearer <API key>`, once.";
         ApiError::new(Code::Unauthorized, message)
     };
-    let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    // Of two, a proxy may have checked the other one.
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
     let (scheme, key) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
     let key = key.trim();
     // RFC 9110 section 11.1: the scheme is case-insensitive.
