@@ -50,3 +50,8 @@ fn ticks(pid: u32) -> Option<(f64, f64)> {
     let [user, system, child_user, child_system] = fields.try_into().ok()?;
     Some((user + system, child_user + child_system))
 }
+
+/// Milliseconds of CPU that a process has used, without its children.
+pub(crate) fn of_process(pid: u32) -> f64 {
+    ticks(pid).map_or(0.0, |(own, _)| own * 1000.0 / TICKS_PER_SECOND)
+}

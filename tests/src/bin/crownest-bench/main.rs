@@ -2,13 +2,16 @@
 //! `cargo run --release -p crownest-tests --bin crownest-bench` (as root; build the workspace in release first).
 //! Rounds are interleaved, so that a noisy machine disturbs both sides alike; medians are printed.
 
+mod api;
 mod bare;
 mod cpu;
+mod reference;
 mod system;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use system::Upload;
 
 const BARE_TIME: Duration = Duration::from_millis(1500);
@@ -26,12 +29,16 @@ enum Measurement {
     Latency,
     /// Output per second until it is durable
     Log,
+    /// Requests per second of the API, and what followers of a run cost, against a bare axum server
+    Api,
 }
 
 /// Benchmarks against the bare sandbox loop.
 #[derive(Debug, Parser)]
 #[command(name = "crownest-bench")]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Role>,
     /// Measure only this (may be given several times) [default: everything]
     #[arg(long)]
     only: Vec<Measurement>,
@@ -52,6 +59,14 @@ struct Arguments {
     log_megabytes: u64,
 }
 
+/// What else this program is.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// The bare server that the API is compared with
+    #[command(hide = true)]
+    Reference { listen: SocketAddr },
+}
+
 /// The least a command can do, so that only the system itself is measured …
 const COMMAND: &str = "echo hello";
 /// … and about the least that a test does: an interpreter starts and loads its test framework.
@@ -59,6 +74,10 @@ const SMALL_TEST: &str = "python3 -c \"import json, unittest; print('hello')\"";
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Role::Reference { listen }) = arguments.command {
+        // As many threads as ingest has.
+        return tokio::runtime::Runtime::new()?.block_on(reference::serve(listen));
+    }
     // The client side has its own runtime with one thread: it competes for the cores as a client on this machine would.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(bench(&arguments))
@@ -87,6 +106,10 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(Measurement::Log) {
         log(&system, arguments.log_megabytes).await?;
+    }
+    if wanted(Measurement::Api) {
+        // Last: it leaves runs that nobody starts.
+        api::measure(&system, arguments.rounds).await?;
     }
     system.stop().await
 }

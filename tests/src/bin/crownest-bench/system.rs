@@ -31,6 +31,8 @@ pub(crate) struct System {
     admin: Pool,
     client: Client,
     archive: Archive,
+    key: String,
+    address: String,
     executor_ops_url: String,
     _folder: TempDir,
 }
@@ -74,6 +76,8 @@ impl System {
             admin,
             client,
             archive: archive(&[("a", "b\n")]),
+            key: key.reveal().to_owned(),
+            address: listen,
             executor_ops_url: format!("http://{executor_ops}"),
             _folder: folder,
         };
@@ -183,6 +187,38 @@ impl System {
         }
     }
 
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Of the API.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn admin_url(&self) -> String {
+        self.local.postgres_admin_url().reveal().to_owned()
+    }
+
+    pub(crate) fn ingest_pid(&self) -> u32 {
+        let ingest = self.services.iter().find(|(name, _)| *name == "ingest");
+        ingest.and_then(|(_, process)| process.pid()).unwrap_or_default()
+    }
+
+    pub(crate) async fn some_run(&self) -> String {
+        self.client.create(json!({ "command": "echo hello" })).await
+    }
+
+    pub(crate) async fn ready_to_start(&self, command: &str) -> String {
+        let run = self.client.create(json!({ "command": command })).await;
+        self.client.upload(&run, &self.archive).await.expect(200);
+        run
+    }
+
+    pub(crate) async fn start_run(&self, run: &str) {
+        self.client.start(run).await;
+    }
+
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         for (_, mut process) in self.services {
             process.terminate().await;
@@ -192,7 +228,7 @@ impl System {
 }
 
 /// Free a moment ago: a service tells its own choice only in its log.
-fn free_address() -> std::io::Result<String> {
+pub(crate) fn free_address() -> std::io::Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
