@@ -9,6 +9,8 @@ use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 use schemas::limits::{ARCHIVE_BYTES, TIMEOUT_MS};
 
+use crate::webhooks::Network;
+
 const MIB: u64 = 1024 * 1024;
 
 #[derive(Debug, Clone, Args)]
@@ -67,6 +69,13 @@ pub struct ApiConfig {
     /// Requests per minute of one key, for organizations without a plan
     #[arg(long, env = "CROWNEST_REQUESTS_PER_MINUTE", default_value_t = 120, value_name = "N")]
     pub requests_per_minute: u32,
+    /// A network that webhooks may reach although it is not public, such as 10.1.0.0/16; also lets them use http.
+    /// May be given several times
+    #[arg(long, env = "CROWNEST_WEBHOOK_ALLOW", value_name = "NETWORK", value_delimiter = ',')]
+    pub webhook_allow: Vec<Network>,
+    /// Pause before a webhook message is sent again; each one after that is six times as long
+    #[arg(long, env = "CROWNEST_WEBHOOK_RETRY_MS", default_value_t = 5_000, value_name = "MS")]
+    pub webhook_retry_ms: u64,
     /// Price of a credit, as the usage summary reports it
     #[arg(long, env = "CROWNEST_CURRENCY_PER_CREDIT", default_value_t = 0.0, value_name = "X")]
     pub currency_per_credit: f64,

@@ -11,6 +11,7 @@ pub(crate) mod projects;
 pub(crate) mod runs;
 pub(crate) mod templates;
 pub(crate) mod uploads;
+pub(crate) mod webhooks;
 
 use infra::postgres::GenericClient;
 use schemas::Timestamp;

@@ -5,3 +5,4 @@ pub(crate) mod artifacts;
 pub(crate) mod projects;
 pub(crate) mod runs;
 pub(crate) mod usage;
+pub(crate) mod webhooks;

@@ -1,5 +1,6 @@
 //! What runs beside the requests, each until it is told to stop.
 
+mod deliver_webhooks;
 mod expire_runs;
 mod gauges;
 mod queue_depths;
@@ -17,6 +18,7 @@ use crate::app::App;
 
 /// Starts them all.
 pub(crate) fn spawn(app: &App, amqp: &Amqp, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    tasks.spawn(deliver_webhooks::run(app.clone(), shutdown.clone()));
     tasks.spawn(expire_runs::run(app.clone(), shutdown.clone()));
     tasks.spawn(gauges::run(app.clone(), shutdown.clone()));
     tasks.spawn(queue_depths::run(app.clone(), amqp.clone(), shutdown.clone()));

@@ -31,8 +31,10 @@ mod query;
 mod rate_limit;
 mod router;
 pub mod service;
+mod webhooks;
 
 pub use config::IngestConfig;
 pub use db::DbError;
 pub use openapi::document as openapi;
 pub use service::{Ingest, start};
+pub use webhooks::Network;

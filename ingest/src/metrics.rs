@@ -11,6 +11,8 @@ pub(crate) struct Metrics {
     /// Runs that are not over; the state `queued` is `starting` before an executor claimed it.
     pub open_runs: IntGaugeVec,
     pub outbox_depth: IntGauge,
+    /// By what came of it: `pending` is tried again.
+    pub webhook_attempts: IntCounterVec,
     /// Messages ready in each durable queue; empty while the broker cannot be asked.
     pub queue_messages: IntGaugeVec,
 }
@@ -31,6 +33,10 @@ impl Metrics {
             stream_clients: IntGauge::with_opts(options("stream_clients", "Clients that follow a run"))?,
             open_runs: IntGaugeVec::new(options("open_runs", "Runs that are not over, by state"), &["state"])?,
             outbox_depth: IntGauge::with_opts(options("outbox_depth", "Messages committed and not yet published"))?,
+            webhook_attempts: IntCounterVec::new(
+                options("webhook_attempts_total", "Attempts to deliver a webhook message, by what the message is then"),
+                &["status"],
+            )?,
             // Not of this service's own: every ingest shows the same numbers.
             queue_messages: IntGaugeVec::new(
                 Opts::new("queue_messages", "Messages that wait in a queue").namespace("crownest"),
@@ -42,6 +48,7 @@ impl Metrics {
         registry.register(Box::new(metrics.stream_clients.clone()))?;
         registry.register(Box::new(metrics.open_runs.clone()))?;
         registry.register(Box::new(metrics.outbox_depth.clone()))?;
+        registry.register(Box::new(metrics.webhook_attempts.clone()))?;
         registry.register(Box::new(metrics.queue_messages.clone()))?;
         Ok(metrics)
     }

@@ -18,7 +18,8 @@ use serde_json::{Map, Value, json};
 use operations::{Content, Operation};
 
 /// Shapes of requests, whose optional members may also be null. In answers they are left out.
-const REQUESTS: [&str; 5] = ["CreateRun", "ArtifactRequest", "CreateProject", "DeclaredArchive", "FinalizeArchive"];
+const REQUESTS: [&str; 6] =
+    ["CreateRun", "ArtifactRequest", "CreateProject", "DeclaredArchive", "FinalizeArchive", "CreateWebhook"];
 
 const ABOUT: &str = "Runs commands on repository archives in sandboxes, and keeps the evidence.\n\nErrors have one \
     shape, with a stable `code`. Members that an answer does not have are left out, never null; members that a request \

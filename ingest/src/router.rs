@@ -8,7 +8,7 @@ use infra::ops::Ops;
 
 use crate::app::App;
 use crate::auth::authenticate;
-use crate::endpoints::{api_keys, artifacts, projects, runs, usage};
+use crate::endpoints::{api_keys, artifacts, projects, runs, usage, webhooks};
 use crate::error::{ApiError, Code};
 use crate::observe;
 use crate::openapi;
@@ -46,6 +46,10 @@ fn v1(app: &App) -> Router {
         .route("/artifacts/{id}", get(artifacts::get::handle).delete(artifacts::delete::handle))
         .route("/artifacts/{id}/download-url", post(artifacts::download_url::handle))
         .route("/artifacts/{id}/download", get(artifacts::download::handle))
+        .route("/webhooks", get(webhooks::list::handle).post(webhooks::create::handle))
+        .route("/webhooks/{id}", get(webhooks::get::handle).delete(webhooks::delete::handle))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries::handle))
+        .route("/webhook-deliveries/{id}/redeliver", post(webhooks::redeliver::handle))
         .route("/sandboxes/{id}/artifacts", get(artifacts::of_sandbox::handle))
         .method_not_allowed_fallback(nothing_here)
         .route_layer(from_fn_with_state(app.clone(), authenticate))

@@ -8,3 +8,4 @@ pub mod list;
 pub mod project;
 pub mod run;
 pub mod usage;
+pub mod webhook;

@@ -106,6 +106,9 @@ ids! {
     UploadId = "upl";
     /// A label of runs that belong together, chosen by the client.
     BatchId = "bat";
+    WebhookId = "whk";
+    /// A message to a webhook.
+    DeliveryId = "whd";
     TemplateId = "tpl";
     TemplateVersionId = "tplv";
     /// One running executor process.

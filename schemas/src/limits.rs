@@ -20,6 +20,10 @@ pub const METADATA_KEY_CHARS: usize = 40;
 pub const METADATA_VALUE_CHARS: usize = 500;
 /// Bytes of all keys and values of one of them together.
 pub const METADATA_BYTES: usize = 16 * 1024;
+/// Bytes of the URL of a webhook.
+pub const URL_BYTES: usize = 2048;
+/// Webhooks of an organization.
+pub const WEBHOOKS: i64 = 100;
 /// Characters of a project's name.
 pub const PROJECT_NAME_CHARS: usize = 100;
 /// Characters of an `Idempotency-Key`.

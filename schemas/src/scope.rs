@@ -32,5 +32,8 @@ word_enum! {
         ApiKeyRead = "api_key:read",
         ApiKeyRevoke = "api_key:revoke",
         ProjectCreate = "project:create",
+        WebhookCreate = "webhook:create",
+        WebhookRead = "webhook:read",
+        WebhookDelete = "webhook:delete",
     }
 }

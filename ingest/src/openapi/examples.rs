@@ -12,6 +12,9 @@ use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
 use schemas::api::run::{ArtifactRequest, CreateRun, RunAnswer, RunResult, WorkspaceRun};
 use schemas::api::usage::{Credits, Period, UsageSummary, Used};
+use schemas::api::webhook::{
+    CreateWebhook, CreatedWebhook, Delivery, DeliveryAnswer, DeliveryStatus, Webhook, WebhookAnswer,
+};
 use schemas::event::{Event, EventKind, Output};
 use schemas::run::{CleanupStatus, RunStatus};
 use schemas::scope::Scope;
@@ -281,6 +284,58 @@ pub(super) fn usage() -> Value {
         quotas: BTreeMap::new(),
         events: Some(BTreeMap::from([("command_invocations".to_owned(), 1.0)])),
     })
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        id: example_id!("whk"),
+        org_id: example_id!("org"),
+        project_id: None,
+        url: "https://ci.example.com/crownest".to_owned(),
+        created_at: at(0),
+        disabled_at: None,
+    }
+}
+
+pub(super) fn create_webhook() -> Value {
+    written(CreateWebhook { url: webhook().url, project_id: None })
+}
+
+pub(super) fn created_webhook() -> Value {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+    written(CreatedWebhook { webhook: webhook(), secret })
+}
+
+pub(super) fn webhook_answer() -> Value {
+    written(WebhookAnswer { webhook: webhook() })
+}
+
+pub(super) fn webhooks() -> Value {
+    written(list(webhook()))
+}
+
+fn delivery() -> Delivery {
+    Delivery {
+        id: example_id!("whd"),
+        webhook_id: example_id!("whk"),
+        workspace_run_id: example_id!("wsr"),
+        kind: "workspace_run.ended".to_owned(),
+        status: DeliveryStatus::Delivered,
+        attempts: 1,
+        created_at: at(4_650),
+        last_attempt_at: Some(at(5_000)),
+        next_attempt_at: None,
+        response_status: Some(204),
+        error: None,
+    }
+}
+
+pub(super) fn delivery_answer() -> Value {
+    written(DeliveryAnswer { delivery: delivery() })
+}
+
+pub(super) fn deliveries() -> Value {
+    written(list(delivery()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
 use schemas::api::run::{CreateRun, RunAnswer, WorkspaceRun};
 use schemas::api::usage::UsageSummary;
+use schemas::api::webhook::{CreateWebhook, CreatedWebhook, Delivery, DeliveryAnswer, Webhook, WebhookAnswer};
 use schemas::event::Event;
 use schemas::evidence::EvidenceAnswer;
 use schemas::scope::Scope;
@@ -276,4 +277,35 @@ pub(super) const ALL: &[Operation] = &[
         .takes(&[parameter::ARTIFACT_ID, parameter::RANGE])
         .answers(200, Content::Bytes("*/*"))
         .errors(&[Code::RangeNotSatisfiable]),
+    Operation::new("get", "/v1/webhooks", "listWebhooks", "List webhooks, newest first")
+        .scope(Scope::WebhookRead)
+        .takes(PAGE)
+        .answers(200, json::<List<Webhook>>(examples::webhooks)),
+    Operation::new("post", "/v1/webhooks", "createWebhook", "Be told when a run has ended (Standard Webhooks)")
+        .scope(Scope::WebhookCreate)
+        .takes(KEYED)
+        .body(json::<CreateWebhook>(examples::create_webhook))
+        .answers(201, json::<CreatedWebhook>(examples::created_webhook))
+        .errors(&[Code::NotFound]),
+    Operation::new("get", "/v1/webhooks/{id}", "getWebhook", "One webhook, without its secret")
+        .scope(Scope::WebhookRead)
+        .takes(&[parameter::WEBHOOK_ID])
+        .answers(200, json::<WebhookAnswer>(examples::webhook_answer)),
+    Operation::new("delete", "/v1/webhooks/{id}", "deleteWebhook", "Delete a webhook and its deliveries")
+        .scope(Scope::WebhookDelete)
+        .takes(&[parameter::WEBHOOK_ID, parameter::IDEMPOTENCY_KEY])
+        .answers(200, json::<WebhookAnswer>(examples::webhook_answer)),
+    Operation::new("get", "/v1/webhooks/{id}/deliveries", "listDeliveries", "What was sent to a webhook, newest first")
+        .scope(Scope::WebhookRead)
+        .takes(&[parameter::WEBHOOK_ID, parameter::LIMIT, parameter::CURSOR])
+        .answers(200, json::<List<Delivery>>(examples::deliveries)),
+    Operation::new(
+        "post",
+        "/v1/webhook-deliveries/{id}/redeliver",
+        "redeliver",
+        "Send a message again, at once, with the same webhook-id",
+    )
+    .scope(Scope::WebhookCreate)
+    .takes(&[parameter::DELIVERY_ID, parameter::IDEMPOTENCY_KEY])
+    .answers(200, json::<DeliveryAnswer>(examples::delivery_answer)),
 ];

@@ -1,6 +1,6 @@
 //! What the operations take beside a body: in the path, the query, the headers.
 
-use schemas::id::{ApiKeyId, ArtifactId, BatchId, ProjectId, RunId, SandboxId, UploadId};
+use schemas::id::{ApiKeyId, ArtifactId, BatchId, DeliveryId, ProjectId, RunId, SandboxId, UploadId, WebhookId};
 use schemas::limits;
 use schemas::run::RunStatus;
 use serde_json::{Value, json};
@@ -69,6 +69,8 @@ fn event_limit() -> Value {
 
 pub(super) const RUN_ID: Parameter = Parameter::path("A workspace run", || id(RunId::PREFIX));
 pub(super) const ARTIFACT_ID: Parameter = Parameter::path("An artifact", || id(ArtifactId::PREFIX));
+pub(super) const WEBHOOK_ID: Parameter = Parameter::path("A webhook", || id(WebhookId::PREFIX));
+pub(super) const DELIVERY_ID: Parameter = Parameter::path("A message to a webhook", || id(DeliveryId::PREFIX));
 pub(super) const SANDBOX_ID: Parameter = Parameter::path("A sandbox: `sandboxId` of a run", || id(SandboxId::PREFIX));
 pub(super) const API_KEY_ID: Parameter = Parameter::path("An API key", || id(ApiKeyId::PREFIX));
 pub(super) const UPLOAD_ID: Parameter = Parameter::path("A transfer", || id(UploadId::PREFIX));

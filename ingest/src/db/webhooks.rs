@@ -1,0 +1,213 @@
+//! Tables `ingest.webhooks` and `ingest.webhook_deliveries`. Messages come from `ingest.end_runs`.
+
+use std::time::Duration;
+
+use infra::config::Secret;
+use infra::postgres::GenericClient;
+use schemas::Timestamp;
+use schemas::api::webhook::{Delivery, DeliveryStatus, Webhook};
+use schemas::id::{DeliveryId, OrgId, ProjectId, RunId, WebhookId};
+use tokio_postgres::Row;
+
+use super::{DbError, execute, one, optional, optional_timestamp, parsed, rows, timestamp};
+use crate::page::{Cursor, Page};
+
+const COLUMNS: &str = "id, org_id, project_id, url, created_at, disabled_at";
+const DELIVERY: &str = "id, webhook_id, run_id, type, status, attempts, next_attempt_at, last_attempt_at, \
+                        response_status, error, created_at";
+
+pub(crate) async fn insert(
+    client: &impl GenericClient,
+    org: &OrgId,
+    project: Option<&ProjectId>,
+    url: &str,
+    secret: &[u8],
+) -> Result<Webhook, DbError> {
+    let sql = format!(
+        "insert into ingest.webhooks (id, org_id, project_id, url, secret) values ($1, $2, $3, $4, $5)
+         returning {COLUMNS}"
+    );
+    let (id, project) = (WebhookId::new(), project.map(ProjectId::as_str));
+    webhook(&one(client, &sql, &[&id.as_str(), &org.as_str(), &project, &url, &secret]).await?)
+}
+
+pub(crate) async fn count(client: &impl GenericClient, org: &OrgId) -> Result<i64, DbError> {
+    Ok(one(client, "select count(*) from ingest.webhooks where org_id = $1", &[&org.as_str()]).await?.try_get(0)?)
+}
+
+pub(crate) async fn find(client: &impl GenericClient, org: &OrgId, id: &WebhookId) -> Result<Option<Webhook>, DbError> {
+    let sql = format!("select {COLUMNS} from ingest.webhooks where org_id = $1 and id = $2");
+    optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| webhook(&row)).transpose()
+}
+
+/// Newest first; one more than the page holds, if there is one. `only` is what a limited key may see.
+pub(crate) async fn list(
+    client: &impl GenericClient,
+    org: &OrgId,
+    only: Option<&[ProjectId]>,
+    page: &Page,
+) -> Result<Vec<(Webhook, Cursor)>, DbError> {
+    let sql = format!(
+        "select {COLUMNS} from ingest.webhooks
+         where org_id = $1 and ($2::text[] is null or project_id = any ($2))
+           and ($3::timestamptz is null or (created_at, id) < ($3, $4::text))
+         order by created_at desc, id desc limit $5"
+    );
+    let only: Option<Vec<&str>> = only.map(|ids| ids.iter().map(ProjectId::as_str).collect());
+    let (at, id) = page.after();
+    let found = rows(client, &sql, &[&org.as_str(), &only, &at, &id, &page.one_more()]).await?;
+    found.iter().map(|row| Ok((webhook(row)?, Cursor::of(row)?))).collect()
+}
+
+/// With its messages.
+pub(crate) async fn delete(client: &impl GenericClient, id: &WebhookId) -> Result<(), DbError> {
+    execute(client, "delete from ingest.webhooks where id = $1", &[&id.as_str()]).await?;
+    Ok(())
+}
+
+pub(crate) async fn disable(client: &impl GenericClient, id: &WebhookId) -> Result<(), DbError> {
+    let sql = "update ingest.webhooks set disabled_at = coalesce(disabled_at, now()) where id = $1";
+    execute(client, sql, &[&id.as_str()]).await?;
+    Ok(())
+}
+
+/// Messages to one webhook, newest first.
+pub(crate) async fn deliveries(
+    client: &impl GenericClient,
+    id: &WebhookId,
+    page: &Page,
+) -> Result<Vec<(Delivery, Cursor)>, DbError> {
+    let sql = format!(
+        "select {DELIVERY} from ingest.webhook_deliveries
+         where webhook_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3::text))
+         order by created_at desc, id desc limit $4"
+    );
+    let (at, after) = page.after();
+    let found = rows(client, &sql, &[&id.as_str(), &at, &after, &page.one_more()]).await?;
+    found.iter().map(|row| Ok((delivery(row)?, Cursor::of(row)?))).collect()
+}
+
+pub(crate) async fn webhook_of(
+    client: &impl GenericClient,
+    org: &OrgId,
+    id: &DeliveryId,
+) -> Result<Option<WebhookId>, DbError> {
+    let sql = "select webhook_id from ingest.webhook_deliveries where org_id = $1 and id = $2";
+    let found = optional(client, sql, &[&org.as_str(), &id.as_str()]).await?;
+    found.map(|row| parsed(&row, "webhook_id")).transpose()
+}
+
+/// Sends a message again, from its first attempt on.
+pub(crate) async fn redeliver(client: &impl GenericClient, id: &DeliveryId) -> Result<Delivery, DbError> {
+    let sql = format!(
+        "update ingest.webhook_deliveries set status = 'pending', attempts = 0, next_attempt_at = now()
+         where id = $1 returning {DELIVERY}"
+    );
+    delivery(&one(client, &sql, &[&id.as_str()]).await?)
+}
+
+/// A message that is to be sent now.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub id: DeliveryId,
+    pub webhook: WebhookId,
+    pub org: OrgId,
+    pub run: RunId,
+    pub kind: String,
+    pub created_at: Timestamp,
+    /// This one included.
+    pub attempt: u32,
+    pub url: String,
+    pub secret: Vec<u8>,
+}
+
+/// Takes messages whose time has come. Whoever dies with one loses it to others after `lease`.
+pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit: i64) -> Result<Vec<Due>, DbError> {
+    let sql = "with due as (
+            select d.id from ingest.webhook_deliveries d
+            where d.status = 'pending' and d.next_attempt_at <= now()
+            order by d.next_attempt_at limit $2 for update skip locked
+        )
+        update ingest.webhook_deliveries d
+        set attempts = attempts + 1, last_attempt_at = now(), next_attempt_at = now() + make_interval(secs => $1)
+        from due, ingest.webhooks w
+        where d.id = due.id and w.id = d.webhook_id
+        returning d.id, d.webhook_id, d.org_id, d.run_id, d.type, d.created_at, d.attempts, w.url, w.secret";
+    let due = |row: &Row| {
+        Ok(Due {
+            id: parsed(row, "id")?,
+            webhook: parsed(row, "webhook_id")?,
+            org: parsed(row, "org_id")?,
+            run: parsed(row, "run_id")?,
+            kind: row.try_get("type")?,
+            created_at: timestamp(row, "created_at")?,
+            attempt: attempts(row)?,
+            url: row.try_get("url")?,
+            secret: row.try_get("secret")?,
+        })
+    };
+    rows(client, sql, &[&lease.as_secs_f64(), &limit]).await?.iter().map(due).collect()
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempted {
+    pub status: DeliveryStatus,
+    pub retry_in: Duration,
+    pub response_status: Option<u16>,
+    pub error: Option<String>,
+}
+
+pub(crate) async fn record(client: &impl GenericClient, id: &DeliveryId, attempted: &Attempted) -> Result<(), DbError> {
+    let sql = "update ingest.webhook_deliveries
+        set status = $2, next_attempt_at = now() + make_interval(secs => $3), response_status = $4, error = $5
+        where id = $1";
+    let response = attempted.response_status.map(i32::from);
+    let retry_s = attempted.retry_in.as_secs_f64();
+    let params: super::Params<'_> = &[&id.as_str(), &attempted.status.as_str(), &retry_s, &response, &attempted.error];
+    execute(client, sql, params).await?;
+    Ok(())
+}
+
+/// The secret itself, for a webhook that was just made.
+pub(crate) fn shown(secret: &[u8]) -> Secret {
+    use base64::Engine as _;
+    Secret::new(format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(secret)))
+}
+
+fn webhook(row: &Row) -> Result<Webhook, DbError> {
+    Ok(Webhook {
+        id: parsed(row, "id")?,
+        org_id: parsed(row, "org_id")?,
+        project_id: match row.try_get::<_, Option<&str>>("project_id")? {
+            None => None,
+            Some(_) => Some(parsed(row, "project_id")?),
+        },
+        url: row.try_get("url")?,
+        created_at: timestamp(row, "created_at")?,
+        disabled_at: optional_timestamp(row, "disabled_at")?,
+    })
+}
+
+fn delivery(row: &Row) -> Result<Delivery, DbError> {
+    let status: DeliveryStatus = parsed(row, "status")?;
+    let pending = status == DeliveryStatus::Pending;
+    Ok(Delivery {
+        id: parsed(row, "id")?,
+        webhook_id: parsed(row, "webhook_id")?,
+        workspace_run_id: parsed(row, "run_id")?,
+        kind: row.try_get("type")?,
+        status,
+        attempts: attempts(row)?,
+        created_at: timestamp(row, "created_at")?,
+        last_attempt_at: optional_timestamp(row, "last_attempt_at")?,
+        next_attempt_at: if pending { optional_timestamp(row, "next_attempt_at")? } else { None },
+        response_status: row.try_get::<_, Option<i32>>("response_status")?.and_then(|code| u16::try_from(code).ok()),
+        error: row.try_get("error")?,
+    })
+}
+
+fn attempts(row: &Row) -> Result<u32, DbError> {
+    let attempts: i32 = row.try_get("attempts")?;
+    u32::try_from(attempts).map_err(|error| DbError::Column { column: "attempts", source: error.into() })
+}

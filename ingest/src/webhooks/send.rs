@@ -1,0 +1,79 @@
+//! One attempt to deliver one message.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Client, StatusCode, Url, redirect};
+use schemas::Timestamp;
+
+use super::signature::sign;
+use super::target::{Network, check_url, may_reach};
+
+/// Connecting, sending, and the head of the answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a receiver did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Delivered(u16),
+    /// It wants no more of them.
+    Gone(u16),
+    Refused(u16),
+    /// There was no answer; why not.
+    Unreached(String),
+}
+
+pub(crate) async fn send(url: &str, id: &str, secret: &[u8], body: Bytes, allowed: &[Network]) -> Outcome {
+    match attempt(url, id, secret, body, allowed).await {
+        Ok(status) if status.is_success() => Outcome::Delivered(status.as_u16()),
+        Ok(StatusCode::GONE) => Outcome::Gone(StatusCode::GONE.as_u16()),
+        // A redirect is not followed: it would lead where nobody has looked.
+        Ok(status) => Outcome::Refused(status.as_u16()),
+        Err(reason) => Outcome::Unreached(reason),
+    }
+}
+
+async fn attempt(url: &str, id: &str, secret: &[u8], body: Bytes, allowed: &[Network]) -> Result<StatusCode, String> {
+    let url = check_url(url, allowed)?;
+    let client = client_to(&url, allowed).await?;
+    let timestamp = Timestamp::now().into_inner().unix_timestamp();
+    let request = client
+        .post(url)
+        .header("content-type", "application/json")
+        .header("user-agent", concat!("CrowNest/", env!("CARGO_PKG_VERSION")))
+        .header("webhook-id", id)
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", sign(secret, id, timestamp, &body))
+        .body(body);
+    // Whatever the receiver answers, only its status counts: nothing of the body is read.
+    request.send().await.map(|answer| answer.status()).map_err(|error| {
+        let what = if error.is_timeout() { "no answer in time" } else { "no connection" };
+        // The innermost cause is what a person can use.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        format!("{what}: {cause}")
+    })
+}
+
+/// A client that connects to addresses that were checked, whatever the name means a moment later.
+async fn client_to(url: &Url, allowed: &[Network]) -> Result<Client, String> {
+    // Only one of them can be first, and all are the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let mut client = Client::builder().redirect(redirect::Policy::none()).no_proxy().timeout(TIMEOUT);
+    if url.domain().is_some() {
+        let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host.as_str(), port))).await;
+        let found = found.map_err(|_| "the name could not be resolved in time".to_owned())?;
+        let found = found.map_err(|error| format!("the name cannot be resolved: {error}"))?;
+        let open: Vec<SocketAddr> = found.filter(|address| may_reach(address.ip(), allowed)).collect();
+        if open.is_empty() {
+            return Err("the name leads to no public address".to_owned());
+        }
+        client = client.resolve_to_addrs(&host, &open);
+    }
+    client.build().map_err(|error| error.to_string())
+}

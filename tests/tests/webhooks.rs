@@ -1,0 +1,194 @@
+//! Webhooks: signed, repeated until they are taken, logged, and never sent to where they must not go.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use schemas::scope::Scope;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use testkit::{Client, Options, Stack, archive, eventually};
+
+/// A server of somebody else. It answers with the next of its statuses, and with 204 when none is left.
+#[derive(Debug, Clone, Default)]
+struct Receiver {
+    answers: Arc<Mutex<VecDeque<u16>>>,
+    got: Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>,
+}
+
+impl Receiver {
+    async fn start(answers: &[u16]) -> (Self, SocketAddr) {
+        let receiver = Self { answers: Arc::new(Mutex::new(answers.iter().copied().collect())), ..Self::default() };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = axum::Router::new().fallback(receive).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (receiver, address)
+    }
+
+    fn got(&self) -> Vec<(String, HeaderMap, Bytes)> {
+        self.got.lock().expect("no panic").clone()
+    }
+
+    async fn wait_for(&self, count: usize) -> Vec<(String, HeaderMap, Bytes)> {
+        eventually(&format!("{count} messages"), async || Some(self.got()).filter(|got| got.len() >= count)).await
+    }
+}
+
+async fn receive(State(receiver): State<Receiver>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    receiver.got.lock().expect("no panic").push((uri.to_string(), headers, body));
+    let status = receiver.answers.lock().expect("no panic").pop_front().unwrap_or(204);
+    let status = StatusCode::from_u16(status).expect("a status");
+    ([(header::LOCATION, "/elsewhere")], status).into_response()
+}
+
+fn signature(secret: &str, headers: &HeaderMap, body: &[u8]) -> String {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
+    let text = |name: &str| headers[name].to_str().expect("text").to_owned();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any length");
+    mac.update(format!("{}.{}.", text("webhook-id"), text("webhook-timestamp")).as_bytes());
+    mac.update(body);
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+async fn stack(flags: &[&str]) -> Stack {
+    let ingest_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    Stack::with(Options { ingest_flags, ..Default::default() }).await
+}
+
+const OPEN: [&str; 4] = ["--webhook-allow", "127.0.0.0/8", "--webhook-retry-ms", "100"];
+
+async fn webhook(client: &Client, url: &str) -> (String, String) {
+    let made = client.post("/v1/webhooks", &json!({"url": url})).await.expect(201);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    (text(&made["webhook"]["id"]), text(&made["secret"]))
+}
+
+async fn deliveries(client: &Client, webhook: &str) -> Value {
+    client.get(&format!("/v1/webhooks/{webhook}/deliveries")).await.expect(200)["data"].clone()
+}
+
+async fn delivery(client: &Client, webhook: &str, status: &str) -> Value {
+    eventually(&format!("a delivery is {status}"), async || {
+        let found = deliveries(client, webhook).await;
+        found.get(0).filter(|delivery| delivery["status"] == status).cloned()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_ended_run_is_told_until_it_is_heard() {
+    let stack = stack(&OPEN).await;
+    let client = stack.client();
+    let (receiver, address) = Receiver::start(&[500, 302]).await;
+    let (id, secret) = webhook(&client, &format!("http://{address}/hook?from=crownest")).await;
+    let run = client.submit(json!({"command": "exit 3"}), &archive(&[("x", "")])).await;
+    let ended = client.wait_terminal(&run).await;
+
+    let got = receiver.wait_for(3).await;
+    for (path, headers, body) in &got {
+        assert_eq!(path, "/hook?from=crownest", "a redirect is not followed");
+        assert_eq!(headers["webhook-id"], got[0].1["webhook-id"], "one message, however often it is sent");
+        assert_eq!(headers["webhook-signature"], signature(&secret, headers, body));
+        assert_eq!(*body, got[0].2);
+    }
+    let message: Value = serde_json::from_slice(&got[0].2).unwrap();
+    assert_eq!((&message["type"], &message["data"]["workspaceRun"]), (&json!("workspace_run.ended"), &ended));
+
+    let told = delivery(&client, &id, "delivered").await;
+    assert_eq!((&told["attempts"], &told["responseStatus"]), (&json!(3), &json!(204)));
+    assert_eq!((&told["workspaceRunId"], told.get("nextAttemptAt")), (&json!(run), None));
+    let delivery_id = told["id"].as_str().unwrap();
+    let path = format!("/v1/webhook-deliveries/{delivery_id}/redeliver");
+    assert_eq!(client.post(&path, &json!({})).await.expect(200)["delivery"]["status"], "pending");
+    let again = receiver.wait_for(4).await;
+    assert_eq!((&again[3].1["webhook-id"], &again[3].2), (&got[0].1["webhook-id"], &got[0].2));
+
+    client.delete(&format!("/v1/webhooks/{id}")).await.expect(200);
+    assert_eq!(client.get(&format!("/v1/webhooks/{id}/deliveries")).await.error(404), "not_found");
+    let run = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    assert_eq!(receiver.got().len(), 4);
+}
+
+#[tokio::test]
+async fn who_is_gone_is_left_alone() {
+    let stack = stack(&OPEN).await;
+    let client = stack.client();
+    let (receiver, address) = Receiver::start(&[410]).await;
+    let (id, _) = webhook(&client, &format!("http://{address}/")).await;
+    for _ in 0..2 {
+        let run = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+        client.wait_terminal(&run).await;
+        delivery(&client, &id, "failed").await;
+        eventually("the webhook is disabled", async || {
+            let webhook = client.get(&format!("/v1/webhooks/{id}")).await.expect(200);
+            webhook["webhook"].get("disabledAt").cloned()
+        })
+        .await;
+    }
+    assert_eq!((receiver.got().len(), deliveries(&client, &id).await.as_array().unwrap().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn nothing_near_us_is_reached() {
+    let stack = stack(&["--webhook-retry-ms", "100"]).await;
+    let client = stack.client();
+    let (receiver, address) = Receiver::start(&[]).await;
+    for url in ["http://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/", "https://0/"]
+    {
+        assert_eq!(client.post("/v1/webhooks", &json!({"url": url})).await.error(400), "invalid_request", "{url}");
+    }
+    // A name says nothing before it is resolved, and then each time anew.
+    let (id, _) = webhook(&client, &format!("https://localhost:{}/", address.port())).await;
+    let run = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    let refused = eventually("it was tried", async || {
+        deliveries(&client, &id).await.get(0).filter(|delivery| delivery.get("error").is_some()).cloned()
+    })
+    .await;
+    assert_eq!(refused["error"], "the name leads to no public address");
+    assert!(receiver.got().is_empty());
+}
+
+#[tokio::test]
+async fn webhooks_are_of_their_organization_and_project() {
+    let stack = stack(&OPEN).await;
+    let client = stack.client();
+    let (receiver, address) = Receiver::start(&[]).await;
+    let url = format!("http://{address}/");
+    let made = client.post("/v1/projects", &json!({"name": "other"})).await.expect(201);
+    let other = made["project"]["id"].as_str().unwrap();
+    let body = json!({"url": url, "projectId": other});
+    let of_other = client.post("/v1/webhooks", &body).await.expect(201);
+    let id = of_other["webhook"]["id"].as_str().unwrap();
+
+    let run = client.submit(json!({"command": "echo default"}), &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    let run = client.submit(json!({"command": "echo other", "projectId": other}), &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    let got = receiver.wait_for(1).await;
+    let message: Value = serde_json::from_slice(&got[0].2).unwrap();
+    assert_eq!(message["data"]["workspaceRun"]["id"], json!(run), "only runs of its project");
+
+    let stranger = stack.stranger().await;
+    assert_eq!(stranger.get(&format!("/v1/webhooks/{id}")).await.error(404), "not_found");
+    assert_eq!(stranger.get("/v1/webhooks").await.expect(200)["data"], json!([]));
+    assert_eq!(stranger.post("/v1/webhooks", &body).await.error(404), "not_found");
+    let told = delivery(&client, id, "delivered").await;
+    let path = format!("/v1/webhook-deliveries/{}/redeliver", told["id"].as_str().unwrap());
+    assert_eq!(stranger.post(&path, &json!({})).await.error(404), "not_found");
+    let limited = stack.client_with(Scope::ALL, Some(vec![stack.project.clone()])).await;
+    assert_eq!(limited.get(&format!("/v1/webhooks/{id}")).await.error(404), "not_found");
+    assert_eq!(limited.post("/v1/webhooks", &json!({"url": url})).await.error(403), "forbidden");
+    let reader = stack.client_with(&[Scope::WebhookRead], None).await;
+    assert_eq!(reader.post("/v1/webhooks", &json!({"url": url})).await.error(403), "forbidden");
+    assert!(!reader.get("/v1/webhooks").await.expect(200).to_string().contains("whsec_"), "only shown once");
+}
