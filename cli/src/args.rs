@@ -6,6 +6,7 @@ pub(crate) mod connection;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
+pub(crate) mod webhooks;
 pub(crate) mod workspace_runs;
 
 use clap::{Parser, Subcommand};
@@ -14,6 +15,7 @@ use self::admin::AdminArgs;
 use self::artifacts::ArtifactsCommand;
 use self::connection::ConnectionArgs;
 use self::projects::ProjectsCommand;
+use self::webhooks::WebhooksCommand;
 use self::workspace_runs::WorkspaceRunsCommand;
 use crate::up::{DataArgs, UpArgs};
 
@@ -95,6 +97,9 @@ Example:
     /// Files that runs left behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
+    /// Be told when a run has ended
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:

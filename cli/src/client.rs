@@ -14,6 +14,7 @@ mod sse;
 mod stream;
 mod transport;
 mod upload;
+mod webhooks;
 
 pub(crate) use self::download::Download;
 pub(crate) use self::follow::Follower;

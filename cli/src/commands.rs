@@ -19,6 +19,7 @@ mod status;
 mod submit;
 mod upload;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 
 use std::process::ExitCode;
 

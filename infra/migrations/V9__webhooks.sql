@@ -30,6 +30,7 @@ create table ingest.webhook_deliveries (
     created_at timestamptz not null default now()
 );
 create index deliveries_due on ingest.webhook_deliveries (next_attempt_at) where status = 'pending';
+create index deliveries_by_age on ingest.webhook_deliveries (created_at);
 create index deliveries_of_webhook on ingest.webhook_deliveries (webhook_id, created_at desc, id desc);
 
 grant select, insert, update, delete on ingest.webhooks, ingest.webhook_deliveries to crownest_ingest;

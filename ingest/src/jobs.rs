@@ -6,6 +6,7 @@ mod gauges;
 mod queue_depths;
 mod record_uses;
 mod sweep_answers;
+mod sweep_deliveries;
 mod sweep_staged;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) fn spawn(app: &App, amqp: &Amqp, tasks: &TaskTracker, shutdown: &Canc
     tasks.spawn(queue_depths::run(app.clone(), amqp.clone(), shutdown.clone()));
     tasks.spawn(record_uses::run(app.clone(), shutdown.clone()));
     tasks.spawn(sweep_answers::run(app.clone(), shutdown.clone()));
+    tasks.spawn(sweep_deliveries::run(app.clone(), shutdown.clone()));
     tasks.spawn(sweep_staged::run(app.clone(), shutdown.clone()));
 }
 

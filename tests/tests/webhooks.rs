@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use schemas::scope::Scope;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use testkit::{Client, Options, Stack, archive, eventually};
+use testkit::{Client, Crownest, Options, Stack, archive, eventually};
 
 /// A server of somebody else. It answers with the next of its statuses, and with 204 when none is left.
 #[derive(Debug, Clone, Default)]
@@ -191,4 +191,28 @@ async fn webhooks_are_of_their_organization_and_project() {
     let reader = stack.client_with(&[Scope::WebhookRead], None).await;
     assert_eq!(reader.post("/v1/webhooks", &json!({"url": url})).await.error(403), "forbidden");
     assert!(!reader.get("/v1/webhooks").await.expect(200).to_string().contains("whsec_"), "only shown once");
+}
+
+#[tokio::test]
+async fn the_command_line_has_them_too() {
+    let stack = stack(&OPEN).await;
+    let crownest = Crownest::of(&stack);
+    let (receiver, address) = Receiver::start(&[]).await;
+    let made = crownest.run(["webhooks", "create", &format!("http://{address}/"), "--json"]).await.expect(0).data();
+    let id = made["webhook"]["id"].as_str().unwrap();
+    let client = stack.client();
+    let run = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    let got = receiver.wait_for(1).await;
+    let (_, headers, body) = &got[0];
+    assert_eq!(headers["webhook-signature"], signature(made["secret"].as_str().unwrap(), headers, body));
+    let told = delivery(&client, id, "delivered").await;
+    let listed = crownest.run(["webhooks", "deliveries", id]).await.expect(0);
+    assert!(listed.text().contains(&run) && listed.text().contains("delivered"), "{}", listed.text());
+    crownest.run(["webhooks", "redeliver", told["id"].as_str().unwrap()]).await.expect(0);
+    receiver.wait_for(2).await;
+    assert!(crownest.run(["webhooks", "list"]).await.expect(0).text().contains(id));
+    crownest.run(["webhooks", "delete", id]).await.expect(0);
+    let refused = crownest.run(["webhooks", "create", "https://10.0.0.1/"]).await.expect(1);
+    assert!(refused.stderr.contains("expected a public address"), "{}", refused.stderr);
 }

@@ -169,6 +169,14 @@ pub(crate) async fn record(client: &impl GenericClient, id: &DeliveryId, attempt
     Ok(())
 }
 
+/// Messages that are so old; says how many there were.
+pub(crate) async fn delete_old(client: &impl GenericClient, kept: Duration, limit: i64) -> Result<u64, DbError> {
+    let sql = "delete from ingest.webhook_deliveries where id in (
+            select id from ingest.webhook_deliveries where created_at < now() - make_interval(secs => $1) limit $2
+        )";
+    execute(client, sql, &[&kept.as_secs_f64(), &limit]).await
+}
+
 /// The secret itself, for a webhook that was just made.
 pub(crate) fn shown(secret: &[u8]) -> Secret {
     use base64::Engine as _;

@@ -93,7 +93,8 @@ pub(crate) fn check_url(text: &str, allowed: &[Network]) -> Result<Url, String> 
     }
     let url: Url = text.parse().map_err(|_| "expected an https URL".to_owned())?;
     // Without encryption only where the operator knows the way.
-    if url.scheme() != "https" && !(url.scheme() == "http" && !allowed.is_empty()) {
+    let encrypted = url.scheme() == "https";
+    if !encrypted && (url.scheme() != "http" || allowed.is_empty()) {
         return Err("expected an https URL".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {

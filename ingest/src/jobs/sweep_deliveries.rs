@@ -1,0 +1,32 @@
+//! Forgets messages of webhooks a month after they were made: by then nobody sends them again.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::pause;
+use crate::app::App;
+use crate::db::{DbError, webhooks};
+
+const PAUSE: Duration = Duration::from_mins(10);
+const KEPT: Duration = Duration::from_hours(30 * 24);
+const BATCH: i64 = 1000;
+
+pub(super) async fn run(app: App, shutdown: CancellationToken) {
+    while pause(PAUSE, &shutdown).await {
+        loop {
+            match sweep(&app).await {
+                Ok(0) => break,
+                Ok(count) => tracing::debug!(count, "webhook messages forgotten"),
+                Err(error) => {
+                    tracing::warn!(%error, "webhook messages could not be forgotten");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn sweep(app: &App) -> Result<u64, DbError> {
+    webhooks::delete_old(&app.pool.get().await?, KEPT, BATCH).await
+}
