@@ -37,6 +37,14 @@ impl Process {
         self.child.id()
     }
 
+    /// Its memory that is in RAM.
+    pub fn resident_kib(&self) -> u64 {
+        let pid = self.pid().expect("the process runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// SIGKILL: no clean-up of any kind.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("the process can be killed");

@@ -148,13 +148,6 @@ async fn long_logs_move_to_the_object_store_and_replay_the_same() {
     assert_eq!(evidence["eventLog"]["merkleRoot"], json!(hex::encode(schemas::merkle::root(&leaves))));
 }
 
-/// Of a process, in KiB.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
 /// An API service as a process of its own, whose memory is nobody else's.
 async fn own_ingest(stack: &Stack) -> (testkit::Process, testkit::Client) {
     let (ingest, url) = stack.spawn_ingest();
@@ -185,7 +178,7 @@ async fn a_thousand_clients_follow_one_run() {
         let more = (0..50).map(|_| client.stream(&run, None, None));
         streams.extend(futures_util::future::join_all(more).await);
     }
-    let before = resident(ingest.pid().unwrap());
+    let before = ingest.resident_kib();
     client.start(&run).await;
     let all = streams.into_iter().map(|mut stream| async move {
         let mut seen = Vec::new();
@@ -205,7 +198,7 @@ async fn a_thousand_clients_follow_one_run() {
     assert!(all[0].len() > 5, "{} events", all[0].len());
     let other = all.iter().find(|seen| **seen != all[0]);
     assert!(other.is_none(), "not everybody sees the same: {:?} and {other:?}", all[0]);
-    let grown = resident(ingest.pid().unwrap()).saturating_sub(before);
+    let grown = ingest.resident_kib().saturating_sub(before);
     // 160 kB of output, 40 times: what each client had for itself would be 160 MB.
     assert!(grown < 64 * 1024, "{grown} KiB more for {CLIENTS} clients");
 }
@@ -220,11 +213,11 @@ async fn clients_that_do_not_read_hurt_nobody() {
         stalled.push(client.stream(&run, None, None).await);
     }
     let reading = client.stream(&run, None, None).await;
-    let before = resident(ingest.pid().unwrap());
+    let before = ingest.resident_kib();
     client.start(&run).await;
     let seen = reading.rest().await;
     assert_gapless(&seen, 0);
-    let grown = resident(ingest.pid().unwrap()).saturating_sub(before);
+    let grown = ingest.resident_kib().saturating_sub(before);
     // 16 MB of output for each of ten.
     assert!(grown < 64 * 1024, "{grown} KiB more");
     // Nothing was dropped for them: they were only not sent more than they took.
