@@ -50,10 +50,10 @@ async fn a_run_comes_out_as_if_it_had_run_here() {
     let failed = crownest.run(run_archive(&path, &["--", "sh", "-c", "echo 'a  b'; exit 7"])).await.expect(7);
     assert_eq!((failed.text().as_str(), failed.stderr.as_str()), ("a  b\n", ""), "arguments stay what they are");
 
-    let late = crownest.run(run_archive(&path, &["--timeout-ms", "300", "--", "echo on; sleep 1000"])).await;
+    let late = crownest.run(run_archive(&path, &["--timeout-ms", "3000", "--", "echo on; sleep 1000"])).await;
     assert_ne!(late.code, 0);
     assert_eq!(late.text(), "on\n");
-    assert!(late.stderr.contains("exceeded its time limit of 300 ms"), "{}", late.stderr);
+    assert!(late.stderr.contains("exceeded its time limit of 3000 ms"), "{}", late.stderr);
 }
 
 #[tokio::test]

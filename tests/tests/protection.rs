@@ -98,7 +98,7 @@ async fn a_start_over_the_quota_leaves_no_run() {
 
 #[tokio::test]
 async fn a_transfer_has_its_time() {
-    let stack = stack(&["--upload-expiry-ms", "1000"], "local").await;
+    let stack = stack(&["--upload-expiry-ms", "4000"], "local").await;
     let client = stack.client();
     let archive = archive(&[("a", "late\n")]);
     let run = client.create(json!({"command": "cat a"})).await;

@@ -63,13 +63,13 @@ async fn a_command_out_of_time_is_asked_to_end_then_killed() {
     let client = stack.client();
     let polite = client
         .submit(
-            json!({"command": "trap 'echo bye; exit 9' TERM; echo on; while :; do sleep 0.05; done", "timeoutMs": 400}),
+            json!({"command": "trap 'echo bye; exit 9' TERM; echo on; while :; do sleep 0.05; done", "timeoutMs": 3000}),
             &archive(&[("x", "")]),
         )
         .await;
     let stubborn = client
         .submit(
-            json!({"command": "trap '' TERM; echo on; while :; do sleep 0.05; done", "timeoutMs": 400}),
+            json!({"command": "trap '' TERM; echo on; while :; do sleep 0.05; done", "timeoutMs": 3000}),
             &archive(&[("x", "")]),
         )
         .await;
