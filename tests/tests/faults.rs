@@ -117,8 +117,8 @@ async fn runs_in_the_queue_survive_a_broker_restart() {
     for number in 0..10 {
         runs.push(client.submit(json!({"command": format!("echo {number}; sleep 0.5")}), &archive).await);
     }
-    // Some of them are running while the broker goes away without a word; not sooner, because RabbitMQ 3.10 does not
-    // bring back a queue that was made within its last second (no leader is ever elected).
+    // Some of them are running while the broker goes away without a word; not sooner, because RabbitMQ 3.10 was
+    // seen to bring back a queue that it had made a second before without ever electing a leader for it.
     let _executor = stack.spawn_executor();
     client.wait_for(&runs[1], &["succeeded"]).await;
     client.wait_for(&runs[2], &["running", "collecting", "succeeded"]).await;
