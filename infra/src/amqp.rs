@@ -5,6 +5,7 @@ mod consumer;
 mod depth;
 mod publisher;
 mod session;
+mod setup;
 pub mod topology;
 
 use clap::Args;

@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use lapin::{Channel, Connection, ConnectionProperties};
-use tokio::sync::Mutex;
 
-use super::Amqp;
+use super::{Amqp, setup};
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// One declaration at a time in this process: RabbitMQ 3.10 answers INTERNAL_ERROR to some of those who declare the
-/// same new quorum queue at the same moment. Other processes may still meet; then one of them connects again.
-static DECLARING: Mutex<()> = Mutex::const_new(());
+/// Making the queues for the first time, others first; 10 s where one of them has to be made again.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Dropping it closes the channel and the connection; what was not acknowledged goes back to its queue.
 #[derive(Debug)]
@@ -24,26 +21,30 @@ pub(super) struct Session {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("no answer from the broker within {} s", CONNECT_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("no answer from the broker within {} s", _0.as_secs())]
+    Timeout(Duration),
     #[error(transparent)]
     Broker(#[from] lapin::Error),
 }
 
 impl Session {
     pub(super) async fn open(amqp: &Amqp, purpose: &str) -> Result<Self, ConnectError> {
-        let opening = async {
-            let name = format!("crownest {} {purpose}", amqp.service);
-            let properties = ConnectionProperties::default().with_connection_name(name.into());
-            let connection = Connection::connect(amqp.url.reveal(), properties).await?;
+        let (connection, is_complete) = within(CONNECT_TIMEOUT, async {
+            let connection = connect(amqp, purpose).await?;
+            let is_complete = setup::is_complete(&amqp.topology, &connection).await?;
+            Ok((connection, is_complete))
+        })
+        .await?;
+        if !is_complete {
+            let setup = async { setup::complete(&amqp.topology, connect(amqp, "setup").await?).await };
+            within(SETUP_TIMEOUT, setup).await?;
+        }
+        within(CONNECT_TIMEOUT, async {
             let channel = connection.create_channel().await?;
-            {
-                let _turn = DECLARING.lock().await;
-                amqp.topology.declare(&channel).await?;
-            }
+            amqp.topology.declare(&channel).await?;
             Ok(Self { channel, _connection: connection })
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, opening).await.unwrap_or(Err(ConnectError::Timeout))
+        })
+        .await
     }
 
     /// Opens a session, however long it takes.
@@ -60,4 +61,14 @@ impl Session {
             }
         }
     }
+}
+
+async fn connect(amqp: &Amqp, purpose: &str) -> lapin::Result<Connection> {
+    let name = format!("crownest {} {purpose}", amqp.service);
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    Connection::connect(amqp.url.reveal(), properties).await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = lapin::Result<T>>) -> Result<T, ConnectError> {
+    Ok(tokio::time::timeout(limit, work).await.map_err(|_| ConnectError::Timeout(limit))??)
 }

@@ -83,7 +83,17 @@ impl Topology {
         self.fanout("control")
     }
 
-    /// Every durable queue, for metrics.
+    /// Never used; declared after everything else, see `setup`.
+    pub(super) fn marker(&self) -> String {
+        format!("{}.declared.{}", self.prefix, self.pool)
+    }
+
+    /// Held by whoever declares for the first time, see `setup`.
+    pub(super) fn lock(&self) -> String {
+        format!("{}.declaring", self.prefix)
+    }
+
+    /// Every durable queue that is used.
     pub fn queues(&self) -> Vec<String> {
         let mut names = vec![self.jobs().routing_key, self.usage().routing_key, self.dead().routing_key];
         names.extend((0..EVENT_PARTITIONS).map(|partition| self.events_queue(partition)));
@@ -119,6 +129,13 @@ impl Topology {
             channel.queue_declare(name.into(), options, arguments).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn declare_marker(&self, channel: &Channel) -> lapin::Result<()> {
+        let mut arguments = FieldTable::default();
+        insert_text(&mut arguments, "x-queue-type", "quorum");
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(self.marker().into(), options, arguments).await.map(drop)
     }
 
     /// The queue to consume a source from; private queues are made here.
