@@ -70,18 +70,13 @@ async fn delete_if_leaderless(queue: String, connection: &Connection) -> lapin::
     channel.basic_qos(1, BasicQosOptions::default()).await?;
     let consume =
         channel.basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
-    match tokio::time::timeout(LEADER_WITHIN, consume).await {
-        Ok(consumer) => {
-            consumer?;
-            channel.close(200, "it has a leader".into()).await
-        }
-        Err(_) => {
-            tracing::warn!(queue, "the broker was killed while it made this queue and lost its leader: making it anew");
-            let channel = connection.create_channel().await?;
-            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
-            Ok(())
-        }
+    if let Ok(consumer) = tokio::time::timeout(LEADER_WITHIN, consume).await {
+        consumer?;
+        return channel.close(200, "it has a leader".into()).await;
     }
+    tracing::warn!(queue, "the broker was killed while it made this queue and lost its leader: making it anew");
+    let channel = connection.create_channel().await?;
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.map(drop)
 }
 
 fn is(error: &lapin::Error, expected: &AMQPSoftError) -> bool {
