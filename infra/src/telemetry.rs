@@ -12,6 +12,10 @@ pub enum LogFormat {
     Text,
 }
 
+/// What `--log` adds to: lapin logs each refusal by the broker as an error, even one that was asked for, such as whether
+/// a queue exists. Who uses lapin gets the refusal too, and reports it.
+const QUIET: &str = "lapin::channel=off";
+
 #[derive(Debug, Clone, Args)]
 pub struct LogConfig {
     /// What to log: a level, or directives such as `info,crownest_ingest=debug`
@@ -29,7 +33,7 @@ fn parse_filter(text: &str) -> Result<String, String> {
 
 /// Starts logging for the whole process. A second call changes nothing, so that tests may all call it.
 pub fn init(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log)
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log))
         .map_err(|error| anyhow::anyhow!("--log: expected a level or directives, got `{}`: {error}", config.log))?;
     let format =
         config.log_format.unwrap_or(if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::sync::Mutex;
 
 use super::{Amqp, setup};
 
@@ -11,6 +12,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Making the queues for the first time, others first; 10 s where one of them has to be made again.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// The services of one process take turns here; others they meet at the broker.
+static SETTING_UP: Mutex<()> = Mutex::const_new(());
 
 /// Dropping it closes the channel and the connection; what was not acknowledged goes back to its queue.
 #[derive(Debug)]
@@ -36,8 +40,11 @@ impl Session {
         })
         .await?;
         if !is_complete {
-            let setup = async { setup::complete(&amqp.topology, connect(amqp, "setup").await?).await };
-            within(SETUP_TIMEOUT, setup).await?;
+            within(SETUP_TIMEOUT, async {
+                let _turn = SETTING_UP.lock().await;
+                setup::complete(&amqp.topology, connect(amqp, "setup").await?).await
+            })
+            .await?;
         }
         within(CONNECT_TIMEOUT, async {
             let channel = connection.create_channel().await?;

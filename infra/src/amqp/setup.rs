@@ -18,7 +18,7 @@ use super::Topology;
 
 /// A queue with a leader answers within milliseconds, and within a second or two of a broker's start.
 const LEADER_WITHIN: Duration = Duration::from_secs(5);
-const LOCK_RETRY: Duration = Duration::from_millis(20);
+const LOCK_RETRY: Duration = Duration::from_millis(100);
 
 /// Declares everything, and the marker, unless somebody else does it meanwhile. Takes a connection of its own, because
 /// a channel that asked a queue without a leader hangs.
