@@ -16,6 +16,7 @@ mod remains;
 mod request;
 mod rootfs;
 mod running;
+mod seccomp;
 mod spawner;
 mod status;
 

@@ -6,7 +6,7 @@
 //! 1. take standard input, output and error from the executor; wait until it has put us into the run's control groups
 //!    and sends the run's descriptors
 //! 2. mount namespace, overlay, staging folder (`init_mounts`); hand the overlay to the executor
-//! 3. resource limits, then groups, gid and uid of the slot; no way back from here
+//! 3. open the system call filter, resource limits, then groups, gid and uid of the slot; no way back from here
 //! 4. tie our life to the executor's, set `no_new_privs`, exec bubblewrap
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -21,6 +21,7 @@ use rustix::thread::{Gid, Uid, UnshareFlags};
 use super::control::{self, Message};
 use super::init_mounts;
 use super::request::Request;
+use super::rootfs;
 use super::spawner::Task;
 
 /// The helper's own exit code when it gives up; the reason goes over the control socket.
@@ -141,15 +142,20 @@ fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     control::send(control.as_fd(), b"mounted", &[workspace.as_fd()]).at("hand over the workspace")?;
     drop((workspace, lower));
 
+    // Opened for each run: bubblewrap reads it from where the offset is.
+    let filter =
+        fs::File::open(request.stage.join(rootfs::FILTER)).map(OwnedFd::from).at("open the system call filter")?;
     limit_resources().at("set resource limits")?;
     become_slot(request.uid).at("become the slot's user")?;
     die_with_executor(executor_pid).at("die with the executor")?;
     rustix::thread::set_no_new_privs(true).at("no_new_privs")?;
-    for inherited in [&arguments, &status] {
+    for inherited in [&arguments, &status, &filter] {
         rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::empty()).at("pass descriptors on")?;
     }
     // std resets SIGPIPE and the signal mask for the program it executes.
     let error = Command::new(&request.bwrap)
+        .arg("--seccomp")
+        .arg(filter.as_raw_fd().to_string())
         .arg("--json-status-fd")
         .arg(status.as_raw_fd().to_string())
         .arg("--args")

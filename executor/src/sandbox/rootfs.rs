@@ -9,6 +9,7 @@ use std::path::Path;
 use super::config::SandboxSpec;
 use super::error::SandboxError;
 use super::init_mounts::{STAGE, WORKSPACE};
+use super::seccomp;
 
 const HOME: &str = "/home/runner";
 /// Inside; on the host it is the slot's uid.
@@ -53,7 +54,8 @@ pub(super) fn arguments(spec: &SandboxSpec<'_>) -> Vec<u8> {
         args.add(&["--symlink", &format!("usr/{name}"), &format!("/{name}")]);
     }
     args.add(&["--ro-bind", &format!("{STAGE}/etc"), "/etc"]);
-    args.add(&["--proc", "/proc", "--dev", "/dev"]);
+    // Pid 1 tells how the command ended, and has the command's user: out of sight, its memory cannot be written.
+    args.add(&["--proc", "/proc", "--tmpfs", "/proc/1", "--remount-ro", "/proc/1", "--dev", "/dev"]);
     args.add(&["--perms", "1777", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", HOME]);
     args.add(&["--bind", WORKSPACE, "/workspace", "--chdir", "/workspace", "--remount-ro", "/"]);
     for (name, value) in BASE_ENV {
@@ -103,7 +105,11 @@ pub(super) fn validate(spec: &SandboxSpec<'_>) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Makes the staging folder for a root file system: its `etc`, a mount point, and an empty tree for the self-test.
+/// The system call filter, in the staging folder.
+pub(super) const FILTER: &str = "seccomp.bpf";
+
+/// Makes the staging folder for a root file system: its `etc`, a mount point, the system call filter, and an empty tree
+/// for the self-test.
 pub(super) fn build_stage(stage: &Path, root: &Path) -> io::Result<()> {
     let etc = stage.join("etc");
     for directory in [stage, &etc, &etc.join("ssl"), &stage.join("workspace"), &stage.join("empty")] {
@@ -116,6 +122,7 @@ pub(super) fn build_stage(stage: &Path, root: &Path) -> io::Result<()> {
     for name in ETC_COPIED {
         copy(&root.join("etc").join(name), &etc.join(name))?;
     }
+    fs::write(stage.join(FILTER), seccomp::filter()?)?;
     Ok(())
 }
 
