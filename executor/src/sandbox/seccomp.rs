@@ -69,7 +69,7 @@ mod tests {
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const EPERM: u32 = libc::SECCOMP_RET_ERRNO | 1;
-    const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | 38;
+    const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | 0x26;
 
     #[test]
     fn every_call_of_every_architecture_gets_its_answer() {
