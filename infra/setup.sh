@@ -12,7 +12,7 @@ SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"
 # The published Python client, which must work unmodified.
 CLIENT_PACKAGE="crownest==0.1.1"
 # The sandbox sees the machine's /usr, so what runs inside it (python3, pytest, node) must be Debian's, not a venv's.
-PACKAGES=(postgresql-15 rabbitmq-server bubblewrap python3 python3-venv python3-pip python3-pytest zstd
+PACKAGES=(postgresql-15 rabbitmq-server bubblewrap e2fsprogs python3 python3-venv python3-pip python3-pytest zstd
     gcc libc6-dev pkg-config make git curl ca-certificates tar procps)
 
 if [ "$(id -u)" = 0 ]; then PREFIX=/opt/crownest; else PREFIX="${XDG_DATA_HOME:-$HOME/.local/share}/crownest"; fi
@@ -41,6 +41,7 @@ is_present() {
         postgresql-15) compgen -G '/usr/lib/postgresql/1[5-9]/bin/postgres' >/dev/null ;;
         rabbitmq-server) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ;;
         bubblewrap) [ -x /usr/bin/bwrap ] ;;
+        e2fsprogs) [ -x /usr/sbin/mkfs.ext4 ] || [ -x /sbin/mkfs.ext4 ] ;;
         python3) [ -x /usr/bin/python3 ] ;;
         python3-venv) /usr/bin/python3 -I -c 'import ensurepip, venv' 2>/dev/null ;;
         python3-pip) /usr/bin/python3 -I -c 'import pip' 2>/dev/null ;;

@@ -9,6 +9,8 @@ use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 
+use crate::sandbox::DiskLimit;
+
 #[derive(Debug, Clone, Args)]
 pub struct ExecutorConfig {
     #[command(flatten)]
@@ -45,6 +47,10 @@ pub struct ExecutorConfig {
     #[arg(long, env = "CROWNEST_CPU_MILLIS", default_value_t = 2_000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub cpu_millis: u32,
+    /// What one run may write to `/workspace`, in bytes; 0 for no limit but the disk's own. Needs loop devices and mkfs.ext4
+    /// [default: 10 GiB, or no limit and a warning where these are missing]
+    #[arg(long, env = "CROWNEST_DISK_BYTES", value_name = "BYTES", value_parser = parse_disk_bytes)]
+    pub disk_bytes: Option<u64>,
     /// Bytes of extracted archives to keep
     #[arg(long, env = "CROWNEST_CACHE_BYTES", default_value_t = 10 << 30, value_name = "BYTES")]
     pub cache_bytes: u64,
@@ -56,6 +62,18 @@ pub struct ExecutorConfig {
     pub drain_ms: u64,
 }
 
+const DEFAULT_DISK_BYTES: u64 = 10 << 30;
+/// Less leaves ext4 no room for itself.
+const LEAST_DISK_BYTES: u64 = 16 << 20;
+
+fn parse_disk_bytes(text: &str) -> Result<u64, String> {
+    let bytes: u64 = text.parse().map_err(|_| "expected a number of bytes".to_owned())?;
+    if bytes == 0 || bytes >= LEAST_DISK_BYTES {
+        return Ok(bytes);
+    }
+    Err(format!("expected 0 or at least {LEAST_DISK_BYTES}"))
+}
+
 /// One for each core.
 fn default_slots() -> u16 {
     std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(1))
@@ -64,6 +82,14 @@ fn default_slots() -> u16 {
 impl ExecutorConfig {
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_millis(self.grace_ms)
+    }
+
+    pub(crate) fn disk(&self) -> DiskLimit {
+        match self.disk_bytes {
+            None => DiskLimit::WherePossible(DEFAULT_DISK_BYTES),
+            Some(0) => DiskLimit::None,
+            Some(bytes) => DiskLimit::Bytes(bytes),
+        }
     }
 
     pub(crate) fn drain(&self) -> Duration {

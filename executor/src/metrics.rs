@@ -11,6 +11,7 @@ pub(crate) struct Metrics {
     pub claims: IntCounterVec,
     pub attempts: IntCounterVec,
     phase_seconds: HistogramVec,
+    pub limits_reached: IntCounterVec,
     pub output_bytes: IntCounterVec,
     pub segments: IntCounter,
 }
@@ -39,6 +40,10 @@ impl Metrics {
                     .buckets(seconds),
                 &["phase"],
             )?,
+            limits_reached: IntCounterVec::new(
+                Opts::new("crownest_executor_limits_reached_total", "Attempts that met a limit, by which"),
+                &["limit"],
+            )?,
             output_bytes: IntCounterVec::new(
                 Opts::new("crownest_executor_output_bytes_total", "Bytes that commands wrote"),
                 &["stream"],
@@ -50,6 +55,7 @@ impl Metrics {
         registry.register(Box::new(metrics.claims.clone()))?;
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.phase_seconds.clone()))?;
+        registry.register(Box::new(metrics.limits_reached.clone()))?;
         registry.register(Box::new(metrics.output_bytes.clone()))?;
         registry.register(Box::new(metrics.segments.clone()))?;
         Ok(metrics)

@@ -3,6 +3,7 @@
 mod cgroup;
 mod config;
 mod control;
+mod disk;
 mod error;
 mod host;
 mod idmap;
@@ -21,7 +22,8 @@ mod spawner;
 mod status;
 
 pub use cgroup::ResourceUsage;
-pub use config::{Limits, SandboxConfig, SandboxSpec};
+pub use config::{DiskLimit, Limits, SandboxConfig, SandboxSpec};
+pub use disk::DiskUsage;
 pub use error::SandboxError;
 pub use host::SandboxHost;
 pub use remains::CleanupError;

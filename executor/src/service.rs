@@ -39,6 +39,7 @@ pub(crate) struct Parts {
     pub cache: TreeCache,
     pub downloads: std::path::PathBuf,
     pub limits: Limits,
+    pub disk_bytes: Option<u64>,
     pub grace: Duration,
     pub metrics: Metrics,
     pub running: Running,
@@ -61,6 +62,7 @@ pub struct Executor {
 pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyhow::Result<Executor> {
     let (drain, grace) = (config.drain(), config.grace());
     let host = open_host(&config).await?;
+    let disk_bytes = host.disk_bytes();
     let cache_config = CacheConfig {
         folder: config.work_dir.join("cache"),
         max_bytes: config.cache_bytes,
@@ -89,6 +91,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         cache: cache.context("cannot open the archive cache")?,
         downloads,
         limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
+        disk_bytes,
         grace,
         metrics,
         running: Running::default(),
@@ -117,6 +120,7 @@ async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
     let sandbox = SandboxConfig {
         helper_path: config.sandbox_helper.clone(),
         uid_base: config.uid_base,
+        disk: config.disk(),
         ..SandboxConfig::new(config.work_dir.join("sandboxes"))
     };
     SandboxHost::open(sandbox).await.context("this machine cannot run sandboxes")

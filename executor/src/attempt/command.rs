@@ -62,7 +62,7 @@ pub(super) async fn run(
         Err(interrupted) => Err(interrupted),
     };
     let cleaning = Instant::now();
-    finish(record, sandbox, begun).await;
+    finish(attempt, record, sandbox, begun).await;
     parts.metrics.phase("clean_up", cleaning);
     verdict.map(|(exit, cause)| judge(exit, cause, record))
 }
@@ -130,7 +130,12 @@ fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
             record.message = Some("the command ran longer than its time limit".to_owned());
             Verdict::Failed { reason: FailureReason::Timeout }
         }
-        (Cause::Itself, Some(exit_code)) => Verdict::Exited { exit_code },
+        (Cause::Itself, Some(exit_code)) => {
+            if exit_code != 0 {
+                record.message = limit_reached(record).map(str::to_owned);
+            }
+            Verdict::Exited { exit_code }
+        }
         (Cause::Itself, None) if record.oom_killed => {
             record.message = Some("the kernel ended the sandbox because its memory limit was reached".to_owned());
             Verdict::Failed { reason: FailureReason::CommandExit }
@@ -140,6 +145,14 @@ fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
             Verdict::Failed { reason: FailureReason::SandboxUnavailable }
         }
     }
+}
+
+/// What the kernel says about a command that failed by itself.
+fn limit_reached(record: &Record) -> Option<&'static str> {
+    if record.oom_killed {
+        return Some("the kernel killed a process of the command because the memory limit was reached");
+    }
+    record.disk_full.then_some("the disk limit of /workspace was reached: no space or no inode was left at the end")
 }
 
 /// Everything that could write is dead, so the end of the stream is near. What was not read is recorded as missing.
@@ -165,10 +178,16 @@ async fn drained(
 }
 
 /// Kernel counters into the record, and every trace of the sandbox removed.
-async fn finish(record: &mut Record, sandbox: Sandbox, begun: Instant) {
+async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, begun: Instant) {
     let finished = sandbox.finish().await;
     record.times.sandbox_ms = millis(begun.elapsed());
     record.oom_killed = finished.oom_killed;
+    record.disk_full = finished.disk.is_some_and(|disk| disk.is_full);
+    for (limit, reached) in [("memory", record.oom_killed), ("disk", record.disk_full)] {
+        if reached {
+            attempt.parts.metrics.limits_reached.with_label_values(&[limit]).inc();
+        }
+    }
     record.resources = Resources {
         cpu_user_ms: finished.usage.cpu_user_ms,
         cpu_system_ms: finished.usage.cpu_system_ms,
@@ -176,6 +195,7 @@ async fn finish(record: &mut Record, sandbox: Sandbox, begun: Instant) {
         io_read_bytes: finished.usage.io_read_bytes,
         io_write_bytes: finished.usage.io_write_bytes,
         pids_peak: finished.usage.pids_peak,
+        disk_used_bytes: finished.disk.map(|disk| disk.used_bytes),
     };
     record.cleanup = match finished.cleanup {
         Ok(()) => CleanupStatus::Succeeded,

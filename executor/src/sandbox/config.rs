@@ -14,6 +14,7 @@ pub struct SandboxConfig {
     pub bwrap_path: PathBuf,
     /// Slot `n` runs as host uid and gid `uid_base + n`. Nothing else on the machine may use these ids.
     pub uid_base: u32,
+    pub disk: DiskLimit,
     /// Control group under which this host makes its own, relative to the mount point of each controller.
     pub cgroup_parent: PathBuf,
 }
@@ -26,9 +27,21 @@ impl SandboxConfig {
             helper_path: None,
             bwrap_path: PathBuf::from("bwrap"),
             uid_base: 1_700_000,
+            disk: DiskLimit::None,
             cgroup_parent: PathBuf::from("crownest"),
         }
     }
+}
+
+/// What a run may write to `/workspace`, in bytes, and as many files as fit at 16 KiB each. Needs loop devices and
+/// mkfs.ext4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskLimit {
+    /// The free space of the work directory.
+    None,
+    Bytes(u64),
+    /// None, with a warning, on a machine that cannot enforce it.
+    WherePossible(u64),
 }
 
 /// One command to run. Everything in it may come from a stranger, except `lower` and `root`.

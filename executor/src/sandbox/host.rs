@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::cgroup::Hierarchy;
-use super::config::{Limits, SandboxConfig, SandboxSpec};
+use super::config::{DiskLimit, Limits, SandboxConfig, SandboxSpec};
+use super::disk::Disk;
 use super::error::{SandboxError, Step as _};
 use super::launch::Launch;
 use super::remains;
@@ -36,11 +37,14 @@ pub(super) struct Inner {
     pub(super) bwrap: PathBuf,
     work_dir: PathBuf,
     uid_base: u32,
+    disk_bytes: Option<u64>,
     busy: Mutex<BTreeSet<u32>>,
     /// Staging folder of each root file system seen so far.
     stages: Mutex<HashMap<PathBuf, PathBuf>>,
     /// User namespace of each slot seen so far.
     idmaps: Mutex<HashMap<u32, Arc<OwnedFd>>>,
+    /// Disk of each slot seen so far.
+    disks: Mutex<HashMap<u32, Arc<Disk>>>,
     /// Locked for as long as it is open.
     _lock: File,
 }
@@ -62,6 +66,11 @@ impl SandboxHost {
         let slot = Slot::take(&self.inner, spec.slot)?;
         let inner = Arc::clone(&self.inner);
         spawn_blocking(move || launch.start(&inner, slot)).await.map_err(io::Error::from).step("start")?
+    }
+
+    /// The disk limit of a run, in bytes.
+    pub fn disk_bytes(&self) -> Option<u64> {
+        self.inner.disk_bytes
     }
 
     async fn self_test(&self) -> Result<(), SandboxError> {
@@ -116,12 +125,14 @@ impl Inner {
             spawner: Spawner::start(helper, [work_dir.clone(), bwrap.clone()]).step("start the spawner thread")?,
             hierarchy,
             bwrap,
-            work_dir,
             uid_base: config.uid_base,
+            disk_bytes: disk_bytes(config.disk, &work_dir),
             busy: Mutex::default(),
             stages: Mutex::default(),
             idmaps: Mutex::default(),
+            disks: Mutex::default(),
             _lock: lock,
+            work_dir,
         })
     }
 
@@ -142,6 +153,18 @@ impl Inner {
         Ok(stage)
     }
 
+    /// `None` where there is no limit.
+    pub(super) fn disk(&self, slot: &Slot) -> io::Result<Option<Arc<Disk>>> {
+        let Some(bytes) = self.disk_bytes else { return Ok(None) };
+        if let Some(disk) = lock(&self.disks).get(&slot.number) {
+            return Ok(Some(Arc::clone(disk)));
+        }
+        // Not under the lock: it takes a while, and nobody else may use this slot.
+        let disk = Arc::new(Disk::create(&self.work_dir, bytes)?);
+        lock(&self.disks).insert(slot.number, Arc::clone(&disk));
+        Ok(Some(disk))
+    }
+
     pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
         let mut idmaps = lock(&self.idmaps);
         if let Some(idmap) = idmaps.get(&uid) {
@@ -157,6 +180,21 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Fails, rightly, if a run could not be cleaned up.
         self.hierarchy.remove_if_empty();
+    }
+}
+
+fn disk_bytes(limit: DiskLimit, work_dir: &Path) -> Option<u64> {
+    match limit {
+        DiskLimit::None => None,
+        // The self-test makes one.
+        DiskLimit::Bytes(bytes) => Some(bytes),
+        DiskLimit::WherePossible(bytes) => match Disk::create(work_dir, bytes) {
+            Ok(_) => Some(bytes),
+            Err(error) => {
+                tracing::warn!(%error, "this machine cannot limit the disk space of runs: they share the work directory's");
+                None
+            }
+        },
     }
 }
 

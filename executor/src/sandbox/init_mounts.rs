@@ -13,6 +13,7 @@ use rustix::mount::{
 };
 use rustix::thread::UnshareFlags;
 
+use super::disk;
 use super::init::{At as _, Failure};
 use super::request::Request;
 
@@ -52,7 +53,15 @@ pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd) -> Result<Owne
     // Relative names below need no escaping in mount options and stay short.
     rustix::process::chdir(&request.run_dir).at("enter the run directory")?;
     attach(lower, "lower").at("mount the cached tree")?;
-    let overlay = overlay().at("mount overlayfs")?;
+    let layers = match &request.disk {
+        Some((device, folder)) => {
+            let disk = disk::mount(device, &[]).at("mount the slot's disk")?;
+            attach(&disk, "disk").at("attach the slot's disk")?;
+            Path::new("disk").join(folder)
+        }
+        None => PathBuf::from("."),
+    };
+    let overlay = overlay(&layers).at("mount overlayfs")?;
 
     let stage = open_tree(CWD, &request.stage, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
     attach(&stage.at("clone the staging folder")?, STAGE).at("mount the staging folder")?;
@@ -70,18 +79,19 @@ fn attach(mount: &OwnedFd, target: &str) -> rustix::io::Result<()> {
     move_mount(mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-fn overlay() -> rustix::io::Result<OwnedFd> {
+/// `layers` has the writable folders.
+fn overlay(layers: &Path) -> rustix::io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let context = context.as_fd();
     fsconfig_set_string(context, "source", "crownest")?;
     for (key, value) in [
-        ("lowerdir", "lower"),
-        ("upperdir", "upper"),
-        ("workdir", "work"),
-        ("index", "off"),
-        ("metacopy", "off"),
+        ("lowerdir", Path::new("lower")),
+        ("upperdir", &layers.join("upper")),
+        ("workdir", &layers.join("work")),
+        ("index", Path::new("off")),
+        ("metacopy", Path::new("off")),
         // Without it, renaming a folder of the archive fails with EXDEV, which few build tools expect.
-        ("redirect_dir", "on"),
+        ("redirect_dir", Path::new("on")),
     ] {
         fsconfig_set_string(context, key, value)?;
     }

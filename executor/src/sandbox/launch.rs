@@ -14,6 +14,7 @@ use rustix::pipe::PipeFlags;
 use super::cgroup::Cgroup;
 use super::config::{Limits, SandboxSpec};
 use super::control;
+use super::disk::Disk;
 use super::error::{SandboxError, Step as _};
 use super::host::{Inner, Slot};
 use super::lower;
@@ -61,10 +62,12 @@ impl Launch {
         let uid = slot.uid();
         let idmap = host.idmap(uid, deadline)?;
         let stage = host.stage(&self.root).step("build the staging folder")?;
-        let (mut remains, cgroup) = self.prepare(host, slot)?;
+        let disk = host.disk(&slot).step("make the slot's disk (--disk-bytes)")?;
+        let (mut remains, cgroup) = self.prepare(host, slot, disk.clone())?;
         let request = Request {
             uid,
             run_dir: host.run_dir(&self.label),
+            disk: disk.map(|disk| (disk.device().to_owned(), self.label.clone().into())),
             stage,
             bwrap: host.bwrap.clone(),
             command: self.command,
@@ -94,7 +97,12 @@ impl Launch {
     }
 
     /// Everything on disk and in the control groups that a run needs before its helper starts.
-    fn prepare(&self, host: &Inner, slot: Slot) -> Result<(Remains, Arc<Cgroup>), SandboxError> {
+    fn prepare(
+        &self,
+        host: &Inner,
+        slot: Slot,
+        disk: Option<Arc<Disk>>,
+    ) -> Result<(Remains, Arc<Cgroup>), SandboxError> {
         let run_dir = host.run_dir(&self.label);
         if let Err(error) = fs::create_dir(&run_dir) {
             return Err(SandboxError::InvalidSpec(format!("label {:?} cannot be used: {error}", self.label)));
@@ -102,17 +110,22 @@ impl Launch {
         let uid = slot.uid();
         let created = host.hierarchy.create(&self.label, self.limits);
         let cgroup = Arc::new(created.inspect_err(|_| drop(fs::remove_dir(&run_dir))).step("create control group")?);
-        let remains = Remains::new(Arc::clone(&cgroup), run_dir.clone(), slot);
-        fill(&run_dir, uid).step("create run directory")?;
+        let layers = disk.as_ref().map(|disk| disk.folder(&self.label));
+        let remains = Remains::new(Arc::clone(&cgroup), run_dir.clone(), slot, disk.zip(layers.clone()));
+        fs::create_dir(run_dir.join("lower")).step("create run directory")?;
+        if let Some(layers) = &layers {
+            fs::create_dir(run_dir.join("disk")).and_then(|()| fs::create_dir(layers)).step("create run directory")?;
+        }
+        fill(layers.as_ref().unwrap_or(&run_dir), uid).step("create run directory")?;
         Ok((remains, cgroup))
     }
 }
 
-fn fill(run_dir: &Path, uid: u32) -> io::Result<()> {
-    for name in ["lower", "upper", "work"] {
-        fs::create_dir(run_dir.join(name))?;
-    }
-    let upper = run_dir.join("upper");
+/// The writable folders of the overlay.
+fn fill(layers: &Path, uid: u32) -> io::Result<()> {
+    fs::create_dir(layers.join("work"))?;
+    let upper = layers.join("upper");
+    fs::create_dir(&upper)?;
     fs::set_permissions(&upper, Permissions::from_mode(0o755))?;
     std::os::unix::fs::chown(&upper, Some(uid), Some(uid))
 }

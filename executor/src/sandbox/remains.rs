@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cgroup::{Accounting, Cgroup, Hierarchy};
+use super::disk::{Disk, DiskUsage};
 use super::host::Slot;
 use super::process::Process;
 use crate::workspace::remove_tree;
@@ -15,6 +16,20 @@ use crate::workspace::remove_tree;
 pub struct CleanupError {
     pub step: &'static str,
     pub source: io::Error,
+}
+
+/// The last that is known of a run.
+#[derive(Debug)]
+pub(super) struct Reclaimed {
+    pub(super) accounting: Accounting,
+    pub(super) disk: Option<DiskUsage>,
+    pub(super) cleanup: Result<(), CleanupError>,
+}
+
+impl Default for Reclaimed {
+    fn default() -> Self {
+        Self { accounting: Accounting::default(), disk: None, cleanup: Ok(()) }
+    }
 }
 
 /// Owned by a run from the first directory to the last.
@@ -31,11 +46,13 @@ struct Held {
     cgroup: Arc<Cgroup>,
     run_dir: PathBuf,
     slot: Slot,
+    /// The slot's disk, and the run's folder in it.
+    disk: Option<(Arc<Disk>, PathBuf)>,
 }
 
 impl Remains {
-    pub(super) fn new(cgroup: Arc<Cgroup>, run_dir: PathBuf, slot: Slot) -> Self {
-        Self { held: Some(Held { process: None, cgroup, run_dir, slot }) }
+    pub(super) fn new(cgroup: Arc<Cgroup>, run_dir: PathBuf, slot: Slot, disk: Option<(Arc<Disk>, PathBuf)>) -> Self {
+        Self { held: Some(Held { process: None, cgroup, run_dir, slot, disk }) }
     }
 
     /// The run's first process belongs to what remains, too.
@@ -48,22 +65,28 @@ impl Remains {
     }
 
     /// Kills, counts, removes. Blocking.
-    pub(super) fn reclaim(mut self) -> (Accounting, Result<(), CleanupError>) {
-        self.held.take().map_or_else(|| (Accounting::default(), Ok(())), Held::reclaim)
+    pub(super) fn reclaim(mut self) -> Reclaimed {
+        self.held.take().map_or_else(Reclaimed::default, Held::reclaim)
     }
 }
 
 impl Held {
-    fn reclaim(self) -> (Accounting, Result<(), CleanupError>) {
+    fn reclaim(self) -> Reclaimed {
         let process = self.process.as_ref().map_or(Ok(()), |process| process.kill());
         let killed = process.and_then(|()| self.cgroup.kill_and_wait());
         let accounting = self.cgroup.accounting();
-        let cleaned = killed.at("kill leftover processes").and_then(|()| remove(&self.cgroup, &self.run_dir));
-        if cleaned.is_err() {
+        let disk = self.disk.as_ref().and_then(|(disk, _)| disk.usage().ok());
+        let cleanup = killed
+            .at("kill leftover processes")
+            .and_then(|()| {
+                self.disk.as_ref().map_or(Ok(()), |(_, folder)| remove_tree(folder).at("empty the slot's disk"))
+            })
+            .and_then(|()| remove(&self.cgroup, &self.run_dir));
+        if cleanup.is_err() {
             // Somebody may still act, or own files, under this uid.
             self.slot.block();
         }
-        (accounting, cleaned)
+        Reclaimed { accounting, disk, cleanup }
     }
 }
 
@@ -72,7 +95,7 @@ impl Drop for Remains {
         let Some(held) = self.held.take() else { return };
         // May wait for the kernel, and `drop` may run on an async worker.
         std::thread::spawn(move || {
-            if let (_, Err(error)) = held.reclaim() {
+            if let Err(error) = held.reclaim().cleanup {
                 tracing::error!(%error, "an abandoned sandbox could not be cleaned up");
             }
         });

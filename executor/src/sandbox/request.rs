@@ -15,8 +15,10 @@ use super::init::{At as _, Failure};
 pub(super) struct Request {
     /// Host uid and gid of the slot.
     pub(super) uid: u32,
-    /// Has `lower`, `upper` and `work`.
+    /// Has `lower`, and either `upper` and `work` or, for these, `disk`.
     pub(super) run_dir: PathBuf,
+    /// What to mount at `disk`, and the folder in it that has `upper` and `work`.
+    pub(super) disk: Option<(PathBuf, OsString)>,
     /// Prepared once per host: `etc` and a mount point `workspace`.
     pub(super) stage: PathBuf,
     pub(super) bwrap: PathBuf,
@@ -26,21 +28,26 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let uid = OsString::from(self.uid.to_string());
-        let fields =
-            [uid.as_os_str(), self.run_dir.as_os_str(), self.stage.as_os_str(), self.bwrap.as_os_str(), &self.command];
+        let (device, folder) = match &self.disk {
+            Some((device, folder)) => (device.as_os_str(), folder.as_os_str()),
+            None => (OsStr::new(""), OsStr::new("")),
+        };
+        let [run_dir, stage, bwrap] = [&self.run_dir, &self.stage, &self.bwrap].map(|path| path.as_os_str());
+        let fields = [&uid, run_dir, device, folder, stage, bwrap, &self.command];
         fields.map(|field: &OsStr| field.as_bytes()).join(&0)
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let fields: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
-        let [uid, run_dir, stage, bwrap, command] = &fields[..] else {
+        let [uid, run_dir, device, folder, stage, bwrap, command] = &fields[..] else {
             return Err(io::Error::other("fields are missing")).at("parse the request");
         };
         let uid = uid.to_str().and_then(|uid| uid.parse().ok());
         Ok(Self {
             uid: uid.ok_or_else(|| io::Error::other("the uid is no number")).at("parse the request")?,
             run_dir: run_dir.into(),
+            disk: (!device.is_empty()).then(|| (device.into(), folder.clone())),
             stage: stage.into(),
             bwrap: bwrap.into(),
             command: command.clone(),
@@ -64,13 +71,16 @@ mod tests {
 
     #[test]
     fn survives_the_way_to_the_helper() {
-        let request = Request {
+        let mut request = Request {
             uid: 1_700_003,
             run_dir: "/w/runs/a".into(),
+            disk: None,
             stage: "/w/stage".into(),
             bwrap: "/usr/bin/bwrap".into(),
             command: "echo '--' \"$x\"\n".into(),
         };
+        assert_eq!(Request::parse(&request.to_bytes()).ok().as_ref(), Some(&request));
+        request.disk = Some(("/dev/loop0".into(), "a".into()));
         assert_eq!(Request::parse(&request.to_bytes()).ok(), Some(request));
         assert!(Request::parse(b"run").is_err());
     }

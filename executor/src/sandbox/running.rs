@@ -9,10 +9,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::spawn_blocking;
 
-use super::cgroup::{Accounting, Cgroup, ResourceUsage};
+use super::cgroup::{Cgroup, ResourceUsage};
+use super::disk::DiskUsage;
 use super::error::{SandboxError, Step as _};
 use super::process::{Ending, Process};
-use super::remains::{CleanupError, Remains};
+use super::remains::{CleanupError, Reclaimed, Remains};
 use super::status::Status;
 
 /// How the command ended. Both are `None` only if the command's end was not seen.
@@ -30,6 +31,8 @@ pub struct Finished {
     pub usage: ResourceUsage,
     /// The kernel killed something in the sandbox because the memory limit was reached.
     pub oom_killed: bool,
+    /// `None` where there is no limit.
+    pub disk: Option<DiskUsage>,
     pub cleanup: Result<(), CleanupError>,
 }
 
@@ -139,11 +142,11 @@ impl Sandbox {
         let Self { ended, workspace, remains, stdout, stderr, .. } = self;
         drop((ended, workspace, stdout, stderr));
         let reclaimed = spawn_blocking(move || remains.reclaim()).await;
-        let (accounting, cleanup) = reclaimed.unwrap_or_else(|panic| {
+        let Reclaimed { accounting, disk, cleanup } = reclaimed.unwrap_or_else(|panic| {
             let source = io::Error::from(panic);
-            (Accounting::default(), Err(CleanupError { step: "clean up", source }))
+            Reclaimed { cleanup: Err(CleanupError { step: "clean up", source }), ..Reclaimed::default() }
         });
-        Finished { usage: accounting.usage, oom_killed: accounting.oom_kills > 0, cleanup }
+        Finished { usage: accounting.usage, oom_killed: accounting.oom_kills > 0, disk, cleanup }
     }
 }
 

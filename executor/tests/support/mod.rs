@@ -42,12 +42,18 @@ impl Outcome {
 
 impl Machine {
     pub(crate) async fn open() -> Self {
+        Self::open_with(|_| ()).await
+    }
+
+    pub(crate) async fn open_with(change: impl FnOnce(&mut SandboxConfig)) -> Self {
         let folder = tempfile::Builder::new().prefix("crownest-sandbox-").tempdir().unwrap();
         let tree = folder.path().join("tree");
         std::fs::create_dir_all(tree.join("src")).unwrap();
         std::fs::write(tree.join("hello.txt"), "hello\n").unwrap();
         std::fs::write(tree.join("src/main.c"), "int main;\n").unwrap();
-        let host = SandboxHost::open(config(folder.path())).await.unwrap();
+        let mut config = config(folder.path());
+        change(&mut config);
+        let host = SandboxHost::open(config).await.unwrap();
         Self { host, tree, folder, next: AtomicU32::new(1) }
     }
 
@@ -57,6 +63,14 @@ impl Machine {
 
     pub(crate) async fn start_with(&self, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
         let slot = self.next.fetch_add(1, Ordering::Relaxed);
+        self.start_as(slot, command, env, limits).await
+    }
+
+    pub(crate) async fn start_in(&self, slot: u32, command: &str) -> Sandbox {
+        self.start_as(slot, command, &[], Limits::default()).await
+    }
+
+    async fn start_as(&self, slot: u32, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
         let label = format!("run-{slot}");
         let spec = SandboxSpec {
             label: &label,
