@@ -29,7 +29,7 @@ impl Output {
             }
             "artifact_error" => {
                 let error = &body["error"];
-                self.warn(&format!("{} was not collected: {}", field(error, "path"), field(error, "message")));
+                self.warn(&format!("artifact {}: {}", field(error, "path"), field(error, "message")));
             }
             "error" => self.warn(&format!("{} ({})", field(body, "message"), field(body, "code"))),
             _ => {}
