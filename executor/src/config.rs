@@ -51,6 +51,11 @@ pub struct ExecutorConfig {
     /// [default: 10 GiB, or no limit and a warning where these are missing]
     #[arg(long, env = "CROWNEST_DISK_BYTES", value_name = "BYTES", value_parser = parse_disk_bytes)]
     pub disk_bytes: Option<u64>,
+    /// Bytes to store of each output stream of a run. Of a longer one the first and the last half are kept, the last
+    /// one in a file of the work directory until the command has ended; the command notices nothing
+    #[arg(long, env = "CROWNEST_OUTPUT_CAP_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range(1024..=1 << 40))]
+    pub output_cap_bytes: u64,
     /// Bytes of extracted archives to keep
     #[arg(long, env = "CROWNEST_CACHE_BYTES", default_value_t = 10 << 30, value_name = "BYTES")]
     pub cache_bytes: u64,

@@ -40,7 +40,8 @@ pub(crate) struct FeedStart {
     pub hurry: bool,
 }
 
-enum Entry {
+#[derive(Debug)]
+pub(crate) enum Entry {
     Event(EventKind),
     End(Box<RunEnd>, oneshot::Sender<Result<(), PublishError>>),
 }
@@ -56,6 +57,13 @@ impl Feed {
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(Writer::new(publisher, start, segments).write(receiver));
         Self { sender }
+    }
+
+    /// Nobody publishes what this one is told: a test looks at it.
+    #[cfg(test)]
+    pub(crate) fn unwritten() -> (Self, mpsc::Receiver<Entry>) {
+        let (sender, receiver) = mpsc::channel(10_000);
+        (Self { sender }, receiver)
     }
 
     pub(crate) async fn event(&self, kind: EventKind) {

@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     phase_seconds: HistogramVec,
     pub limits_reached: IntCounterVec,
     pub output_bytes: IntCounterVec,
+    pub output_dropped_bytes: IntCounterVec,
     pub segments: IntCounter,
 }
 
@@ -48,6 +49,13 @@ impl Metrics {
                 Opts::new("crownest_executor_output_bytes_total", "Bytes that commands wrote"),
                 &["stream"],
             )?,
+            output_dropped_bytes: IntCounterVec::new(
+                Opts::new(
+                    "crownest_executor_output_dropped_bytes_total",
+                    "Bytes that commands wrote beyond the output cap, which are not stored",
+                ),
+                &["stream"],
+            )?,
             segments: IntCounter::new("crownest_executor_segments_total", "Segments published")?,
         };
         registry.register(Box::new(metrics.slots.clone()))?;
@@ -57,6 +65,7 @@ impl Metrics {
         registry.register(Box::new(metrics.phase_seconds.clone()))?;
         registry.register(Box::new(metrics.limits_reached.clone()))?;
         registry.register(Box::new(metrics.output_bytes.clone()))?;
+        registry.register(Box::new(metrics.output_dropped_bytes.clone()))?;
         registry.register(Box::new(metrics.segments.clone()))?;
         Ok(metrics)
     }

@@ -19,6 +19,7 @@ use crate::claim::{self, Stop};
 use crate::config::ExecutorConfig;
 use crate::jobs;
 use crate::metrics::Metrics;
+use crate::output::OutputCap;
 use crate::running::Running;
 use crate::sandbox::{Limits, SandboxConfig, SandboxHost};
 use crate::slots::Slots;
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub downloads: std::path::PathBuf,
     pub limits: Limits,
     pub disk_bytes: Option<u64>,
+    pub output_cap: OutputCap,
     pub grace: Duration,
     pub metrics: Metrics,
     pub running: Running,
@@ -92,6 +94,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         downloads,
         limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
         disk_bytes,
+        output_cap: OutputCap { bytes: config.output_cap_bytes, folder: config.work_dir.clone() },
         grace,
         metrics,
         running: Running::default(),

@@ -61,14 +61,38 @@ pub struct Output {
     pub data: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<String>,
+    /// Here a part of the stream is missing, and `data` is empty: whoever does not know this member prints nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<Omitted>,
+}
+
+/// A part of a stream that was read from the command, but is not stored: the stream was longer than the output cap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Omitted {
+    /// Bytes of the stream before the missing part.
+    pub offset: u64,
+    /// Length of the missing part, in bytes.
+    pub bytes: u64,
+    /// Length of the whole stream, in bytes.
+    pub total_bytes: u64,
 }
 
 impl Output {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Self { data: text.to_owned(), bytes: None },
-            Err(_) => Self { data: String::from_utf8_lossy(bytes).into_owned(), bytes: Some(STANDARD.encode(bytes)) },
+            Ok(text) => Self { data: text.to_owned(), bytes: None, omitted: None },
+            Err(_) => Self {
+                data: String::from_utf8_lossy(bytes).into_owned(),
+                bytes: Some(STANDARD.encode(bytes)),
+                omitted: None,
+            },
         }
+    }
+
+    /// No output, but the news that some is missing.
+    pub fn omitted(omitted: Omitted) -> Self {
+        Self { data: String::new(), bytes: None, omitted: Some(omitted) }
     }
 
     /// The exact bytes that the command wrote; `None` when `bytes` is no base64.
@@ -124,6 +148,11 @@ mod tests {
         check(
             EventKind::Stderr(Output::from_bytes(b"\xff")),
             json!({"type": "stderr", "data": "\u{fffd}", "bytes": "/w=="}),
+        );
+        let omitted = Omitted { offset: 2, bytes: 5, total_bytes: 9 };
+        check(
+            EventKind::Stdout(Output::omitted(omitted)),
+            json!({"type": "stdout", "data": "", "omitted": {"offset": 2, "bytes": 5, "totalBytes": 9}}),
         );
         check(EventKind::Heartbeat {}, json!({"type": "heartbeat"}));
     }

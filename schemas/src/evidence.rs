@@ -10,7 +10,7 @@ use crate::Timestamp;
 use crate::api::archive::Archive;
 use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
-use crate::message::{AttemptEnd, Limits, Resources, StreamTotals};
+use crate::message::{AttemptEnd, Limits, Resources};
 use crate::run::{CleanupStatus, FailureClass, FailureReason, Outcome, OutcomeSource, RunStatus};
 
 pub const SCHEMA_VERSION: &str = "1.0";
@@ -185,8 +185,25 @@ pub struct Completeness {
     pub bytes_dropped: u64,
     pub truncated_streams: Vec<String>,
     pub redactions: u64,
-    #[serde(flatten)]
-    pub streams: StreamTotals,
+    /// The same as `stdout.bytesTotal`.
+    pub stdout_bytes: u64,
+    /// The same as `stderr.bytesTotal`.
+    pub stderr_bytes: u64,
+    pub stdout: StreamReport,
+    pub stderr: StreamReport,
+}
+
+/// What is stored of one output stream of the last attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamReport {
+    /// Bytes that were read from the command.
+    pub bytes_total: u64,
+    pub bytes_stored: u64,
+    /// What the output cap left out; the event log says where.
+    pub bytes_dropped: u64,
+    /// Not everything is stored: the cap was reached, or the stream could not be read to its end.
+    pub truncated: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

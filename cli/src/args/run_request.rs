@@ -41,7 +41,11 @@ pub(crate) struct RunRequestArgs {
     /// Where the archive came from (commit, branch, …); may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     pub source_metadata: Vec<(String, String)>,
-    /// File to keep after the run, relative to /workspace; may be repeated. The last = separates the name
+    /// File or folder to keep after the run, relative to /workspace; may be repeated. The last = separates the name
+    ///
+    /// A folder becomes one tar. If nothing has this name, it is a pattern, and every file that matches is kept under
+    /// its own name: * and ? match within a name, ** any number of folders, [ab] one character, {a,b} alternatives.
+    /// Quote it, so that the shell leaves it as it is: --artifact 'reports/**/*.xml'
     #[arg(long = "artifact", value_name = "PATH[=NAME]", value_parser = parse_artifact)]
     pub artifacts: Vec<ArtifactRequest>,
     /// Label for runs that belong together, to list them by, such as bat_nightly7

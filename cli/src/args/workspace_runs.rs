@@ -30,7 +30,7 @@ which is not uploaded again: owners and times are not packed. Streams and exits 
 
 Examples:
   crownest workspace-runs run . -- pnpm test
-  crownest workspace-runs run services/api --artifact junit.xml -- 'make && make test'";
+  crownest workspace-runs run services/api --artifact 'reports/**/*.xml' --artifact dist -- 'make && make test'";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkspaceRunsCommand {

@@ -1,6 +1,6 @@
 //! One event of a run as it came, unknown fields included, with the few things that this client must know of it.
 
-use schemas::event::Output;
+use schemas::event::{Omitted, Output};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -52,6 +52,11 @@ impl RunEvent {
         let bytes = output.to_bytes().unwrap_or_else(|| output.data.into_bytes());
         Some((channel, bytes))
     }
+
+    /// What the server left out of a stream that was too long, at this place.
+    pub(crate) fn omitted(&self) -> Option<Omitted> {
+        Omitted::deserialize(self.body.get("omitted")?).ok()
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +76,8 @@ mod tests {
             Some((Channel::Stderr, b"\xff")),
         );
         check(json!({"seq": 1, "type": "stderr", "data": "a", "bytes": "!"}), Some((Channel::Stderr, b"a")));
+        let omitted = json!({"offset": 1, "bytes": 2, "totalBytes": 4});
+        check(json!({"seq": 1, "type": "stdout", "data": "", "omitted": omitted}), Some((Channel::Stdout, b"")));
         check(json!({"seq": 1, "type": "status", "status": "running"}), None);
         check(json!({"seq": 1, "type": "from_the_future"}), None);
     }

@@ -11,6 +11,12 @@ impl Output {
         if self.json {
             return self.json_line(&event.body);
         }
+        if let Some(omitted) = event.omitted() {
+            let (kind, bytes, total) = (event.kind(), omitted.bytes, omitted.total_bytes);
+            self.warn(&format!(
+                "{bytes} of {total} bytes of {kind} are left out here: it is longer than what is stored"
+            ));
+        }
         match event.output() {
             Some((Channel::Stdout, bytes)) => return self.raw(&bytes),
             Some((Channel::Stderr, bytes)) => return Ok(io::stderr().write_all(&bytes)?),
@@ -23,7 +29,7 @@ impl Output {
             }
             "artifact_error" => {
                 let error = &body["error"];
-                self.warn(&format!("{} was not collected: {}", field(error, "path"), field(error, "message")));
+                self.warn(&format!("artifact {}: {}", field(error, "path"), field(error, "message")));
             }
             "error" => self.warn(&format!("{} ({})", field(body, "message"), field(body, "code"))),
             _ => {}

@@ -2,7 +2,7 @@
 
 use schemas::evidence::{
     Attempt, Completeness, EventLog, EventLogPart, EvidenceArtifact, EvidenceBundle, ResourceReport, SCHEMA_VERSION,
-    Template, Timing, Usage,
+    StreamReport, Template, Timing, Usage,
 };
 use schemas::merkle::{self, Hash};
 use schemas::message::{AttemptEnd, Finished, RunEnd};
@@ -137,13 +137,25 @@ fn completeness(case: &Case, finished: Option<&Finished>, attempts: &[Attempt]) 
     let lost = attempts.iter().filter(|attempt| attempt.ended == AttemptEnd::Lost).map(|attempt| attempt.attempt);
     let lost_attempts: Vec<u32> = lost.collect();
     let truncated_streams = finished.map(|finished| finished.truncated_streams.clone()).unwrap_or_default();
+    let streams = finished.map(|finished| finished.streams.clone()).unwrap_or_default();
+    let report = |name: &str, bytes_total: u64, bytes_dropped: u64| StreamReport {
+        bytes_total,
+        bytes_stored: bytes_total.saturating_sub(bytes_dropped),
+        bytes_dropped,
+        truncated: truncated_streams.iter().any(|stream| stream == name),
+    };
+    let stdout = report("stdout", streams.stdout_bytes, streams.stdout_bytes_dropped);
+    let stderr = report("stderr", streams.stderr_bytes, streams.stderr_bytes_dropped);
     Completeness {
         complete: case.gaps.is_empty() && lost_attempts.is_empty() && truncated_streams.is_empty(),
         gaps: case.gaps.clone(),
         lost_attempts,
-        bytes_dropped: 0,
+        bytes_dropped: stdout.bytes_dropped + stderr.bytes_dropped,
         truncated_streams,
         redactions: 0,
-        streams: finished.map(|finished| finished.streams.clone()).unwrap_or_default(),
+        stdout_bytes: stdout.bytes_total,
+        stderr_bytes: stderr.bytes_total,
+        stdout,
+        stderr,
     }
 }

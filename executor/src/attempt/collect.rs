@@ -1,132 +1,162 @@
-//! Requested artifacts, straight from the dead sandbox's workspace into the object store. Nothing here is fatal for
-//! the run: what cannot be collected is recorded as an artifact error.
+//! Requested artifacts, straight from the dead sandbox's workspace into the object store: files, folders as a tar, and
+//! what a pattern matches. Nothing here is fatal for the run: what cannot be collected is recorded as an artifact error.
 
-use std::os::fd::BorrowedFd;
+mod object_name;
+mod upload;
+
+use std::mem;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use schemas::Timestamp;
 use schemas::event::{ArtifactError, ArtifactErrorCode, EventKind};
 use schemas::id::ArtifactId;
 use schemas::message::{ArtifactRequest, CollectedArtifact};
-use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
 
+use self::object_name::object_name;
+use self::upload::Uploaded;
 use super::{Attempt, Record};
 use crate::content_type;
-use crate::workspace::{ArtifactFile, open_artifact};
-
-const BUFFER_BYTES: usize = 256 * 1024;
-/// Longest object name taken from a file name, in bytes.
-const NAME_BYTES: usize = 200;
+use crate::workspace::{
+    self, Artifact, ArtifactFile, ArtifactFolder, Budget, LeftOut, MATCHES, Matches, Pattern, open_artifact, open_match,
+};
 
 pub(super) async fn artifacts(attempt: &Attempt<'_>, workspace: BorrowedFd<'_>, record: &mut Record) {
+    let mut collection = Collection { attempt, workspace, record, budget: Budget::default(), matches: MATCHES };
     for request in &attempt.job.artifacts {
-        match artifact(attempt, workspace, request).await {
-            Ok(artifact) => {
-                let (artifact_id, path) = (artifact.id.clone(), artifact.path.clone());
-                attempt.feed.event(EventKind::ArtifactCollected { artifact_id, path }).await;
-                record.artifacts.push(artifact);
-            }
-            Err(error) => {
-                tracing::info!(path = error.path, code = %error.code, "an artifact was not collected");
-                attempt.feed.event(EventKind::ArtifactError { error: error.clone() }).await;
-                record.artifact_errors.push(error);
-            }
-        }
+        collection.collect(request).await;
     }
 }
 
-async fn artifact(
-    attempt: &Attempt<'_>,
-    workspace: BorrowedFd<'_>,
-    request: &ArtifactRequest,
-) -> Result<CollectedArtifact, ArtifactError> {
-    let failed = |code, message: String| ArtifactError { code, message, path: request.path.clone() };
-    let found = open_artifact(workspace, &request.path).map_err(|error| failed(error.code(), error.to_string()))?;
-    let id = ArtifactId::new();
-    let base_name = found.path.rsplit('/').next().unwrap_or_default();
-    let name = object_name(request.name.as_deref().unwrap_or(base_name));
-    let job = attempt.job;
-    let object_key = format!(
-        "runs/org={}/project={}/date={}/run={}/artifacts/{id}/{name}",
-        job.org_id, job.project_id, job.date, job.run_id
-    );
-    let content_type = content_type::of_path(&name);
-    let (size_bytes, sha256) = upload(attempt, found, &object_key, content_type)
-        .await
-        .map_err(|message| failed(ArtifactErrorCode::ArtifactCollectFailed, message))?;
-    Ok(CollectedArtifact {
-        id,
-        path: request.path.clone(),
-        name,
-        size_bytes,
-        sha256,
-        content_type: content_type.to_owned(),
-        object_key,
-        created_at: Timestamp::now(),
-    })
+struct Collection<'a> {
+    attempt: &'a Attempt<'a>,
+    workspace: BorrowedFd<'a>,
+    record: &'a mut Record,
+    /// What is left of it for the requests to come.
+    budget: Budget,
+    /// How many more files patterns may find.
+    matches: usize,
 }
 
-/// Streams the file; returns its size and SHA-256. Everything in the sandbox is dead, so it does not change.
-async fn upload(
-    attempt: &Attempt<'_>,
-    found: ArtifactFile,
-    key: &str,
-    content_type: &str,
-) -> Result<(u64, String), String> {
-    // A sparse or huge file is read no further than what it was when it was opened.
-    let mut file = tokio::fs::File::from_std(found.file).take(found.size_bytes);
-    let mut object = attempt.parts.store.begin(key, content_type);
-    let (mut digest, mut size) = (Sha256::new(), 0);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let step = match file.read(&mut buffer).await {
-            Ok(0) => break,
-            Ok(read) => {
-                digest.update(&buffer[..read]);
-                size += read as u64;
-                object.write(&buffer[..read]).await.map_err(|error| error.to_string())
+impl Collection<'_> {
+    /// A name that is there is meant literally, whatever characters are in it.
+    async fn collect(&mut self, request: &ArtifactRequest) {
+        match open_artifact(self.workspace, &request.path) {
+            Ok(Artifact::File(found)) => {
+                let base_name = found.path.rsplit('/').next().unwrap_or_default().to_owned();
+                let name = request.name.as_deref().unwrap_or(&base_name);
+                self.file(&request.path, name, found).await;
             }
-            Err(error) => Err(format!("reading the file: {error}")),
+            Ok(Artifact::Folder(found)) => self.folder(request, found).await,
+            Err(workspace::ArtifactError::NotFound { path }) => match Pattern::parse(&path) {
+                Some(pattern) => self.matches(&path, pattern).await,
+                None => self.failed(&path, &workspace::ArtifactError::NotFound { path: path.clone() }).await,
+            },
+            Err(error) => self.failed(&request.path, &error).await,
+        }
+    }
+
+    async fn file(&mut self, path: &str, name: &str, found: ArtifactFile) {
+        let (id, name) = (ArtifactId::new(), object_name(name));
+        let (key, content_type) = (self.object_key(&id, &name), content_type::of_path(&name));
+        match upload::file(&self.attempt.parts.store, &key, content_type, found).await {
+            Ok(uploaded) => self.collected(id, path, name, content_type, key, uploaded).await,
+            Err(message) => self.error(path, ArtifactErrorCode::ArtifactCollectFailed, message).await,
+        }
+    }
+
+    async fn folder(&mut self, request: &ArtifactRequest, found: ArtifactFolder) {
+        let tar_name = format!("{}.tar", found.name);
+        let (id, name) = (ArtifactId::new(), object_name(request.name.as_deref().unwrap_or(&tar_name)));
+        let key = self.object_key(&id, &name);
+        match upload::folder(&self.attempt.parts.store, &key, found, &mut self.budget).await {
+            Ok((uploaded, left_out)) => {
+                self.collected(id, &request.path, name, upload::TAR, key, uploaded).await;
+                if left_out != LeftOut::default() {
+                    let message = left_out.to_string();
+                    self.error(&request.path, ArtifactErrorCode::ArtifactCollectFailed, message).await;
+                }
+            }
+            Err(message) => self.error(&request.path, ArtifactErrorCode::ArtifactCollectFailed, message).await,
+        }
+    }
+
+    /// Every match becomes an artifact under its own path and name.
+    async fn matches(&mut self, requested: &str, pattern: Pattern) {
+        let Matches { paths, incomplete } = match self.find(pattern).await {
+            Ok(matches) => matches,
+            Err(error) => return self.error(requested, ArtifactErrorCode::ArtifactCollectFailed, error).await,
         };
-        if let Err(message) = step {
-            object.abort().await;
-            return Err(message);
+        if paths.is_empty() && incomplete.is_none() {
+            let message = format!("no file in /workspace matches {requested}");
+            self.error(requested, ArtifactErrorCode::FileNotFound, message).await;
+        }
+        for path in paths {
+            let shown = path.to_string_lossy();
+            match open_match(self.workspace, &path) {
+                Ok(found) => {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    self.file(&shown, &name, found).await;
+                }
+                Err(error) => self.failed(&shown, &error).await,
+            }
+        }
+        if let Some(incomplete) = incomplete {
+            self.error(requested, ArtifactErrorCode::ArtifactCollectFailed, incomplete.to_string()).await;
         }
     }
-    object.finish().await.map_err(|error| error.to_string())?;
-    Ok((size, hex::encode(digest.finalize())))
-}
 
-/// The last part of an object key: one path component of printable characters that every client can handle.
-fn object_name(name: &str) -> String {
-    let mut clean = String::with_capacity(name.len());
-    for character in name.chars() {
-        let replace = character.is_control() || matches!(character, '/' | '\\' | '\u{fffd}');
-        let next = if replace { '_' } else { character };
-        if clean.len() + next.len_utf8() > NAME_BYTES {
-            break;
-        }
-        clean.push(next);
+    async fn find(&mut self, pattern: Pattern) -> Result<Matches, String> {
+        let workspace = self.workspace.try_clone_to_owned().map_err(|error| error.to_string())?;
+        let (limit, mut budget) = (self.matches, mem::replace(&mut self.budget, Budget::of(0)));
+        let found = tokio::task::spawn_blocking(move || {
+            let matches = pattern.find(workspace.as_fd(), limit, &mut budget);
+            (matches, budget)
+        });
+        let (matches, budget) = found.await.map_err(|error| error.to_string())?;
+        self.budget = budget;
+        self.matches -= matches.paths.len();
+        Ok(matches)
     }
-    if clean.chars().all(|character| character == '.') { "artifact".to_owned() } else { clean }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::object_name;
+    fn object_key(&self, id: &ArtifactId, name: &str) -> String {
+        let job = self.attempt.job;
+        format!(
+            "runs/org={}/project={}/date={}/run={}/artifacts/{id}/{name}",
+            job.org_id, job.project_id, job.date, job.run_id
+        )
+    }
 
-    #[test]
-    fn names_are_one_plain_component() {
-        for (name, expected) in [
-            ("report.xml", "report.xml"),
-            ("../../etc/passwd", ".._.._etc_passwd"),
-            ("..", "artifact"),
-            ("", "artifact"),
-            ("a\nb\0c", "a_b_c"),
-            ("ünï.txt", "ünï.txt"),
-        ] {
-            assert_eq!(object_name(name), expected, "{name:?}");
-        }
-        assert!(object_name(&"é".repeat(300)).len() <= 200);
+    async fn collected(
+        &mut self,
+        id: ArtifactId,
+        path: &str,
+        name: String,
+        content_type: &str,
+        object_key: String,
+        uploaded: Uploaded,
+    ) {
+        let (artifact_id, path) = (id.clone(), path.to_owned());
+        self.attempt.feed.event(EventKind::ArtifactCollected { artifact_id, path: path.clone() }).await;
+        self.record.artifacts.push(CollectedArtifact {
+            id,
+            path,
+            name,
+            size_bytes: uploaded.size_bytes,
+            sha256: uploaded.sha256,
+            content_type: content_type.to_owned(),
+            object_key,
+            created_at: Timestamp::now(),
+        });
+    }
+
+    async fn failed(&mut self, path: &str, error: &workspace::ArtifactError) {
+        self.error(path, error.code(), error.to_string()).await;
+    }
+
+    async fn error(&mut self, path: &str, code: ArtifactErrorCode, message: String) {
+        let error = ArtifactError { code, message, path: path.to_owned() };
+        tracing::info!(path, %code, "an artifact was not collected, or not as a whole");
+        self.attempt.feed.event(EventKind::ArtifactError { error: error.clone() }).await;
+        self.record.artifact_errors.push(error);
     }
 }

@@ -3,13 +3,24 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use schemas::event::ArtifactErrorCode;
 
+use super::folder::ArtifactFolder;
+use super::walk::{open_place, shown};
+
 /// Where the run saw its workspace.
 const MOUNT_POINT: &str = "/workspace";
+
+/// What a requested path names.
+#[derive(Debug)]
+pub enum Artifact {
+    File(ArtifactFile),
+    Folder(ArtifactFolder),
+}
 
 /// A regular file of the workspace, opened for reading at its start.
 #[derive(Debug)]
@@ -26,7 +37,7 @@ pub enum ArtifactError {
     OutsideWorkspace { path: String },
     #[error("{path} does not exist in /workspace")]
     NotFound { path: String },
-    #[error("{path} is {found}, not a regular file")]
+    #[error("{path} is {found}, neither a regular file nor a folder")]
     NotAFile { path: String, found: &'static str },
     #[error("{path} cannot be read: {source}")]
     Io { path: String, source: io::Error },
@@ -43,41 +54,60 @@ impl ArtifactError {
     }
 }
 
-/// Opens `requested` (relative to `/workspace`, or absolute beneath it). Never blocks. `workspace` may be `O_PATH`.
-pub fn open_artifact(workspace: BorrowedFd<'_>, requested: &str) -> Result<ArtifactFile, ArtifactError> {
+/// Opens `requested` (relative to `/workspace`, or absolute beneath it), by way of symlinks within the workspace if
+/// there are any. Never blocks. `workspace` may be `O_PATH`.
+pub fn open_artifact(workspace: BorrowedFd<'_>, requested: &str) -> Result<Artifact, ArtifactError> {
     let path = normalize(requested).ok_or_else(|| ArtifactError::OutsideWorkspace { path: requested.to_owned() })?;
-    let failed = |errno: Errno| {
-        let path = requested.to_owned();
-        match errno {
-            Errno::NOENT | Errno::NOTDIR => ArtifactError::NotFound { path },
-            // What RESOLVE_BENEATH and RESOLVE_NO_XDEV answer.
-            Errno::XDEV => ArtifactError::OutsideWorkspace { path },
-            other => ArtifactError::Io { path, source: other.into() },
-        }
-    };
+    let failed = |errno| failed(requested.to_owned(), errno);
     // O_PATH opens nothing: a FIFO is not waited for, a device not touched, until it is known to be a file.
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     let name = if path.is_empty() { "." } else { path.as_str() };
     let found =
         rustix::fs::openat2(workspace, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), beneath).map_err(failed)?;
     let stat = rustix::fs::fstat(&found).map_err(failed)?;
-    let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
-    if let Some(found) = other_than_file(kind) {
-        return Err(ArtifactError::NotAFile { path: requested.to_owned(), found });
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("workspace").to_owned();
+        return Ok(Artifact::Folder(ArtifactFolder { place: found, stat, name }));
     }
-    let file = reopen(&found).map_err(failed)?;
+    file(&found, requested.to_owned(), path).map(Artifact::File)
+}
+
+/// Opens a file that a pattern found: by this path alone, without any symlink.
+pub fn open_match(workspace: BorrowedFd<'_>, path: &Path) -> Result<ArtifactFile, ArtifactError> {
+    let found = open_place(workspace, path).map_err(|errno| failed(shown(path), errno))?;
+    file(&found, shown(path), shown(path))
+}
+
+fn file(found: &OwnedFd, requested: String, path: String) -> Result<ArtifactFile, ArtifactError> {
+    let stat = match rustix::fs::fstat(found) {
+        Ok(stat) => stat,
+        Err(errno) => return Err(failed(requested, errno)),
+    };
+    if let Some(found) = other_than_file(FileType::from_raw_mode(stat.st_mode)) {
+        return Err(ArtifactError::NotAFile { path: requested, found });
+    }
+    let file = reopen(found).map_err(|errno| failed(requested, errno))?;
     Ok(ArtifactFile { file, size_bytes: u64::try_from(stat.st_size).unwrap_or(0), path })
 }
 
+fn failed(path: String, errno: Errno) -> ArtifactError {
+    match errno {
+        // A name that the file system cannot have is nobody's.
+        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => ArtifactError::NotFound { path },
+        // What RESOLVE_BENEATH and RESOLVE_NO_XDEV answer.
+        Errno::XDEV => ArtifactError::OutsideWorkspace { path },
+        other => ArtifactError::Io { path, source: other.into() },
+    }
+}
+
 /// Opens exactly the inode that was looked at; going through the name again might find another one.
-fn reopen(found: &OwnedFd) -> rustix::io::Result<File> {
+pub(super) fn reopen(found: &OwnedFd) -> rustix::io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(format!("/proc/self/fd/{}", found.as_raw_fd()), flags, Mode::empty())?;
     Ok(File::from(fd))
 }
 
-fn other_than_file(kind: rustix::fs::FileType) -> Option<&'static str> {
-    use rustix::fs::FileType;
+fn other_than_file(kind: FileType) -> Option<&'static str> {
     match kind {
         FileType::RegularFile => None,
         FileType::Directory => Some("a directory"),
@@ -89,7 +119,7 @@ fn other_than_file(kind: rustix::fs::FileType) -> Option<&'static str> {
 }
 
 /// Lexically: `None` if the path leaves the workspace, or cannot name a file at all.
-fn normalize(requested: &str) -> Option<String> {
+pub(super) fn normalize(requested: &str) -> Option<String> {
     let relative = match requested.strip_prefix(MOUNT_POINT) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
         _ if requested.starts_with('/') => return None,

@@ -156,6 +156,12 @@ pub(super) fn events() -> Value {
 
 pub(super) fn evidence_answer() -> Value {
     let run = run();
+    let completeness = json!({
+        "complete": true, "gaps": [], "lostAttempts": [], "bytesDropped": 0, "truncatedStreams": [],
+        "redactions": 0, "stdoutBytes": 17, "stderrBytes": 0,
+        "stdout": {"bytesTotal": 17, "bytesStored": 17, "bytesDropped": 0, "truncated": false},
+        "stderr": {"bytesTotal": 0, "bytesStored": 0, "bytesDropped": 0, "truncated": false},
+    });
     json!({ "evidence": {
         "schemaVersion": schemas::evidence::SCHEMA_VERSION,
         "workspaceRunId": run.id, "orgId": run.org_id, "projectId": run.project_id,
@@ -188,10 +194,7 @@ pub(super) fn evidence_answer() -> Value {
                 "sizeBytes": 1_310, "sha256": SHA256, "firstSeq": 1, "lastSeq": 9, "indexOffset": 1_040,
             }],
         },
-        "completeness": {
-            "complete": true, "gaps": [], "lostAttempts": [], "bytesDropped": 0, "truncatedStreams": [],
-            "redactions": 0, "stdoutBytes": 17, "stderrBytes": 0,
-        },
+        "completeness": completeness,
         "usage": { "computeUnitMillis": 4_420, "artifactBytesStored": 9_120 },
     } })
 }

@@ -83,7 +83,7 @@ pub struct Finished {
     pub resources: Resources,
     pub limits: Limits,
     pub streams: StreamTotals,
-    /// Streams that could not be read to their end.
+    /// Streams that are not stored as a whole: longer than the output cap, or not read to their end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truncated_streams: Vec<String>,
     pub artifacts: Vec<CollectedArtifact>,
@@ -150,12 +150,17 @@ pub struct Limits {
     pub timeout_ms: u64,
 }
 
-/// Bytes of output, counted before any cap.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Bytes of output, and how many of them are not stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamTotals {
+    /// Counted before any cap.
     pub stdout_bytes: u64,
     pub stderr_bytes: u64,
+    #[serde(default)]
+    pub stdout_bytes_dropped: u64,
+    #[serde(default)]
+    pub stderr_bytes_dropped: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

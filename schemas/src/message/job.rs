@@ -49,10 +49,12 @@ pub struct ArchiveRef {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ArtifactRequest {
-    /// Relative to `/workspace`, or absolute beneath it. At most 4,096 bytes, without NUL.
+    /// Relative to `/workspace`, or absolute beneath it: a file, a folder (collected as one tar), or if nothing has
+    /// this name, a pattern with `*`, `?`, `[…]`, `{a,b}` and `**` for any number of folders, each match of which is
+    /// collected. At most 4,096 bytes, without NUL.
     #[schemars(length(min = 1, max = limits::PATH_BYTES), regex(pattern = r"^[^\u0000]*$"))]
     pub path: String,
-    /// The last part of the path when absent. At most 255 bytes, without slashes and control characters.
+    /// The last part of the path when absent, with `.tar` behind it for a folder; not used for what matches a pattern. At most 255 bytes, without slashes and control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = limits::NAME_BYTES), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f/]*$"))]
     pub name: Option<String>,
