@@ -12,6 +12,7 @@ pub(crate) struct Metrics {
     pub attempts: IntCounterVec,
     phase_seconds: HistogramVec,
     pub output_bytes: IntCounterVec,
+    pub redactions: IntCounter,
     pub segments: IntCounter,
 }
 
@@ -43,6 +44,7 @@ impl Metrics {
                 Opts::new("crownest_executor_output_bytes_total", "Bytes that commands wrote"),
                 &["stream"],
             )?,
+            redactions: IntCounter::new("crownest_executor_redactions_total", "Secrets replaced in output")?,
             segments: IntCounter::new("crownest_executor_segments_total", "Segments published")?,
         };
         registry.register(Box::new(metrics.slots.clone()))?;
@@ -51,6 +53,7 @@ impl Metrics {
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.phase_seconds.clone()))?;
         registry.register(Box::new(metrics.output_bytes.clone()))?;
+        registry.register(Box::new(metrics.redactions.clone()))?;
         registry.register(Box::new(metrics.segments.clone()))?;
         Ok(metrics)
     }

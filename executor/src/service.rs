@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use infra::amqp::{Amqp, Publisher, Source};
+use infra::keyring::Keyring;
 use infra::ops::Ops;
 use infra::postgres::{self, Pool};
 use infra::s3::{self, Store};
@@ -38,6 +39,8 @@ pub(crate) struct Parts {
     pub host: SandboxHost,
     pub cache: TreeCache,
     pub downloads: std::path::PathBuf,
+    /// For the environment variables of runs.
+    pub keyring: Option<Keyring>,
     pub limits: Limits,
     pub grace: Duration,
     pub metrics: Metrics,
@@ -60,6 +63,7 @@ pub struct Executor {
 /// Checks the machine, opens everything and starts to work, until `shutdown`.
 pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyhow::Result<Executor> {
     let (drain, grace) = (config.drain(), config.grace());
+    let keyring = config.keyring.open()?;
     let host = open_host(&config).await?;
     let cache_config = CacheConfig {
         folder: config.work_dir.join("cache"),
@@ -88,6 +92,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         host,
         cache: cache.context("cannot open the archive cache")?,
         downloads,
+        keyring,
         limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
         grace,
         metrics,

@@ -30,7 +30,7 @@ pub(super) fn assemble(case: &Case, last_part: &EventLogPart, last_leaves: &[Has
         command: row.command.clone(),
         created_at: row.created_at,
         metadata: row.metadata.clone(),
-        env_keys: Vec::new(),
+        env_keys: row.env_keys.clone(),
         artifact_ids: result.artifact_ids.unwrap_or_default(),
         artifact_errors: result.artifact_errors.unwrap_or_default(),
         cleanup_status: ending.cleanup,
@@ -143,7 +143,7 @@ fn completeness(case: &Case, finished: Option<&Finished>, attempts: &[Attempt]) 
         lost_attempts,
         bytes_dropped: 0,
         truncated_streams,
-        redactions: 0,
+        redactions: finished.map_or(0, |finished| finished.redactions),
         streams: finished.map(|finished| finished.streams.clone()).unwrap_or_default(),
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use schemas::Timestamp;
+use schemas::env::EnvValues;
 use schemas::message::{Resources, Verdict};
 use schemas::run::{CleanupStatus, FailureReason, RunStatus};
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use super::{Attempt, Interrupted, Record, collect, stopped};
 use crate::archive::CachedTree;
 use crate::claim::Stop;
 use crate::output::{self, Stream};
+use crate::redact::Redaction;
 use crate::sandbox::{Exit, Sandbox, SandboxError, SandboxSpec};
 
 /// How long output may take to reach its end once everything that could write to it is dead.
@@ -23,20 +25,29 @@ const OUTPUT_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) async fn run(
     attempt: &Attempt<'_>,
     tree: &CachedTree,
+    env: &EnvValues,
     record: &mut Record,
     stop: watch::Receiver<Option<Stop>>,
     abort: &CancellationToken,
 ) -> Result<Verdict, Interrupted> {
     let parts = attempt.parts;
     let begun = Instant::now();
-    let mut sandbox = start(attempt, tree.path()).await.map_err(|error| unavailable(&error))?;
+    let redaction = Redaction::of(env).map_err(|error| Interrupted::Failed {
+        reason: FailureReason::InternalError,
+        message: format!("the output could not be searched for secrets: {error}"),
+    })?;
+    let mut sandbox = start(attempt, tree.path(), env).await.map_err(|error| unavailable(&error))?;
     let started = Instant::now();
     record.times.started_at = Some(Timestamp::now());
     parts.metrics.phase("start", begun);
     attempt.feed.status(RunStatus::Running).await;
     let outputs = [
-        sandbox.take_stdout().map(|from| tokio::spawn(output::copy(Stream::Stdout, from, attempt.feed.clone()))),
-        sandbox.take_stderr().map(|from| tokio::spawn(output::copy(Stream::Stderr, from, attempt.feed.clone()))),
+        sandbox
+            .take_stdout()
+            .map(|from| tokio::spawn(output::copy(Stream::Stdout, redaction.apply(from), attempt.feed.clone()))),
+        sandbox
+            .take_stderr()
+            .map(|from| tokio::spawn(output::copy(Stream::Stderr, redaction.apply(from), attempt.feed.clone()))),
     ];
     let watched = watch_over(attempt, &mut sandbox, stop, abort).await;
     record.times.finished_at = Some(Timestamp::now());
@@ -45,6 +56,8 @@ pub(super) async fn run(
     let [stdout, stderr] = outputs;
     record.streams.stdout_bytes = drained(attempt, Stream::Stdout, stdout, record).await;
     record.streams.stderr_bytes = drained(attempt, Stream::Stderr, stderr, record).await;
+    record.redactions = redaction.count();
+    parts.metrics.redactions.inc_by(record.redactions);
 
     let verdict = match watched {
         Ok((exit, cause)) => {
@@ -67,9 +80,10 @@ pub(super) async fn run(
     verdict.map(|(exit, cause)| judge(exit, cause, record))
 }
 
-async fn start(attempt: &Attempt<'_>, lower: &Path) -> Result<Sandbox, SandboxError> {
+async fn start(attempt: &Attempt<'_>, lower: &Path, env: &EnvValues) -> Result<Sandbox, SandboxError> {
     let job = attempt.job;
-    let mut env: Vec<(OsString, OsString)> = job.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut env: Vec<(OsString, OsString)> =
+        env.reveal().iter().map(|(name, value)| (name.into(), value.into())).collect();
     env.push(("CROWNEST_RUN_ID".into(), job.run_id.as_str().into()));
     let spec = SandboxSpec {
         label: &format!("{}-{}", job.run_id, attempt.number),

@@ -83,6 +83,9 @@ pub struct Finished {
     pub resources: Resources,
     pub limits: Limits,
     pub streams: StreamTotals,
+    /// Secrets that were replaced in the output.
+    #[serde(default)]
+    pub redactions: u64,
     /// Streams that could not be read to their end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truncated_streams: Vec<String>,
@@ -144,7 +147,7 @@ pub struct Limits {
     pub timeout_ms: u64,
 }
 
-/// Bytes of output, counted before any cap.
+/// Bytes of output, counted after secrets were replaced and before any cap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamTotals {
