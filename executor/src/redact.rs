@@ -117,6 +117,8 @@ mod tests {
             (pem, "x MIIEvQIBADAN y", "x *** y"),
             (pem, "ab", "ab"),
             (pem, pem, "***\n"),
+            ("line-one\nline-two", "line-one\nline-two", "***\n***"),
+            ("line-one\n\nline-two", "line-two", "***"),
             ("a\nb\nc\nd", "a\nb\nc\nd", "***"),
             ("hunter22", "aHVudGVyMjI=", "***I="),
             ("hunter22", "Basic dXNlcjpodW50ZXIyMg==", "Basic dXNlcjp***g=="),

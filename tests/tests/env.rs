@@ -68,7 +68,13 @@ async fn values_reach_the_command_and_nothing_else() {
     client.upload(run, &archive(&[("say.sh", SCRIPT)])).await.expect(200);
     let live = client.stream(run, None, None).await;
     client.start(run).await;
+    let harmless = json!({"command": "true"});
+    let keyed = client.request(Method::POST, "/v1/workspace-runs").header("idempotency-key", "l").json(&harmless);
+    client.send(keyed).await.expect(201);
     let before = database(&stack).await;
+    let digest_of = |request| hex::encode(Sha256::digest(schemas::canonical::to_vec(request).unwrap()));
+    assert!(before.contains(&digest_of(&harmless)), "the digest of a request without secrets is stored");
+    assert!(!before.contains(&digest_of(&asked())), "nobody can try out secrets against a plain digest");
     assert!(before.contains(run) && before.contains("TOKEN"), "it was looked for in the right place");
     assert_hidden("the database before the run", &before);
     let mut jobs = stack.amqp().consume(Source::Jobs, 1);
@@ -86,7 +92,10 @@ async fn values_reach_the_command_and_nothing_else() {
     let said: String =
         live.iter().filter(|event| event["type"] == "stdout").filter_map(|e| e["data"].as_str()).collect();
     let digest = hex::encode(Sha256::digest(TOKEN));
-    assert!(said.starts_with(&format!("{digest}  -\nplain ***\n***\n***\n\n***\n***\neG***Q==\n")), "{said}");
+    assert!(
+        said.starts_with(&format!("{digest}  -\nplain ***\n***\n***\n***\n***\n***\n\n***\n***\neG***Q==\n")),
+        "{said}"
+    );
     assert!(said.contains("CI=no\n") && said.contains("EMPTY=\n") && said.contains("PATH=***\n"), "{said}");
     assert!(said.contains("LANG=C.UTF-8\n") && said.contains(&format!("CROWNEST_RUN_ID={run}\n")), "{said}");
     // What is not a whole secret is given back at the end.

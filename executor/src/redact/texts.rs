@@ -5,21 +5,28 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 /// Shorter texts are part of too many harmless words: output without every `true` or `8080` helps nobody.
 const MIN_BYTES: usize = 6;
-/// Longer texts are looked for in pieces, so that little is held back and a search never goes back far.
-pub(super) const PIECE_BYTES: usize = 1024;
+/// Longer texts are looked for in pieces: little is held back, a search never goes back far, whatever strangers choose
+/// as their secrets, and of a long secret a part is found, too.
+pub(super) const PIECE_BYTES: usize = 128;
 
-/// The value as a whole, each of its lines, and how it looks within base64.
+/// Each line of the value, the value as a whole if lines are too short for that, and how it looks within base64.
 pub(super) fn texts_of(value: &str) -> Vec<Vec<u8>> {
     let whole = value.trim();
-    let mut texts = Vec::new();
-    for text in std::iter::once(whole).chain(whole.lines().map(str::trim)) {
-        if text.len() >= MIN_BYTES {
-            texts.extend(pieces(text));
+    if whole.len() < MIN_BYTES {
+        return Vec::new();
+    }
+    let (mut texts, mut needs_whole) = (Vec::new(), false);
+    for line in whole.lines().map(str::trim) {
+        if line.len() >= MIN_BYTES {
+            texts.extend(pieces(line));
+        } else {
+            needs_whole |= !line.is_empty();
         }
     }
-    if whole.len() >= MIN_BYTES {
-        texts.extend((0..3).flat_map(|shift| pieces(&within_base64(whole, shift))));
+    if needs_whole {
+        texts.extend(pieces(whole));
     }
+    texts.extend((0..3).flat_map(|shift| pieces(&within_base64(whole, shift))));
     texts
 }
 
