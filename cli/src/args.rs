@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod artifacts;
 pub(crate) mod connection;
+pub(crate) mod env;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;

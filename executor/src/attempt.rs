@@ -2,6 +2,7 @@
 
 mod collect;
 mod command;
+mod environment;
 mod fetch;
 
 use std::time::Instant;
@@ -33,6 +34,8 @@ pub(crate) struct Attempt<'a> {
     pub sandbox_id: SandboxId,
     pub command_id: CommandId,
     pub claimed_at: Timestamp,
+    /// Encrypted environment variables of the run, if it has any.
+    pub sealed_env: Option<Vec<u8>>,
     pub feed: Feed,
 }
 
@@ -69,6 +72,7 @@ struct Record {
     cleanup: CleanupStatus,
     resources: Resources,
     streams: StreamTotals,
+    redactions: u64,
     truncated_streams: Vec<String>,
     artifacts: Vec<CollectedArtifact>,
     artifact_errors: Vec<ArtifactError>,
@@ -96,6 +100,7 @@ impl Record {
             cleanup: CleanupStatus::NotRequested,
             resources: Resources::default(),
             streams: StreamTotals::default(),
+            redactions: 0,
             truncated_streams: Vec::new(),
             artifacts: Vec::new(),
             artifact_errors: Vec::new(),
@@ -153,6 +158,7 @@ async fn phases(
 ) -> Result<Verdict, Interrupted> {
     let (parts, feed) = (attempt.parts, &attempt.feed);
     feed.status(RunStatus::Starting).await;
+    let env = environment::open(attempt)?;
     let begun = Instant::now();
     feed.status(RunStatus::Extracting).await;
     let tree = {
@@ -163,7 +169,7 @@ async fn phases(
         }
     };
     parts.metrics.phase("extract", begun);
-    let verdict = command::run(attempt, &tree, record, stop, abort).await;
+    let verdict = command::run(attempt, &tree, &env, record, stop, abort).await;
     // Pinned until the overlay on it is gone.
     drop::<CachedTree>(tree);
     verdict
@@ -202,6 +208,7 @@ fn finished(attempt: &Attempt<'_>, record: Record, verdict: Verdict) -> Finished
             timeout_ms: attempt.job.timeout_ms,
         },
         streams: record.streams,
+        redactions: record.redactions,
         truncated_streams: record.truncated_streams,
         artifacts: record.artifacts,
         artifact_errors: record.artifact_errors,

@@ -9,7 +9,8 @@ use schemas::run::MAX_ATTEMPTS;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// Run it, as this attempt, numbering events from `next_seq`.
-    Go { attempt: u32, next_seq: u64 },
+    /// `sealed_env`: its environment variables, encrypted.
+    Go { attempt: u32, next_seq: u64, sealed_env: Option<Vec<u8>> },
     /// The job was published twice, and somebody has it.
     Duplicate,
     /// Over, or somebody else ends it.
@@ -41,14 +42,18 @@ pub(crate) async fn claim(
     redelivered: bool,
 ) -> anyhow::Result<Claim> {
     let client = pool.get().await.context("no database connection")?;
-    let sql = "select verdict, attempt, next_seq from ingest.claim_run($1, $2, $3, $4, $5, $6)";
+    let sql = "select verdict, attempt, next_seq, env from ingest.claim_run($1, $2, $3, $4, $5, $6)";
     let statement = client.prepare_cached(sql).await?;
     let (max_attempts, ids) = (i32::try_from(MAX_ATTEMPTS)?, (executor.as_str(), sandbox.as_str(), command.as_str()));
     let row =
         client.query_one(&statement, &[&run.as_str(), &ids.0, &ids.1, &ids.2, &redelivered, &max_attempts]).await?;
     let token = u32::try_from(row.get::<_, i32>("attempt"))?;
     match row.get("verdict") {
-        "go" => Ok(Claim::Go { attempt: token, next_seq: u64::try_from(row.get::<_, i64>("next_seq"))? }),
+        "go" => Ok(Claim::Go {
+            attempt: token,
+            next_seq: u64::try_from(row.get::<_, i64>("next_seq"))?,
+            sealed_env: row.get("env"),
+        }),
         "duplicate" => Ok(Claim::Duplicate),
         "ended" => Ok(Claim::Ended),
         "canceled" => Ok(Claim::Canceled { token }),

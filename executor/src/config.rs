@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use infra::amqp::AmqpConfig;
+use infra::keyring::KeyringConfig;
 use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
@@ -21,6 +22,8 @@ pub struct ExecutorConfig {
     pub s3: S3Config,
     #[command(flatten)]
     pub ops: OpsConfig,
+    #[command(flatten)]
+    pub keyring: KeyringConfig,
     /// Runs at the same time; each has a user id of its own
     #[arg(long, env = "CROWNEST_SLOTS", default_value_t = default_slots(), value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -98,7 +98,7 @@ async fn handle(
             let message = format!("{MAX_ATTEMPTS} executors were lost while they ran this command");
             abandon(&parts, &job, token, verdict, Some(message), &delivery).await;
         }
-        Claim::Go { attempt, next_seq } => {
+        Claim::Go { attempt, next_seq, sealed_env } => {
             tracing::Span::current().record("attempt", attempt);
             if attempt > 1 {
                 fence_older(&parts, &job.run_id, attempt).await;
@@ -114,8 +114,17 @@ async fn handle(
             let feed = Feed::start(parts.publisher.clone(), feed, parts.metrics.segments.clone());
             let registration = parts.running.begin(&job.run_id, attempt, delivery);
             parts.metrics.busy.inc();
-            let attempt =
-                Attempt { parts: &parts, job: &job, number: attempt, slot, sandbox_id, command_id, claimed_at, feed };
+            let attempt = Attempt {
+                parts: &parts,
+                job: &job,
+                number: attempt,
+                slot,
+                sandbox_id,
+                command_id,
+                claimed_at,
+                sealed_env,
+                feed,
+            };
             let ended = attempt::run(attempt, registration.stop.clone(), abort).await;
             parts.metrics.busy.dec();
             let delivery = registration.finish();

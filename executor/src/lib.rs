@@ -8,6 +8,7 @@ mod feed;
 mod jobs;
 mod metrics;
 mod output;
+mod redact;
 mod running;
 mod service;
 mod slots;

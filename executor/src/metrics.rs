@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     pub limits_reached: IntCounterVec,
     pub output_bytes: IntCounterVec,
     pub output_dropped_bytes: IntCounterVec,
+    pub redactions: IntCounter,
     pub segments: IntCounter,
 }
 
@@ -56,6 +57,7 @@ impl Metrics {
                 ),
                 &["stream"],
             )?,
+            redactions: IntCounter::new("crownest_executor_redactions_total", "Secrets replaced in output")?,
             segments: IntCounter::new("crownest_executor_segments_total", "Segments published")?,
         };
         registry.register(Box::new(metrics.slots.clone()))?;
@@ -66,6 +68,7 @@ impl Metrics {
         registry.register(Box::new(metrics.limits_reached.clone()))?;
         registry.register(Box::new(metrics.output_bytes.clone()))?;
         registry.register(Box::new(metrics.output_dropped_bytes.clone()))?;
+        registry.register(Box::new(metrics.redactions.clone()))?;
         registry.register(Box::new(metrics.segments.clone()))?;
         Ok(metrics)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use infra::amqp::{Amqp, Publisher, Source};
+use infra::keyring::Keyring;
 use infra::ops::Ops;
 use infra::postgres::{self, Pool};
 use infra::s3::{self, Store};
@@ -39,6 +40,8 @@ pub(crate) struct Parts {
     pub host: SandboxHost,
     pub cache: TreeCache,
     pub downloads: std::path::PathBuf,
+    /// For the environment variables of runs.
+    pub keyring: Option<Keyring>,
     pub limits: Limits,
     pub disk_bytes: Option<u64>,
     pub output_cap: OutputCap,
@@ -63,6 +66,7 @@ pub struct Executor {
 /// Checks the machine, opens everything and starts to work, until `shutdown`.
 pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyhow::Result<Executor> {
     let (drain, grace) = (config.drain(), config.grace());
+    let keyring = config.keyring.open()?;
     let host = open_host(&config).await?;
     let disk_bytes = host.disk_bytes();
     let cache_config = CacheConfig {
@@ -92,6 +96,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         host,
         cache: cache.context("cannot open the archive cache")?,
         downloads,
+        keyring,
         limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
         disk_bytes,
         output_cap: OutputCap { bytes: config.output_cap_bytes, folder: config.work_dir.clone() },

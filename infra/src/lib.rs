@@ -3,6 +3,7 @@
 
 pub mod amqp;
 pub mod config;
+pub mod keyring;
 pub mod local;
 pub mod ops;
 pub mod outbox;

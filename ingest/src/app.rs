@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use infra::amqp::Topology;
+use infra::keyring::Keyring;
 use infra::outbox::Outbox;
 use infra::postgres::Pool;
 use infra::s3::{Presigner, Store};
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub store: Store,
     /// Where clients can reach the store.
     pub presigner: Option<Presigner>,
+    /// Without one, runs cannot have environment variables.
+    pub keyring: Option<Keyring>,
     pub topology: Topology,
     pub outbox: Outbox,
     pub principals: Principals,

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::error::{ApiError, Code};
 
-/// Larger than the largest valid request: a command of 64 KiB, every character of it escaped, and its metadata.
+/// Larger than the largest valid request: a command of 64 KiB, its variables and metadata,
+/// every character of them escaped.
 const MAX_BYTES: usize = 1024 * 1024;
 /// A client that needs longer for so little holds a connection for nothing.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 use infra::amqp::AmqpConfig;
+use infra::keyring::KeyringConfig;
 use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
@@ -23,6 +24,8 @@ pub struct IngestConfig {
     pub s3: S3Config,
     #[command(flatten)]
     pub ops: OpsConfig,
+    #[command(flatten)]
+    pub keyring: KeyringConfig,
     #[command(flatten)]
     pub api: ApiConfig,
 }

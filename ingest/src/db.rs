@@ -8,6 +8,7 @@ pub(crate) mod idempotency;
 pub(crate) mod metering;
 pub(crate) mod organizations;
 pub(crate) mod projects;
+pub(crate) mod run_env;
 pub(crate) mod runs;
 pub(crate) mod templates;
 pub(crate) mod uploads;

@@ -69,8 +69,10 @@ codes! {
         "The metadata has more than 16 KiB.";
     MetadataTooManyKeys = "metadata_too_many_keys", BAD_REQUEST,
         "The metadata has more than 50 keys.";
+    ReservedEnvKey = "reserved_env_key", BAD_REQUEST,
+        "A variable of `env` has a name that the sandbox needs for itself.";
     UnsupportedRuntimeOption = "unsupported_runtime_option", BAD_REQUEST,
-        "keepSandbox and sandboxId are not supported.";
+        "keepSandbox and sandboxId are not supported, nor is env where the operator has set no key to encrypt it with.";
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS,
         "The organization has used what its plan includes in this period.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,

@@ -5,6 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use infra::keyring::Keyring;
 use infra::postgres::Transaction;
 use schemas::limits::IDEMPOTENCY_KEY_CHARS;
 use serde::Serialize;
@@ -43,13 +44,43 @@ fn parse(value: &HeaderValue) -> Result<String, ApiError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fingerprint([u8; 32]);
 
+/// The one to store, and others that earlier keys gave the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fingerprints {
+    current: Fingerprint,
+    earlier: Vec<Fingerprint>,
+}
+
 impl Fingerprint {
     pub(crate) fn of(request: &impl Serialize) -> Result<Self, ApiError> {
-        let value = serde_json::to_value(request).map_err(ApiError::internal)?;
-        // Canonical JSON has no fractions; a body that holds one is compared as it was read.
-        let bytes = schemas::canonical::to_vec(&value).or_else(|_| serde_json::to_vec(&value));
-        Ok(Self(Sha256::digest(bytes.map_err(ApiError::internal)?).into()))
+        Ok(Self(Sha256::digest(content(request)?).into()))
     }
+}
+
+impl Fingerprints {
+    /// For a request with secrets in it: whoever reads the database must not be able to try out guesses.
+    pub(crate) fn keyed(request: &impl Serialize, keyring: &Keyring) -> Result<Self, ApiError> {
+        let mut digests = keyring.digests(&content(request)?).into_iter().map(Fingerprint);
+        let current = digests.next().ok_or_else(|| ApiError::internal(anyhow::anyhow!("a keyring without keys")))?;
+        Ok(Self { current, earlier: digests.collect() })
+    }
+
+    fn include(&self, stored: &[u8]) -> bool {
+        std::iter::once(&self.current).chain(&self.earlier).any(|fingerprint| fingerprint.0 == stored)
+    }
+}
+
+impl From<Fingerprint> for Fingerprints {
+    fn from(current: Fingerprint) -> Self {
+        Self { current, earlier: Vec::new() }
+    }
+}
+
+fn content(request: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    let value = serde_json::to_value(request).map_err(ApiError::internal)?;
+    // Canonical JSON has no fractions; a body that holds one is compared as it was read.
+    let bytes = schemas::canonical::to_vec(&value).or_else(|_| serde_json::to_vec(&value));
+    bytes.map_err(ApiError::internal)
 }
 
 /// One mutating request on its way through a transaction.
@@ -74,10 +105,21 @@ impl IdempotencyKey {
         &'a self,
         transaction: &Transaction<'_>,
         caller: &'a Caller,
-        (method, route): (&'static str, &'static str),
+        route: (&'static str, &'static str),
         request: &impl Serialize,
     ) -> Result<Begun<'a>, ApiError> {
-        let fingerprint = Fingerprint::of(request)?;
+        self.begin_as(transaction, caller, route, Fingerprint::of(request)?.into()).await
+    }
+
+    /// With the fingerprint of a request that is no plain one.
+    pub(crate) async fn begin_as<'a>(
+        &'a self,
+        transaction: &Transaction<'_>,
+        caller: &'a Caller,
+        (method, route): (&'static str, &'static str),
+        fingerprints: Fingerprints,
+    ) -> Result<Begun<'a>, ApiError> {
+        let fingerprint = fingerprints.current.clone();
         let Some(key) = &self.0 else { return Ok(Begun::Fresh(Attempt { scope: None, fingerprint })) };
         let scope = Scope { org: caller.org(), credential: caller.credential(), method, route, key };
         // Both travel together; the lookup sees what was committed before the lock was given.
@@ -92,7 +134,7 @@ impl IdempotencyKey {
         let Some(stored) = stored else {
             return Ok(Begun::Fresh(Attempt { scope: Some(scope), fingerprint }));
         };
-        if stored.fingerprint != fingerprint.0 {
+        if !fingerprints.include(&stored.fingerprint) {
             let message = "This Idempotency-Key was used with another request: use a new key for a new request.";
             return Err(ApiError::new(Code::IdempotencyKeyReused, message));
         }

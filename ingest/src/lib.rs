@@ -13,6 +13,7 @@ pub mod config;
 mod content_disposition;
 mod db;
 mod endpoints;
+mod env;
 mod error;
 mod events;
 mod idempotency;

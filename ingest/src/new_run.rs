@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
+use schemas::env::EnvValues;
 use schemas::id::{BatchId, ProjectId, TemplateVersionId};
 use schemas::limits::{ARTIFACTS, COMMAND_BYTES, NAME_BYTES, PATH_BYTES};
 use serde_json::Value;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::archive::Declared;
 use crate::body;
 use crate::config::ApiConfig;
+use crate::env;
 use crate::error::{ApiError, Code};
 use crate::metadata;
 
@@ -26,6 +28,7 @@ pub(crate) struct NewRun {
     pub artifacts: Vec<ArtifactRequest>,
     pub metadata: BTreeMap<String, String>,
     pub source_metadata: Option<BTreeMap<String, String>>,
+    pub env: EnvValues,
     pub timeout_ms: u64,
     pub batch_id: Option<BatchId>,
     /// The archive that the organization may have already.
@@ -36,7 +39,8 @@ pub(crate) struct NewRun {
 
 impl NewRun {
     pub(crate) fn check(request: &Value, config: &ApiConfig) -> Result<Self, ApiError> {
-        // Metadata first: its errors have codes of their own.
+        // These first: their errors have codes of their own, and none of them has a value of `env`.
+        let env = env::check(request.get("env"))?;
         let checked = metadata::check("metadata", request.get("metadata"))?;
         let source_metadata = match request.get("sourceMetadata") {
             None | Some(Value::Null) => None,
@@ -71,6 +75,7 @@ impl NewRun {
             artifacts,
             metadata: checked,
             source_metadata,
+            env,
             timeout_ms,
             batch_id: asked.batch_id,
             archive,
@@ -167,6 +172,8 @@ mod tests {
             ),
             (json!({"command": "x", "keepSandbox": true}), Code::UnsupportedRuntimeOption),
             (json!({"command": "x", "sandboxId": "sbx_1"}), Code::UnsupportedRuntimeOption),
+            (json!({"command": "x", "env": {"HOME": "/"}}), Code::ReservedEnvKey),
+            (json!({"command": "x", "env": {"A": 1}}), Code::InvalidRequest),
             (json!({"command": "x", "metadata": {"k": 1}}), Code::InvalidMetadataValue),
             (json!({"command": "x", "sourceMetadata": {"a b": ""}}), Code::InvalidMetadataKey),
         ] {

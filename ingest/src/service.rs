@@ -52,6 +52,7 @@ impl Ingest {
 /// Starts serving; `shutdown` stops it. The schema must be up to date: see `infra::postgres::migrate`.
 pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow::Result<Ingest> {
     config.validate()?;
+    let keyring = config.keyring.open()?;
     let pool = infra::postgres::open(&config.postgres)?;
     let store = infra::s3::open(&config.s3);
     let amqp = Amqp::new(&config.amqp, "ingest");
@@ -74,6 +75,7 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
         pool,
         store,
         presigner,
+        keyring,
         topology: amqp.topology.clone(),
         outbox: Outbox::new("ingest"),
         principals: Principals::default(),

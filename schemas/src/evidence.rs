@@ -184,6 +184,7 @@ pub struct Completeness {
     /// Bytes of output that were read but not stored.
     pub bytes_dropped: u64,
     pub truncated_streams: Vec<String>,
+    /// Secrets that were replaced in the output of the attempt that reported the ending.
     pub redactions: u64,
     /// The same as `stdout.bytesTotal`.
     pub stdout_bytes: u64,

@@ -20,6 +20,14 @@ pub const METADATA_KEY_CHARS: usize = 40;
 pub const METADATA_VALUE_CHARS: usize = 500;
 /// Bytes of all keys and values of one of them together.
 pub const METADATA_BYTES: usize = 16 * 1024;
+/// Variables in `env`.
+pub const ENV_VARIABLES: usize = 100;
+/// Characters of a variable's name, which are bytes there.
+pub const ENV_NAME_CHARS: usize = 128;
+/// Bytes of a variable's value; its JSON Schema can only count characters.
+pub const ENV_VALUE_BYTES: usize = 32 * 1024;
+/// Bytes of all names and values of `env` together.
+pub const ENV_BYTES: usize = 64 * 1024;
 /// Bytes of the URL of a webhook.
 pub const URL_BYTES: usize = 2048;
 /// Webhooks of an organization.

@@ -14,13 +14,14 @@ use crate::process::program;
 /// The first `crownest up` on a busy machine takes longest.
 const DEADLINE: Duration = Duration::from_secs(180);
 /// What would lead a command elsewhere.
-const FOREIGN: [&str; 6] = [
+const FOREIGN: [&str; 7] = [
     "CROWNEST_API_URL",
     "CROWNEST_API_KEY",
     "CROWNEST_BEARER_TOKEN",
     "CROWNEST_DATA",
     "CROWNEST_LISTEN",
     "CROWNEST_OPS_LISTEN",
+    "CROWNEST_ENV_KEY_FILE",
 ];
 
 #[derive(Debug)]

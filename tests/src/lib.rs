@@ -13,6 +13,6 @@ pub use archive::{Archive, archive};
 pub use client::{Answer, Client, Sse};
 pub use command::{Crownest, Finished};
 pub use process::{Process, installed, program};
-pub use stack::{Options, Stack};
+pub use stack::{ENV_KEYS, Options, Stack};
 pub use testbed::{Access, Lease, serve};
 pub use wait::{DEADLINE, eventually};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Command, FromArgMatches};
+use infra::amqp::Amqp;
 use infra::postgres::{Pool, PostgresConfig};
 use infra::s3::Store;
 use infra::telemetry::{LogConfig, LogFormat};
@@ -18,6 +19,9 @@ const FIRST_UID: u32 = 600_000;
 const UIDS_OF_TEST: u32 = 1_000;
 const UIDS_OF_EXECUTOR: u32 = 100;
 
+/// A key file for environment variables of runs, that ingest and executors share.
+pub const ENV_KEYS: &str = "k1 8f0a6d1b5c2e4f70918273645546372819a0b1c2d3e4f5061728394a5b6c7d8e\n";
+
 /// What a test wants to be different.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -31,6 +35,9 @@ pub struct Options {
     pub ingest_flags: Vec<String>,
     pub collector_flags: Vec<String>,
     pub executor_flags: Vec<String>,
+    /// Contents of the key files for environment variables of runs; `None`: the service has none.
+    pub ingest_env_keys: Option<&'static str>,
+    pub executor_env_keys: Option<&'static str>,
     /// Another broker than the shared one.
     pub amqp_url: Option<String>,
 }
@@ -46,6 +53,8 @@ impl Default for Options {
             ingest_flags: Vec::new(),
             collector_flags: Vec::new(),
             executor_flags: vec!["--grace-ms".to_owned(), "1000".to_owned()],
+            ingest_env_keys: Some(ENV_KEYS),
+            executor_env_keys: Some(ENV_KEYS),
             amqp_url: None,
         }
     }
@@ -144,6 +153,14 @@ impl Stack {
         Client::new(&self.api_url, &self.key)
     }
 
+    /// A connection to the broker, to look at this test's queues.
+    pub fn amqp(&self) -> Amqp {
+        let access = &self.lease.access;
+        let url = self.options.amqp_url.as_ref().unwrap_or(&access.amqp_url);
+        let flags = ["--amqp-url".to_owned(), url.clone(), "--amqp-prefix".to_owned(), format!("t{}", access.number)];
+        Amqp::new(&parse(&flags), "test")
+    }
+
     /// Where the shared store is, for services that hand out its address.
     pub fn store_endpoint(&self) -> &str {
         &self.lease.access.s3_endpoint
@@ -205,6 +222,7 @@ impl Stack {
     fn ingest_flags(&self, listen: &str) -> Vec<String> {
         let mut flags = self.base(&self.lease.access.ingest_url, true);
         flags.extend(["--listen".to_owned(), listen.to_owned()]);
+        flags.extend(self.env_key_flags("ingest", self.options.ingest_env_keys));
         flags
             .extend(self.options.ingest_flags.iter().map(|flag| flag.replace("STORE_ENDPOINT", self.store_endpoint())));
         flags
@@ -229,8 +247,18 @@ impl Stack {
         let mut flags = self.base(&self.lease.access.executor_url, true);
         flags.extend(["--slots".to_owned(), self.options.slots.to_string(), "--uid-base".to_owned(), uid.to_string()]);
         flags.extend(["--work-dir".to_owned(), self.work_dir(number).display().to_string()]);
+        flags.extend(self.env_key_flags("executor", self.options.executor_env_keys));
         flags.extend(self.options.executor_flags.clone());
         flags
+    }
+
+    fn env_key_flags(&self, service: &str, keys: Option<&str>) -> Vec<String> {
+        let Some(keys) = keys else { return Vec::new() };
+        let path = self.folder.path().join(format!("{service}-env-keys"));
+        if !path.exists() {
+            std::fs::write(&path, keys).expect("a key file can be written");
+        }
+        vec!["--env-key-file".to_owned(), path.display().to_string()]
     }
 
     pub fn work_dir(&self, executor: u32) -> PathBuf {

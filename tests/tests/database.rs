@@ -29,6 +29,7 @@ async fn each_service_reaches_its_own_tables_only() {
     let lease = tokio::task::spawn_blocking(Lease::take).await.unwrap();
     let tables = [
         ("ingest", "ingest.runs"),
+        ("ingest", "ingest.run_env"),
         ("collector", "collector.segments"),
         ("metering", "metering.ledger"),
         ("none", "ingest.api_keys"),

@@ -140,6 +140,12 @@ async fn one_command_starts_everything_and_one_ends_it() {
     let run = ["workspace-runs", "run-archive", path.to_str().unwrap(), "--", "cat a; exit 7"];
     assert_eq!(machine.crownest.run(run).await.expect(7).text(), "hello");
 
+    let run =
+        ["runs", "run-archive", path.to_str().unwrap(), "--env", "TOKEN=hunter22", "--", "echo $TOKEN ${TOKEN%22}"];
+    assert_eq!(machine.crownest.run(run).await.expect(0).text(), "*** hunter\n");
+    let keys = std::fs::metadata(machine.data().join("env-keys")).expect("a key was made");
+    assert_eq!(keys.permissions().mode() & 0o777, 0o600);
+
     the_operations_listeners_answer(&up).await;
     every_listener_is_on_loopback(&machine, &up);
 

@@ -8,9 +8,11 @@ use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
 use schemas::id::{BatchId, ProjectId, SandboxId, TemplateVersionId};
 
+use super::env::EnvArgs;
 use super::pair::{parse_artifact, parse_pair};
 use crate::archive_file::ArchiveFile;
 use crate::client::idempotency::IdempotencyKey;
+use crate::failure::Failure;
 use crate::shell;
 
 /// How the command after `--` reaches the sandbox; part of the help of both commands.
@@ -35,6 +37,8 @@ pub(crate) struct RunRequestArgs {
     /// Wall-clock limit of the command, in milliseconds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout_ms: Option<u64>,
+    #[command(flatten)]
+    pub env: EnvArgs,
     /// Metadata of the run, to find it again; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     pub metadata: Vec<(String, String)>,
@@ -69,8 +73,8 @@ pub(crate) struct RunRequestArgs {
 }
 
 impl RunRequestArgs {
-    pub(crate) fn to_request(&self) -> CreateRun {
-        CreateRun {
+    pub(crate) fn to_request(&self) -> Result<CreateRun, Failure> {
+        Ok(CreateRun {
             command: shell::command_line(&self.command),
             template: self.template.clone(),
             template_version_id: self.template_version.clone(),
@@ -78,19 +82,20 @@ impl RunRequestArgs {
             artifacts: (!self.artifacts.is_empty()).then(|| self.artifacts.clone()),
             metadata: to_map(&self.metadata),
             source_metadata: to_map(&self.source_metadata),
+            env: self.env.read()?,
             timeout_ms: self.timeout_ms,
             keep_sandbox: self.keep_sandbox.then_some(true),
             sandbox_id: self.sandbox.clone(),
             batch_id: self.batch.clone(),
             archive: None,
             start: None,
-        }
+        })
     }
 
     /// The same, started at once if the server has the archive already.
-    pub(crate) fn to_request_with(&self, archive: &ArchiveFile) -> CreateRun {
+    pub(crate) fn to_request_with(&self, archive: &ArchiveFile) -> Result<CreateRun, Failure> {
         let archive = DeclaredArchive { sha256: archive.sha256.clone(), size_bytes: archive.size_bytes };
-        CreateRun { archive: Some(archive), start: Some(true), ..self.to_request() }
+        Ok(CreateRun { archive: Some(archive), start: Some(true), ..self.to_request()? })
     }
 }
 

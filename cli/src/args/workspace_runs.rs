@@ -7,6 +7,7 @@ use schemas::Timestamp;
 use schemas::id::{BatchId, ProjectId, RunId};
 use schemas::run::RunStatus;
 
+use super::env::EnvArgs;
 use super::pair::parse_pair;
 use super::projects::PageArgs;
 use super::run_request::{COMMAND_HELP, RunRequestArgs};
@@ -17,11 +18,13 @@ Standard output and standard error of the run come out unchanged. Exits with the
 none (canceled, timed out, a failure of the platform), says so on standard error and exits with 1.
 With --json every event of the run is one line.
 Ctrl-C cancels the run and waits for its end; a second Ctrl-C leaves at once.
+With --env NPM_TOKEN the command gets this variable of your environment; its value is encrypted and not printed.
 Repeated with the same --idempotency-key it goes on with the same run, wherever that stopped.
 
 Examples:
   crownest workspace-runs run-archive repo.tgz --template python-node -- pnpm test
-  crownest workspace-runs run-archive repo.tgz --artifact junit.xml --timeout-ms 60000 -- 'make && make test'";
+  crownest workspace-runs run-archive repo.tgz --artifact junit.xml --timeout-ms 60000 -- 'make && make test'
+  crownest workspace-runs run-archive repo.tgz --env NPM_TOKEN --env-file ci.env -- npm publish";
 
 const RUN_FOLDER_HELP: &str = "\
 Everything in the folder goes along but .git and what its .gitignore files leave out (as in git, those of parent \
@@ -85,11 +88,13 @@ Examples:
     Run(RunFolderArgs),
     /// Run the same command on the same archive again, as a new run
     #[command(after_help = "\
-Command, template version, project, requested artifacts, metadata and time limit are those of the earlier run. Streams \
+Command, template version, project, requested artifacts, metadata and time limit are those of the earlier run. Values of \
+environment variables cannot be read back: give each that the earlier run had again, by --env or --env-file. Streams \
 and exits like run-archive.
 
-Example:
-  crownest workspace-runs rerun wsr_…")]
+Examples:
+  crownest workspace-runs rerun wsr_…
+  crownest workspace-runs rerun wsr_… --env NPM_TOKEN")]
     Rerun(RerunArgs),
 }
 
@@ -191,6 +196,8 @@ pub(crate) struct RunFolderArgs {
 pub(crate) struct RerunArgs {
     #[command(flatten)]
     pub again: ChangeArgs,
+    #[command(flatten)]
+    pub env: EnvArgs,
     /// Write the id of the new run to this file as soon as there is one
     #[arg(long, value_name = "FILE")]
     pub id_file: Option<PathBuf>,

@@ -19,6 +19,7 @@ pub(crate) fn remediation(code: &str) -> Option<&'static str> {
         "invalid_metadata_key" | "invalid_metadata_value" | "metadata_too_large" | "metadata_too_many_keys" => {
             "Shorten or drop some --metadata."
         }
+        "reserved_env_key" => "Use another name for the variable; the command itself may set the sandbox's own ones.",
         "path_outside_workspace" => "Give artifact paths inside of /workspace.",
         "quota_exceeded" => "See `crownest usage` for the quotas; wait for running work to end, or change the plan.",
         "rate_limited" => "Wait a moment, then try again.",

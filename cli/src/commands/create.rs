@@ -11,7 +11,7 @@ use crate::failure::{Failure, Stop};
 use crate::output::{Output, field};
 
 pub(super) async fn run(args: RunRequestArgs, client: &Client, output: &mut Output) -> Result<ExitCode, Stop> {
-    let request = args.to_request();
+    let request = args.to_request()?;
     let key = args.idempotency_key.unwrap_or_else(IdempotencyKey::generate);
     let run = client.create_run(&request, &key).await?;
     if let Some(path) = &args.id_file {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{CreateRun, WorkspaceRun};
+use schemas::env::EnvValues;
 use schemas::id::RunId;
 use schemas::run::RunStatus;
 use serde_json::Value;
@@ -20,7 +21,7 @@ use crate::output::{Output, field};
 
 pub(super) async fn run(args: &RerunArgs, client: &Client, output: &mut Output) -> Result<ExitCode, Stop> {
     let earlier = client.run(&args.again.id).await?;
-    let request = same_again(earlier)?;
+    let request = same_again(earlier, args.env.read()?)?;
     let key = args.again.idempotency_key.clone().unwrap_or_else(IdempotencyKey::generate);
     let interrupt = Interrupt::listen(client, output.is_json())?;
     let submitted = tokio::select! {
@@ -30,9 +31,10 @@ pub(super) async fn run(args: &RerunArgs, client: &Client, output: &mut Output) 
     run_archive::stream(submitted, &interrupt, args.no_wait, client, output).await
 }
 
-fn same_again(earlier: Value) -> Result<CreateRun, Failure> {
+fn same_again(earlier: Value, env: Option<EnvValues>) -> Result<CreateRun, Failure> {
     let earlier: WorkspaceRun = serde_json::from_value(earlier)
         .map_err(|error| Failure::invalid_answer(format!("expected a workspace run: {error}")))?;
+    check_env(&earlier, env.as_ref())?;
     let archive = earlier.archive.ok_or_else(|| {
         Failure::new("upload_missing", format!("{} has no archive that could be run again", earlier.id))
             .hint("Use `crownest workspace-runs run-archive` with the archive.")
@@ -44,12 +46,27 @@ fn same_again(earlier: Value) -> Result<CreateRun, Failure> {
         artifacts: earlier.artifacts,
         metadata: Some(earlier.metadata),
         source_metadata: earlier.source_metadata,
+        env,
         timeout_ms: earlier.timeout_ms,
         batch_id: earlier.batch_id,
         archive: Some(DeclaredArchive { sha256: archive.sha256, size_bytes: archive.size_bytes }),
         start: Some(true),
         ..CreateRun::default()
     })
+}
+
+/// Nobody can read the earlier values: without them the command would not be the same.
+fn check_env(earlier: &WorkspaceRun, given: Option<&EnvValues>) -> Result<(), Failure> {
+    let given = given.map(EnvValues::names).unwrap_or_default();
+    let missing: Vec<&str> =
+        earlier.env_keys.iter().flatten().filter(|name| !given.contains(name)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} had environment variables whose values cannot be read back", earlier.id);
+    let flags: Vec<String> = missing.iter().map(|name| format!("--env {name}")).collect();
+    Err(Failure::new("env_required", format!("{message}: {}", missing.join(", ")))
+        .hint(format!("Give them again, from your environment or with =VALUE: {}", flags.join(" "))))
 }
 
 async fn submit(

@@ -15,6 +15,7 @@ pub(super) fn readable(run: &Value) -> String {
         failure.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(", ").as_str(),
     );
     record.line("command", &field(run, "command"));
+    record.line("env", &field(run, "envKeys"));
     record.line("template", &format!("{} {}", field(run, "templateSlug"), field(run, "templateVersion")));
     record.line("project", &field(run, "projectId"));
     record.line("metadata", &field(run, "metadata"));

@@ -31,7 +31,8 @@ pub(super) async fn submit(
     output: &mut Output,
 ) -> Result<Submitted, Failure> {
     let key = args.idempotency_key.clone().unwrap_or_else(IdempotencyKey::generate);
-    let created = client.create_run(&args.to_request_with(archive), &key.step("create")).await?;
+    let request = args.to_request_with(archive)?;
+    let created = client.create_run(&request, &key.step("create")).await?;
     let id: RunId = field(&created, "id").parse().map_err(|error| Failure::invalid_answer(format!("{error}")))?;
     interrupt.set_run(&id);
     output.note(&format!("created {id}"));

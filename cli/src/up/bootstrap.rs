@@ -40,6 +40,22 @@ fn save_key(path: &Path, secret: &Secret) -> Result<(), crate::failure::Failure>
     file.finish()
 }
 
+/// The file with the key for environment variables of runs, made at the first start. Whoever has set
+/// `CROWNEST_ENV_KEY_FILE` keeps keys elsewhere.
+pub(super) fn env_keys(data: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if std::env::var_os("CROWNEST_ENV_KEY_FILE").is_some() {
+        return Ok(None);
+    }
+    let path = data.join("env-keys");
+    if !path.exists() {
+        let line = infra::keyring::generate().context("no randomness for a key")?;
+        let mut file = AtomicFile::create(&path, 0o600).map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
+        let written = file.write(line.reveal().as_bytes()).and_then(|()| file.finish());
+        written.map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
+    }
+    Ok(Some(path))
+}
+
 /// Saves address and key for the command line, unless it is logged in elsewhere. True if it was saved.
 pub(super) fn login(api_url: &str, key_file: &Path) -> anyhow::Result<bool> {
     let Some(path) = ConfigFile::path() else { return Ok(false) };

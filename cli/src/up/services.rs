@@ -90,13 +90,17 @@ impl Stack {
         let metering = parse(base(local, Role::Metering, false))?;
         let metering = metering::start(metering, back.clone()).await.context("metering cannot start")?;
 
+        let env_keys = bootstrap::env_keys(data)?.map(|path| path.display().to_string());
+        let env_keys: Vec<String> = env_keys.into_iter().flat_map(|path| ["--env-key-file".to_owned(), path]).collect();
         // Before the executor: an address that is taken must not cost the runs in the queue an attempt.
         let mut flags = base(local, Role::Ingest, true);
         flags.extend(["--listen".to_owned(), listen_address(args, data).to_string()]);
+        flags.extend(env_keys.clone());
         let ingest = ingest::start(parse(flags)?, front.clone()).await.context("ingest cannot start")?;
 
         let mut flags = base(local, Role::Executor, true);
         flags.extend(["--work-dir".to_owned(), data.join("executor").display().to_string()]);
+        flags.extend(env_keys);
         if let Some(slots) = args.slots {
             flags.extend(["--slots".to_owned(), slots.to_string()]);
         }

@@ -104,6 +104,8 @@ pub(crate) struct RunRow {
     pub batch_id: Option<BatchId>,
     pub metadata: BTreeMap<String, String>,
     pub source_metadata: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub env_keys: Vec<String>,
     pub timeout_ms: u64,
     pub keep_sandbox: bool,
     pub traceparent: String,
@@ -183,7 +185,7 @@ impl RunRow {
             archive: self.archive(),
             artifacts: (!self.artifacts.is_empty()).then(|| self.artifacts.clone()),
             batch_id: self.batch_id.clone(),
-            env_keys: None,
+            env_keys: (!self.env_keys.is_empty()).then(|| self.env_keys.clone()),
             source_metadata: self.source_metadata.clone(),
             timeout_ms: Some(self.timeout_ms),
             uploaded_at: self.uploaded_at,

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use schemas::Timestamp;
+use schemas::env::EnvValues;
 use schemas::message::{Resources, StreamTotals, Verdict};
 use schemas::run::{CleanupStatus, FailureReason, RunStatus};
-use tokio::net::unix::pipe::Receiver;
+use tokio::io::AsyncRead;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::{Attempt, Interrupted, Record, collect, stopped};
 use crate::archive::CachedTree;
 use crate::claim::Stop;
 use crate::output::{self, Held, Stream, Totals};
+use crate::redact::Redaction;
 use crate::sandbox::{Exit, Sandbox, SandboxError, SandboxSpec};
 
 type Reader = JoinHandle<std::io::Result<Held>>;
@@ -26,20 +28,25 @@ const OUTPUT_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) async fn run(
     attempt: &Attempt<'_>,
     tree: &CachedTree,
+    env: &EnvValues,
     record: &mut Record,
     stop: watch::Receiver<Option<Stop>>,
     abort: &CancellationToken,
 ) -> Result<Verdict, Interrupted> {
     let parts = attempt.parts;
     let begun = Instant::now();
-    let mut sandbox = start(attempt, tree.path()).await.map_err(|error| unavailable(&error))?;
+    let redaction = Redaction::of(env).map_err(|error| Interrupted::Failed {
+        reason: FailureReason::InternalError,
+        message: format!("the output could not be searched for secrets: {error}"),
+    })?;
+    let mut sandbox = start(attempt, tree.path(), env).await.map_err(|error| unavailable(&error))?;
     let started = Instant::now();
     record.times.started_at = Some(Timestamp::now());
     parts.metrics.phase("start", begun);
     attempt.feed.status(RunStatus::Running).await;
     let outputs = [
-        sandbox.take_stdout().map(|from| read(attempt, Stream::Stdout, from)),
-        sandbox.take_stderr().map(|from| read(attempt, Stream::Stderr, from)),
+        sandbox.take_stdout().map(|from| read(attempt, Stream::Stdout, redaction.apply(from))),
+        sandbox.take_stderr().map(|from| read(attempt, Stream::Stderr, redaction.apply(from))),
     ];
     let mut watched = watch_over(attempt, &mut sandbox, stop.clone(), abort).await;
     record.times.finished_at = Some(Timestamp::now());
@@ -56,6 +63,8 @@ pub(super) async fn run(
             () = silenced(stop, abort) => Err(Interrupted::Silent),
         },
     };
+    record.redactions = redaction.count();
+    parts.metrics.redactions.inc_by(record.redactions);
 
     let verdict = match watched {
         Ok((exit, cause)) => {
@@ -78,9 +87,10 @@ pub(super) async fn run(
     verdict.map(|(exit, cause)| judge(exit, cause, record))
 }
 
-async fn start(attempt: &Attempt<'_>, lower: &Path) -> Result<Sandbox, SandboxError> {
+async fn start(attempt: &Attempt<'_>, lower: &Path, env: &EnvValues) -> Result<Sandbox, SandboxError> {
     let job = attempt.job;
-    let mut env: Vec<(OsString, OsString)> = job.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut env: Vec<(OsString, OsString)> =
+        env.reveal().iter().map(|(name, value)| (name.into(), value.into())).collect();
     env.push(("CROWNEST_RUN_ID".into(), job.run_id.as_str().into()));
     let spec = SandboxSpec {
         label: &format!("{}-{}", job.run_id, attempt.number),
@@ -166,7 +176,7 @@ fn limit_reached(record: &Record) -> Option<&'static str> {
     record.disk_full.then_some("the disk limit of /workspace was reached: no space or no inode was left at the end")
 }
 
-fn read(attempt: &Attempt<'_>, stream: Stream, from: Receiver) -> Reader {
+fn read(attempt: &Attempt<'_>, stream: Stream, from: impl AsyncRead + Unpin + Send + 'static) -> Reader {
     tokio::spawn(output::copy(stream, from, attempt.feed.clone(), attempt.parts.output_cap.clone()))
 }
 

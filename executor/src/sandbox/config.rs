@@ -1,5 +1,6 @@
 //! What an operator configures once per host, and what a caller asks for each run.
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// One per executor process. Two executors on one machine need different `work_dir` and `uid_base`.
@@ -45,7 +46,7 @@ pub enum DiskLimit {
 }
 
 /// One command to run. Everything in it may come from a stranger, except `lower` and `root`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct SandboxSpec<'a> {
     /// Unique among the runs of this host, e.g. run id and attempt; names the run directory and the control group.
     /// 1 to 128 characters of `[A-Za-z0-9_-]`.
@@ -62,6 +63,13 @@ pub struct SandboxSpec<'a> {
     /// Added to (and overriding) the base environment; never visible in a process list.
     pub env: &'a [(OsString, OsString)],
     pub limits: Limits,
+}
+
+impl fmt::Debug for SandboxSpec<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No values of the environment.
+        f.debug_struct("SandboxSpec").field("label", &self.label).field("slot", &self.slot).finish_non_exhaustive()
+    }
 }
 
 /// Enforced by the kernel's control groups for everything in the sandbox together.

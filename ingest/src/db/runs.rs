@@ -41,8 +41,10 @@ pub(crate) async fn insert(
 ) -> Result<(), DbError> {
     let sql = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
             template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms, keep_sandbox,
-            traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at, batch_id)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19, $20)";
+            traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at, batch_id,
+            env_keys)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19, $20,
+            $21)";
     let archive = run.archive.as_ref();
     execute(
         client,
@@ -68,6 +70,7 @@ pub(crate) async fn insert(
             &archive.and_then(|archive| archive.uploaded_at).map(Timestamp::into_inner),
             &queued_at.map(Timestamp::into_inner),
             &run.batch_id.as_ref().map(BatchId::as_str),
+            &run.env_keys,
         ],
     )
     .await?;

@@ -56,6 +56,7 @@ pub(super) fn create_run() -> Value {
         template: Some("python-node".to_owned()),
         artifacts: Some(artifacts()),
         metadata: Some(metadata()),
+        env: Some(BTreeMap::from([("NPM_TOKEN".to_owned(), "npm_3x4mpl3".to_owned())]).into()),
         timeout_ms: Some(600_000),
         ..CreateRun::default()
     })
@@ -90,7 +91,7 @@ fn run() -> WorkspaceRun {
         archive: Some(archive()),
         artifacts: Some(artifacts()),
         batch_id: None,
-        env_keys: None,
+        env_keys: Some(vec!["NPM_TOKEN".to_owned()]),
         source_metadata: None,
         timeout_ms: Some(600_000),
         uploaded_at: Some(at(120)),
@@ -166,7 +167,7 @@ pub(super) fn evidence_answer() -> Value {
         "schemaVersion": schemas::evidence::SCHEMA_VERSION,
         "workspaceRunId": run.id, "orgId": run.org_id, "projectId": run.project_id,
         "status": "succeeded", "outcome": "success", "outcomeSource": "executor",
-        "command": run.command, "createdAt": run.created_at, "metadata": run.metadata, "envKeys": [],
+        "command": run.command, "createdAt": run.created_at, "metadata": run.metadata, "envKeys": run.env_keys.unwrap_or_default(),
         "archive": archive(), "artifactIds": [artifact().id], "artifactErrors": [],
         "cleanupStatus": "succeeded", "orchestrationSucceeded": true,
         "exitCode": 0, "durationMs": 4_210, "startedAt": at(390), "finishedAt": at(4_600), "timeoutMs": 600_000,

@@ -176,6 +176,7 @@ pub(super) const ALL: &[Operation] = &[
             Code::InvalidMetadataValue,
             Code::MetadataTooLarge,
             Code::MetadataTooManyKeys,
+            Code::ReservedEnvKey,
             Code::UnsupportedRuntimeOption,
             Code::QuotaExceeded,
         ]),

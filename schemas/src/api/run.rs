@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::archive::{Archive, DeclaredArchive};
+use crate::env::{self, EnvValues};
 use crate::event::ArtifactError;
 use crate::id::{ArtifactId, BatchId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 pub use crate::message::ArtifactRequest;
@@ -40,6 +41,12 @@ pub struct CreateRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = metadata_limits)]
     pub source_metadata: Option<BTreeMap<String, String>>,
+    /// Environment variables of the command, secrets among them. Values are encrypted at rest, never shown again and
+    /// replaced in the output; `envKeys` has the names. Values have at most 32,768 bytes each and no NUL, names and
+    /// values together at most 65,536. Refused with `unsupported_runtime_option` where the operator has set no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>", transform = env_limits)]
+    pub env: Option<EnvValues>,
     /// Wall-clock limit of the command in milliseconds. The operator may have set a lower maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = limits::TIMEOUT_MS))]
@@ -86,6 +93,7 @@ pub struct WorkspaceRun {
     pub artifacts: Option<Vec<ArtifactRequest>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
+    /// Names of the variables that the command was given, sorted; their values are not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_keys: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,5 +158,14 @@ fn metadata_limits(schema: &mut Schema) {
     let pattern = format!("^[A-Za-z0-9_.-]{{1,{}}}$", limits::METADATA_KEY_CHARS);
     schema.insert("propertyNames".into(), json!({ "pattern": pattern }));
     let value = json!({ "type": "string", "maxLength": limits::METADATA_VALUE_CHARS, "pattern": "^[^\\u0000]*$" });
+    schema.insert("additionalProperties".into(), value);
+}
+
+fn env_limits(schema: &mut Schema) {
+    schema.insert("maxProperties".into(), limits::ENV_VARIABLES.into());
+    let name = format!("^[A-Za-z_][A-Za-z0-9_]{{0,{}}}$", limits::ENV_NAME_CHARS - 1);
+    let reserved = format!("^(CROWNEST(_.*)?|{})$", env::RESERVED.join("|"));
+    schema.insert("propertyNames".into(), json!({ "pattern": name, "not": { "pattern": reserved } }));
+    let value = json!({ "type": "string", "maxLength": limits::ENV_VALUE_BYTES, "pattern": "^[^\\u0000]*$" });
     schema.insert("additionalProperties".into(), value);
 }

@@ -83,6 +83,9 @@ pub struct Finished {
     pub resources: Resources,
     pub limits: Limits,
     pub streams: StreamTotals,
+    /// Secrets that were replaced in the output.
+    #[serde(default)]
+    pub redactions: u64,
     /// Streams that are not stored as a whole: longer than the output cap, or not read to their end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truncated_streams: Vec<String>,
@@ -150,7 +153,7 @@ pub struct Limits {
     pub timeout_ms: u64,
 }
 
-/// Bytes of output, and how many of them are not stored.
+/// Bytes of output, counted after secrets were replaced, and how many of them are not stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamTotals {

@@ -1,7 +1,5 @@
 //! The job that an executor receives: everything it needs to run, but no secret and no outcome.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
@@ -24,9 +22,9 @@ pub struct Job {
     pub queued_at: Timestamp,
     /// W3C Trace Context of the run.
     pub traceparent: String,
-    /// Environment of the command; empty until secrets arrive.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
+    /// Names of the variables of the command, sorted. The values come, encrypted, with the claim: queues hold none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_keys: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,6 +23,8 @@ pub(crate) struct Run {
     pub artifacts: Vec<ArtifactRequest>,
     pub metadata: BTreeMap<String, String>,
     pub source_metadata: Option<BTreeMap<String, String>>,
+    /// Sorted.
+    pub env_keys: Vec<String>,
     pub timeout_ms: u64,
     pub batch_id: Option<BatchId>,
     pub traceparent: String,
@@ -58,6 +60,7 @@ impl Run {
                 .map(serde_json::from_value)
                 .transpose()
                 .map_err(|error| DbError::Column { column: "source_metadata", source: error.into() })?,
+            env_keys: row.try_get("env_keys")?,
             timeout_ms: unsigned(row, "timeout_ms")?,
             batch_id: match row.try_get::<_, Option<&str>>("batch_id")? {
                 None => None,
@@ -111,7 +114,7 @@ impl Run {
             archive: self.archive,
             artifacts: (!self.artifacts.is_empty()).then_some(self.artifacts),
             batch_id: self.batch_id,
-            env_keys: None,
+            env_keys: (!self.env_keys.is_empty()).then_some(self.env_keys),
             source_metadata: self.source_metadata,
             timeout_ms: Some(self.timeout_ms),
             result,

@@ -4,16 +4,17 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use infra::keyring::Keyring;
 use infra::postgres::{GenericClient, Transaction};
 use infra::traceparent;
 use schemas::Timestamp;
 use schemas::api::archive::Archive;
 use schemas::api::run::{RunAnswer, RunResult};
+use schemas::env::{EnvValues, sealing_context};
 use schemas::id::{ProjectId, RunId};
 use schemas::message::TemplateRef;
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
-use serde_json::Value;
 
 use super::start;
 use crate::app::App;
@@ -21,9 +22,9 @@ use crate::archive::Declared;
 use crate::auth::Caller;
 use crate::body;
 use crate::db::runs::{self, Run};
-use crate::db::{projects, templates};
+use crate::db::{projects, run_env, templates};
 use crate::error::{ApiError, Code};
-use crate::idempotency::{Begun, IdempotencyKey, conclude};
+use crate::idempotency::{Begun, Fingerprint, Fingerprints, IdempotencyKey, conclude};
 use crate::new_run::{DEFAULT_TEMPLATE, NewRun};
 
 pub(crate) async fn handle(
@@ -40,11 +41,18 @@ pub(crate) async fn handle(
         caller.require(Scope::ArtifactCreate)?;
         caller.require(Scope::FileRead)?;
     }
+    let keyring = keyring_for(&app, &asked.env)?;
+    let fingerprints = match keyring {
+        None => Fingerprint::of(&request)?.into(),
+        Some(keyring) => Fingerprints::keyed(&request, keyring)?,
+    };
+    // The values are in there, too.
+    drop(request);
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let starts = asked.start;
-    let done = create(&transaction, &app, &caller, &key, &request, asked, traceparent).await;
+    let done = create(&transaction, &app, &caller, &key, fingerprints, asked, traceparent).await;
     let response = conclude(transaction, done).await?;
     // Nothing else puts anything into the outbox, and a look at it is a transaction.
     if starts {
@@ -58,11 +66,11 @@ async fn create(
     app: &App,
     caller: &Caller,
     key: &IdempotencyKey,
-    request: &Value,
-    asked: NewRun,
+    fingerprints: Fingerprints,
+    mut asked: NewRun,
     traceparent: Option<&str>,
 ) -> Result<Response, ApiError> {
-    let attempt = match key.begin(transaction, caller, ("POST", "/v1/workspace-runs"), request).await? {
+    let attempt = match key.begin_as(transaction, caller, ("POST", "/v1/workspace-runs"), fingerprints).await? {
         Begun::Fresh(attempt) => attempt,
         Begun::Replayed(response) => return Ok(response),
     };
@@ -80,8 +88,13 @@ async fn create(
         (Some(_), None) => RunStatus::ArchiveUploaded,
         (Some(_), Some(_)) => RunStatus::Starting,
     };
-    let run = Run { status, archive, ..waiting_run(caller, project, template, asked, traceparent) };
+    let env = std::mem::take(&mut asked.env);
+    let run =
+        Run { status, archive, env_keys: env.names(), ..waiting_run(caller, project, template, asked, traceparent) };
     runs::insert(transaction, caller.org(), &run, queued_at).await?;
+    if let Some(keyring) = keyring_for(app, &env)? {
+        run_env::insert(transaction, &run.id, &sealed(keyring, &env, &run)?).await?;
+    }
     if let Some(queued_at) = queued_at {
         start::enqueue(transaction, app, &run, queued_at).await?;
     }
@@ -89,6 +102,23 @@ async fn create(
     span.record("run_id", run.id.as_str());
     span.record("trace_id", traceparent::trace_id(&run.traceparent));
     attempt.finish(transaction, StatusCode::CREATED, &RunAnswer { workspace_run: run.into_api() }).await
+}
+
+/// What the values are encrypted with, if there are any.
+fn keyring_for<'a>(app: &'a App, env: &EnvValues) -> Result<Option<&'a Keyring>, ApiError> {
+    match &app.keyring {
+        _ if env.is_empty() => Ok(None),
+        Some(keyring) => Ok(Some(keyring)),
+        None => {
+            let message = "env is not supported here: the operator has set no key to encrypt it with (--env-key-file).";
+            Err(ApiError::new(Code::UnsupportedRuntimeOption, message))
+        }
+    }
+}
+
+fn sealed(keyring: &Keyring, env: &EnvValues, run: &Run) -> Result<Vec<u8>, ApiError> {
+    let plain = serde_json::to_vec(env).map_err(ApiError::internal)?;
+    keyring.seal(&plain, &sealing_context(&run.org_id, &run.id)).map_err(ApiError::internal)
 }
 
 fn waiting_run(caller: &Caller, project: ProjectId, template: TemplateRef, asked: NewRun, traceparent: String) -> Run {
@@ -102,6 +132,7 @@ fn waiting_run(caller: &Caller, project: ProjectId, template: TemplateRef, asked
         artifacts: asked.artifacts,
         metadata: asked.metadata,
         source_metadata: asked.source_metadata,
+        env_keys: Vec::new(),
         timeout_ms: asked.timeout_ms,
         batch_id: asked.batch_id,
         traceparent,

@@ -121,7 +121,7 @@ fn job(run: &Run, queued_at: Timestamp) -> Result<Job, ApiError> {
         date: run.created_at.date().to_string(),
         queued_at,
         traceparent: run.traceparent.clone(),
-        env: std::collections::BTreeMap::new(),
+        env_keys: run.env_keys.clone(),
     })
 }
 

@@ -1,0 +1,12 @@
+//! Table `ingest.run_env`: the encrypted environment variables of runs that are not over. Claims hand them out.
+
+use infra::postgres::GenericClient;
+use schemas::id::RunId;
+
+use super::{DbError, execute};
+
+pub(crate) async fn insert(client: &impl GenericClient, run: &RunId, sealed: &[u8]) -> Result<(), DbError> {
+    let sql = "insert into ingest.run_env (run_id, sealed) values ($1, $2)";
+    execute(client, sql, &[&run.as_str(), &sealed]).await?;
+    Ok(())
+}
