@@ -3,6 +3,7 @@
 mod collect;
 mod command;
 mod fetch;
+mod streams;
 
 use std::time::Instant;
 
