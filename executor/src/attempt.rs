@@ -4,6 +4,7 @@ mod collect;
 mod command;
 mod environment;
 mod fetch;
+mod streams;
 
 use std::time::Instant;
 

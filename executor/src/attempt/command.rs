@@ -6,24 +6,17 @@ use std::time::{Duration, Instant};
 
 use schemas::Timestamp;
 use schemas::env::EnvValues;
-use schemas::message::{Resources, StreamTotals, Verdict};
+use schemas::message::{Resources, Verdict};
 use schemas::run::{CleanupStatus, FailureReason, RunStatus};
-use tokio::io::AsyncRead;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::streams::Streams;
 use super::{Attempt, Interrupted, Record, collect, stopped};
 use crate::archive::CachedTree;
 use crate::claim::Stop;
-use crate::output::{self, Held, Stream, Totals};
 use crate::redact::Redaction;
 use crate::sandbox::{Exit, Sandbox, SandboxError, SandboxSpec};
-
-type Reader = JoinHandle<std::io::Result<Held>>;
-
-/// How long output may take to reach its end once everything that could write to it is dead.
-const OUTPUT_DEADLINE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -44,22 +37,18 @@ pub(super) async fn run(
     record.times.started_at = Some(Timestamp::now());
     parts.metrics.phase("start", begun);
     attempt.feed.status(RunStatus::Running).await;
-    let outputs = [
-        sandbox.take_stdout().map(|from| read(attempt, Stream::Stdout, redaction.apply(from))),
-        sandbox.take_stderr().map(|from| read(attempt, Stream::Stderr, redaction.apply(from))),
-    ];
-    let mut watched = watch_over(attempt, &mut sandbox, stop.clone(), abort).await;
+    let streams = Streams::read(attempt, &mut sandbox, &redaction);
+    let watched = watch_over(attempt, &mut sandbox, stop.clone(), abort).await;
     record.times.finished_at = Some(Timestamp::now());
     record.times.command_ms = Some(millis(started.elapsed()));
     parts.metrics.phase("command", started);
-    watched = match watched {
-        // Nobody wants to hear the rest.
+    let watched = match watched {
         Err(Interrupted::Silent) => {
-            outputs.iter().flatten().for_each(JoinHandle::abort);
+            streams.abandon();
             Err(Interrupted::Silent)
         }
         watched => tokio::select! {
-            () = rest_of_output(attempt, outputs, record) => watched,
+            () = streams.finish(attempt, record) => watched,
             () = silenced(stop, abort) => Err(Interrupted::Silent),
         },
     };
@@ -176,56 +165,11 @@ fn limit_reached(record: &Record) -> Option<&'static str> {
     record.disk_full.then_some("the disk limit of /workspace was reached: no space or no inode was left at the end")
 }
 
-fn read(attempt: &Attempt<'_>, stream: Stream, from: impl AsyncRead + Unpin + Send + 'static) -> Reader {
-    tokio::spawn(output::copy(stream, from, attempt.feed.clone(), attempt.parts.output_cap.clone()))
-}
-
-/// Waits for the ends of both streams, then sends what had to wait for that.
-async fn rest_of_output(attempt: &Attempt<'_>, readers: [Option<Reader>; 2], record: &mut Record) {
-    let [stdout, stderr] = readers;
-    let stdout = drained(Stream::Stdout, stdout, record).await;
-    let stderr = drained(Stream::Stderr, stderr, record).await;
-    let stdout = stored(attempt, Stream::Stdout, stdout, record).await;
-    let stderr = stored(attempt, Stream::Stderr, stderr, record).await;
-    record.streams = StreamTotals {
-        stdout_bytes: stdout.total,
-        stderr_bytes: stderr.total,
-        stdout_bytes_dropped: stdout.dropped,
-        stderr_bytes_dropped: stderr.dropped,
-    };
-}
-
 /// Returns when the attempt should stop without a word; a cancellation comes too late for that.
 async fn silenced(mut stop: watch::Receiver<Option<Stop>>, abort: &CancellationToken) {
     if let Interrupted::Canceled = stopped(&mut stop, abort).await {
         abort.cancelled().await;
     }
-}
-
-/// Everything that could write is dead, so the end of the stream is near. What was not read is recorded as missing.
-async fn drained(stream: Stream, reader: Option<Reader>, record: &mut Record) -> Option<Held> {
-    let failure = match tokio::time::timeout(OUTPUT_DEADLINE, reader?).await {
-        Ok(Ok(Ok(held))) => return Some(held),
-        Ok(Ok(Err(error))) => error.to_string(),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it did not end although its writers are dead".to_owned(),
-    };
-    tracing::error!(stream = stream.as_str(), failure, "output could not be read to its end");
-    record.truncated_streams.push(stream.as_str().to_owned());
-    None
-}
-
-/// Without a deadline: the command has ended, and a broker that is slow is no reason to lose the end of its output.
-async fn stored(attempt: &Attempt<'_>, stream: Stream, held: Option<Held>, record: &mut Record) -> Totals {
-    let Some(held) = held else { return Totals::default() };
-    let totals = held.send(stream, &attempt.feed).await;
-    let (metrics, name) = (&attempt.parts.metrics, stream.as_str());
-    metrics.output_bytes.with_label_values(&[name]).inc_by(totals.total);
-    if totals.dropped > 0 {
-        metrics.output_dropped_bytes.with_label_values(&[name]).inc_by(totals.dropped);
-        record.truncated_streams.push(name.to_owned());
-    }
-    totals
 }
 
 /// Kernel counters into the record, and every trace of the sandbox removed.
