@@ -143,6 +143,8 @@ async fn one_command_starts_everything_and_one_ends_it() {
     let run =
         ["runs", "run-archive", path.to_str().unwrap(), "--env", "TOKEN=hunter22", "--", "echo $TOKEN ${TOKEN%22}"];
     assert_eq!(machine.crownest.run(run).await.expect(0).text(), "*** hunter\n");
+    let log = std::fs::read_to_string(machine.data().join("crownest.log")).expect("there is a log");
+    assert!(log.contains("attempt ended") && !log.contains("hunter22"), "{log}");
     let keys = std::fs::metadata(machine.data().join("env-keys")).expect("a key was made");
     assert_eq!(keys.permissions().mode() & 0o777, 0o600);
 

@@ -28,10 +28,7 @@ pub(super) async fn run(
 ) -> Result<Verdict, Interrupted> {
     let parts = attempt.parts;
     let begun = Instant::now();
-    let redaction = Redaction::of(env).map_err(|error| Interrupted::Failed {
-        reason: FailureReason::InternalError,
-        message: format!("the output could not be searched for secrets: {error}"),
-    })?;
+    let redaction = redaction(env).await?;
     let mut sandbox = start(attempt, tree.path(), env).await.map_err(|error| unavailable(&error))?;
     let started = Instant::now();
     record.times.started_at = Some(Timestamp::now());
@@ -74,6 +71,21 @@ pub(super) async fn run(
     finish(attempt, record, sandbox, begun).await;
     parts.metrics.phase("clean_up", cleaning);
     verdict.map(|(exit, cause)| judge(exit, cause, record))
+}
+
+/// With many long secrets, preparing the search takes tens of milliseconds.
+async fn redaction(env: &EnvValues) -> Result<Redaction, Interrupted> {
+    if env.is_empty() {
+        return Ok(Redaction::default());
+    }
+    let env = env.clone();
+    let failure = match tokio::task::spawn_blocking(move || Redaction::of(&env)).await {
+        Ok(Ok(redaction)) => return Ok(redaction),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("the output could not be searched for secrets: {failure}");
+    Err(Interrupted::Failed { reason: FailureReason::InternalError, message })
 }
 
 async fn start(attempt: &Attempt<'_>, lower: &Path, env: &EnvValues) -> Result<Sandbox, SandboxError> {
