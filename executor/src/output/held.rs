@@ -47,7 +47,8 @@ impl Sender<'_> {
     /// The tail's first byte is the stream's at `head`, if it still has it.
     async fn send_tail(&mut self, mut tail: Tail, head: u64) {
         let mut at = tail.pushed() - tail.kept();
-        let mut cut = at > 0;
+        // Bytes of a character that may have begun before what is kept; the ring may give them in two reads.
+        let mut cut = if at > 0 { 3 } else { 0 };
         let mut buffer = vec![0; EVENT_BYTES];
         let mut filled = 0;
         loop {
@@ -66,11 +67,12 @@ impl Sender<'_> {
                 }
             };
             filled += read;
-            if std::mem::take(&mut cut) {
-                let rest = rest_len(&buffer[..filled]);
+            if cut > 0 {
+                let rest = rest_len(&buffer[..filled]).min(cut);
                 buffer.copy_within(rest..filled, 0);
                 at += rest as u64;
                 filled -= rest;
+                cut = if filled == 0 { cut - rest } else { 0 };
             }
             let whole = if read == 0 { filled } else { complete_len(&buffer[..filled]) };
             if whole > 0 {
@@ -155,6 +157,8 @@ mod tests {
             ("a€€€", 7, "a", Some((1, 3)), "€€"),
             // The tail begins inside of a character, which is left out as a whole.
             ("éééé", 5, "é", Some((2, 4)), "é"),
+            // So does this one, and the ring wraps around within that character.
+            ("abcdefghABCDEF€ghijkl", 16, "abcdefgh", Some((8, 9)), "ghijkl"),
         ] {
             let (outputs, stored) = events(content.as_bytes(), 1024, cap).await;
             let marker = outputs.iter().position(|output| output.omitted.is_some());
