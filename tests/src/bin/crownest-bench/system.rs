@@ -60,7 +60,17 @@ impl System {
             (
                 "executor",
                 Role::Executor,
-                vec!["--slots", &slots, "--work-dir", &work_dir, "--ops-listen", &executor_ops],
+                vec![
+                    "--slots",
+                    &slots,
+                    "--work-dir",
+                    &work_dir,
+                    "--ops-listen",
+                    &executor_ops,
+                    // The log of the benchmark is stored as a whole.
+                    "--output-cap-bytes",
+                    "1073741824",
+                ],
             ),
             ("ingest", Role::Ingest, vec!["--listen", &listen]),
         ];
