@@ -9,6 +9,7 @@ mod sweep_answers;
 mod sweep_deliveries;
 mod sweep_staged;
 
+use std::fmt;
 use std::time::Duration;
 
 use infra::amqp::Amqp;
@@ -34,5 +35,29 @@ async fn pause(length: Duration, shutdown: &CancellationToken) -> bool {
     tokio::select! {
         () = tokio::time::sleep(length) => true,
         () = shutdown.cancelled() => false,
+    }
+}
+
+/// After every pause, batch by batch until `sweep` finds nothing more to remove.
+async fn sweep_every<F, E>(
+    length: Duration,
+    what: &'static str,
+    (app, shutdown): (App, CancellationToken),
+    sweep: fn(App) -> F,
+) where
+    F: Future<Output = Result<u64, E>>,
+    E: fmt::Display,
+{
+    while pause(length, &shutdown).await {
+        loop {
+            match sweep(app.clone()).await {
+                Ok(0) => break,
+                Ok(count) => tracing::debug!(what, count, "swept"),
+                Err(error) => {
+                    tracing::warn!(what, error = %format!("{error:#}"), "could not be swept");
+                    break;
+                }
+            }
+        }
     }
 }

@@ -1,11 +1,9 @@
 //! Sends the messages of webhooks when their time has come, and again, later and later, until somebody takes them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::api::webhook::{DeliveryStatus, WebhookData, WebhookMessage};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,22 +24,18 @@ const SLOWER: u32 = 6;
 const LONGEST_PAUSE: Duration = Duration::from_hours(12);
 
 pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut sending = JoinSet::new();
     while pause(LOOK_EVERY, &shutdown).await {
         while sending.try_join_next().is_some() {}
-        let free = i64::try_from(permits.available_permits()).unwrap_or(0);
+        let free = AT_ONCE.saturating_sub(sending.len());
         if free == 0 {
             continue;
         }
         match take(&app, free).await {
             Ok(due) => {
                 for message in due {
-                    let (app, permits) = (app.clone(), Arc::clone(&permits));
-                    sending.spawn(async move {
-                        let _permit = permits.acquire_owned().await;
-                        deliver(&app, &message).await;
-                    });
+                    let app = app.clone();
+                    sending.spawn(async move { deliver(&app, &message).await });
                 }
             }
             Err(error) => tracing::warn!(error = %format!("{error:#}"), "webhook messages could not be looked for"),
@@ -51,7 +45,8 @@ pub(super) async fn run(app: App, shutdown: CancellationToken) {
     while sending.join_next().await.is_some() {}
 }
 
-async fn take(app: &App, limit: i64) -> anyhow::Result<Vec<Due>> {
+async fn take(app: &App, limit: usize) -> anyhow::Result<Vec<Due>> {
+    let limit = i64::try_from(limit)?;
     Ok(webhooks::take_due(&app.pool.get().await?, LEASE, limit).await?)
 }
 

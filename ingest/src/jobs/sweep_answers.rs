@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
+use super::sweep_every;
 use crate::app::App;
 use crate::db::{DbError, idempotency};
 
@@ -13,20 +13,9 @@ const KEPT_S: f64 = 86_400.0;
 const BATCH: i64 = 1000;
 
 pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    while pause(PAUSE, &shutdown).await {
-        loop {
-            match sweep(&app).await {
-                Ok(0) => break,
-                Ok(count) => tracing::debug!(count, "stored answers deleted"),
-                Err(error) => {
-                    tracing::warn!(%error, "stored answers could not be deleted");
-                    break;
-                }
-            }
-        }
-    }
+    sweep_every(PAUSE, "stored answers", (app, shutdown), sweep).await;
 }
 
-async fn sweep(app: &App) -> Result<u64, DbError> {
+async fn sweep(app: App) -> Result<u64, DbError> {
     idempotency::delete_old(&app.pool.get().await?, KEPT_S, BATCH).await
 }

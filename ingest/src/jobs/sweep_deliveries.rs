@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
+use super::sweep_every;
 use crate::app::App;
 use crate::db::{DbError, webhooks};
 
@@ -13,20 +13,9 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 const BATCH: i64 = 1000;
 
 pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    while pause(PAUSE, &shutdown).await {
-        loop {
-            match sweep(&app).await {
-                Ok(0) => break,
-                Ok(count) => tracing::debug!(count, "webhook messages forgotten"),
-                Err(error) => {
-                    tracing::warn!(%error, "webhook messages could not be forgotten");
-                    break;
-                }
-            }
-        }
-    }
+    sweep_every(PAUSE, "webhook messages", (app, shutdown), sweep).await;
 }
 
-async fn sweep(app: &App) -> Result<u64, DbError> {
+async fn sweep(app: App) -> Result<u64, DbError> {
     webhooks::delete_old(&app.pool.get().await?, KEPT, BATCH).await
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
+use super::sweep_every;
 use crate::app::App;
 use crate::db::uploads;
 
@@ -12,26 +12,15 @@ const PAUSE: Duration = Duration::from_mins(5);
 const BATCH: i64 = 100;
 
 pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    while pause(PAUSE, &shutdown).await {
-        loop {
-            match sweep(&app).await {
-                Ok(0) => break,
-                Ok(count) => tracing::debug!(count, "staged archives removed"),
-                Err(error) => {
-                    tracing::warn!(error = %format!("{error:#}"), "staged archives could not be removed");
-                    break;
-                }
-            }
-        }
-    }
+    sweep_every(PAUSE, "staged archives", (app, shutdown), sweep).await;
 }
 
-async fn sweep(app: &App) -> anyhow::Result<usize> {
+async fn sweep(app: App) -> anyhow::Result<u64> {
     let client = app.pool.get().await?;
     let over = uploads::staged_and_over(&client, uploads::PRESIGNED_FOR, BATCH).await?;
     for (id, key) in &over {
         app.store.delete(key).await?;
         uploads::forget_staged(&client, id).await?;
     }
-    Ok(over.len())
+    Ok(u64::try_from(over.len())?)
 }
