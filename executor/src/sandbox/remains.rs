@@ -75,7 +75,9 @@ impl Held {
         let process = self.process.as_ref().map_or(Ok(()), |process| process.kill());
         let killed = process.and_then(|()| self.cgroup.kill_and_wait());
         let accounting = self.cgroup.accounting();
-        let disk = self.disk.as_ref().and_then(|(disk, _)| disk.usage().ok());
+        let disk = self.disk.as_ref().and_then(|(disk, _)| {
+            disk.usage().inspect_err(|error| tracing::warn!(%error, "the disk of a slot cannot be asked")).ok()
+        });
         let cleanup = killed
             .at("kill leftover processes")
             .and_then(|()| {
