@@ -22,7 +22,7 @@ mod spawner;
 mod status;
 
 pub use cgroup::ResourceUsage;
-pub use config::{DiskLimit, Limits, SandboxConfig, SandboxSpec};
+pub use config::{DiskLimit, Limits, Root, SandboxConfig, SandboxSpec};
 pub use disk::DiskUsage;
 pub use error::SandboxError;
 pub use host::SandboxHost;

@@ -77,7 +77,7 @@ async fn the_host_sees_no_mount_and_no_image() {
     let mut left: Vec<_> =
         std::fs::read_dir(machine.work_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["lock", "runs", "stages"]);
+    assert_eq!(left, ["lock", "runs", "stage"]);
 }
 
 #[tokio::test]

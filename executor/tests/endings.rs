@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use executor::sandbox::{Exit, Limits, SandboxError, SandboxHost, SandboxSpec};
+use executor::sandbox::{Exit, Limits, Root, SandboxError, SandboxHost, SandboxSpec};
 use schemas::run::FailureReason;
 use support::{DEADLINE, Machine, collect, config};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -149,14 +149,15 @@ async fn a_sandbox_that_cannot_be_is_not_an_exit_code() {
         limits: Limits::default(),
     };
     let missing = Path::new("/nonexistent");
-    let error = machine.host.start(spec(50, missing, Path::new("/"))).await.unwrap_err();
+    let error = machine.host.start(spec(50, missing, Root::Host)).await.unwrap_err();
     assert_eq!(error.failure_reason(), FailureReason::SandboxUnavailable);
     assert!(error.to_string().contains("clone the cached tree"), "{error}");
 
-    // This one fails inside bubblewrap. The label is free again once the first was cleaned up.
+    // This one fails inside bubblewrap: there is nothing to mount on. The label is free again once the first was cleaned up.
+    let empty = tempfile::tempdir().unwrap();
     let deadline = Instant::now() + DEADLINE;
     let mut sandbox = loop {
-        match machine.host.start(spec(51, &machine.tree, missing)).await {
+        match machine.host.start(spec(51, &machine.tree, Root::Tree(empty.path()))).await {
             Ok(sandbox) => break sandbox,
             Err(SandboxError::InvalidSpec(_)) if Instant::now() < deadline => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
@@ -183,7 +184,7 @@ async fn what_stands_for_itself_is_refused() {
         label: "x",
         slot: 60,
         lower: &machine.tree,
-        root: Path::new("/"),
+        root: Root::Host,
         command: "sleep 100".as_ref(),
         env: &[],
         limits: Limits::default(),

@@ -16,7 +16,7 @@ use super::{Attempt, Interrupted, Record, collect, stopped};
 use crate::archive::CachedTree;
 use crate::claim::Stop;
 use crate::redact::Redaction;
-use crate::sandbox::{Exit, Sandbox, SandboxError, SandboxSpec};
+use crate::sandbox::{Exit, Root, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -97,8 +97,7 @@ async fn start(attempt: &Attempt<'_>, lower: &Path, env: &EnvValues) -> Result<S
         label: &format!("{}-{}", job.run_id, attempt.number),
         slot: attempt.slot.number,
         lower,
-        // The standard template presents the host's own programs, read-only.
-        root: Path::new("/"),
+        root: Root::Host,
         command: job.command.as_ref(),
         env: &env,
         limits: attempt.parts.limits,

@@ -55,14 +55,22 @@ pub struct SandboxSpec<'a> {
     pub slot: u32,
     /// The extracted archive, owned by root. Shown as the initial content of `/workspace`, never written.
     pub lower: &'a Path,
-    /// Root file system whose `/usr` the command sees; `/` for the host's own. Helpers see what is on the
-    /// mounts of `/usr` and of the work directory.
-    pub root: &'a Path,
+    pub root: Root<'a>,
     /// Shell command, up to 128 KiB, without NUL.
     pub command: &'a OsStr,
     /// Added to (and overriding) the base environment; never visible in a process list.
     pub env: &'a [(OsString, OsString)],
     pub limits: Limits,
+}
+
+/// What the command finds at `/`, read-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root<'a> {
+    /// The host's `/usr`, and an `/etc` made for the purpose.
+    Host,
+    /// A whole root file system, owned by root, on the file system of the work directory. It has a `/bin/sh` and the
+    /// folders `/dev`, `/home/runner`, `/proc`, `/tmp` and `/workspace`, on which the sandbox mounts its own.
+    Tree(&'a Path),
 }
 
 impl fmt::Debug for SandboxSpec<'_> {

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::cgroup::Hierarchy;
-use super::config::{DiskLimit, Limits, SandboxConfig, SandboxSpec};
+use super::config::{DiskLimit, Limits, Root, SandboxConfig, SandboxSpec};
 use super::disk::Disk;
 use super::error::{SandboxError, Step as _};
 use super::launch::Launch;
@@ -39,8 +39,6 @@ pub(super) struct Inner {
     uid_base: u32,
     disk_bytes: Option<u64>,
     busy: Mutex<BTreeSet<u32>>,
-    /// Staging folder of each root file system seen so far.
-    stages: Mutex<HashMap<PathBuf, PathBuf>>,
     /// User namespace of each slot seen so far.
     idmaps: Mutex<HashMap<u32, Arc<OwnedFd>>>,
     /// Disk of each slot seen so far.
@@ -74,12 +72,11 @@ impl SandboxHost {
     }
 
     async fn self_test(&self) -> Result<(), SandboxError> {
-        let stage = self.inner.stage(Path::new("/")).step("build the staging folder")?;
         let spec = SandboxSpec {
             label: "self-test",
             slot: 0,
-            lower: &stage.join("empty"),
-            root: Path::new("/"),
+            lower: &self.inner.stage().join("empty"),
+            root: Root::Host,
             command: "exit 7".as_ref(),
             env: &[],
             limits: Limits::default(),
@@ -119,8 +116,9 @@ impl Inner {
         if swept > 0 {
             tracing::warn!(swept, "removed what a killed executor left");
         }
-        crate::workspace::remove_tree(&work_dir.join("stages")).step("remove old staging folders")?;
-        fs::create_dir(work_dir.join("stages")).step("create the staging folders")?;
+        let stage = work_dir.join("stage");
+        crate::workspace::remove_tree(&stage).step("remove the old staging folder")?;
+        rootfs::build_stage(&stage).step("build the staging folder")?;
         Ok(Self {
             spawner: Spawner::start(helper, [work_dir.clone(), bwrap.clone()]).step("start the spawner thread")?,
             hierarchy,
@@ -128,7 +126,6 @@ impl Inner {
             uid_base: config.uid_base,
             disk_bytes: disk_bytes(config.disk, &work_dir),
             busy: Mutex::default(),
-            stages: Mutex::default(),
             idmaps: Mutex::default(),
             disks: Mutex::default(),
             _lock: lock,
@@ -140,17 +137,8 @@ impl Inner {
         self.work_dir.join("runs").join(label)
     }
 
-    pub(super) fn stage(&self, root: &Path) -> io::Result<PathBuf> {
-        let mut stages = lock(&self.stages);
-        if let Some(stage) = stages.get(root) {
-            return Ok(stage.clone());
-        }
-        let stage = self.work_dir.join("stages").join(stages.len().to_string());
-        // A former attempt may have failed half-way.
-        crate::workspace::remove_tree(&stage)?;
-        rootfs::build_stage(&stage, root)?;
-        stages.insert(root.to_owned(), stage.clone());
-        Ok(stage)
+    pub(super) fn stage(&self) -> PathBuf {
+        self.work_dir.join("stage")
     }
 
     /// `None` where there is no limit.

@@ -20,6 +20,8 @@ use super::request::Request;
 /// Where the staging folder appears, in the helper's namespace only: every Linux has this folder, and every parent of
 /// it can be entered by anybody, which is not so of the executor's own folders.
 pub(super) const STAGE: &str = "/mnt";
+/// A root file system other than the host's, inside [`STAGE`].
+pub(super) const ROOT: &str = "/mnt/root";
 /// The overlay, inside [`STAGE`].
 pub(super) const WORKSPACE: &str = "/mnt/workspace";
 
@@ -65,6 +67,10 @@ pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd) -> Result<Owne
 
     let stage = open_tree(CWD, &request.stage, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
     attach(&stage.at("clone the staging folder")?, STAGE).at("mount the staging folder")?;
+    if let Some(root) = &request.root {
+        let root = open_tree(CWD, root, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
+        attach(&root.at("clone the root file system")?, ROOT).at("mount the root file system")?;
+    }
     attach(&overlay, WORKSPACE).at("mount the workspace")?;
     Ok(overlay)
 }

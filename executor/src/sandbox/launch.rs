@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::pipe::PipeFlags;
 
 use super::cgroup::Cgroup;
-use super::config::{Limits, SandboxSpec};
+use super::config::{Limits, Root, SandboxSpec};
 use super::control;
 use super::disk::Disk;
 use super::error::{SandboxError, Step as _};
@@ -36,7 +36,7 @@ const COMPLAINT_BYTES: u64 = 4096;
 pub(super) struct Launch {
     label: String,
     lower: PathBuf,
-    root: PathBuf,
+    root: Option<PathBuf>,
     command: OsString,
     limits: Limits,
     /// For bubblewrap.
@@ -49,7 +49,10 @@ impl Launch {
         Ok(Self {
             label: spec.label.to_owned(),
             lower: spec.lower.to_owned(),
-            root: spec.root.to_owned(),
+            root: match spec.root {
+                Root::Host => None,
+                Root::Tree(tree) => Some(tree.to_owned()),
+            },
             command: spec.command.to_owned(),
             limits: spec.limits,
             arguments: rootfs::arguments(spec),
@@ -61,14 +64,14 @@ impl Launch {
         let deadline = Instant::now() + DEADLINE;
         let uid = slot.uid();
         let idmap = host.idmap(uid, deadline)?;
-        let stage = host.stage(&self.root).step("build the staging folder")?;
         let disk = host.disk(&slot).step("make the slot's disk (--disk-bytes)")?;
         let (mut remains, cgroup) = self.prepare(host, slot, disk.clone())?;
         let request = Request {
             uid,
             run_dir: host.run_dir(&self.label),
             disk: disk.map(|disk| (disk.device().to_owned(), self.label.clone().into())),
-            stage,
+            stage: host.stage(),
+            root: self.root.clone(),
             bwrap: host.bwrap.clone(),
             command: self.command,
         };

@@ -19,8 +19,10 @@ pub(super) struct Request {
     pub(super) run_dir: PathBuf,
     /// What to mount at `disk`, and the folder in it that has `upper` and `work`.
     pub(super) disk: Option<(PathBuf, OsString)>,
-    /// Prepared once per host: `etc` and a mount point `workspace`.
+    /// Prepared once per host: `etc`, and mount points `root` and `workspace`.
     pub(super) stage: PathBuf,
+    /// A root file system other than the host's.
+    pub(super) root: Option<PathBuf>,
     pub(super) bwrap: PathBuf,
     pub(super) command: OsString,
 }
@@ -33,14 +35,15 @@ impl Request {
             None => (OsStr::new(""), OsStr::new("")),
         };
         let [run_dir, stage, bwrap] = [&self.run_dir, &self.stage, &self.bwrap].map(|path| path.as_os_str());
-        let fields = [&uid, run_dir, device, folder, stage, bwrap, &self.command];
+        let root = self.root.as_ref().map_or(OsStr::new(""), |root| root.as_os_str());
+        let fields = [&uid, run_dir, device, folder, stage, root, bwrap, &self.command];
         fields.map(|field: &OsStr| field.as_bytes()).join(&0)
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let fields: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
-        let [uid, run_dir, device, folder, stage, bwrap, command] = &fields[..] else {
+        let [uid, run_dir, device, folder, stage, root, bwrap, command] = &fields[..] else {
             return Err(io::Error::other("fields are missing")).at("parse the request");
         };
         let uid = uid.to_str().and_then(|uid| uid.parse().ok());
@@ -49,6 +52,7 @@ impl Request {
             run_dir: run_dir.into(),
             disk: (!device.is_empty()).then(|| (device.into(), folder.clone())),
             stage: stage.into(),
+            root: (!root.is_empty()).then(|| root.into()),
             bwrap: bwrap.into(),
             command: command.clone(),
         })
@@ -76,11 +80,13 @@ mod tests {
             run_dir: "/w/runs/a".into(),
             disk: None,
             stage: "/w/stage".into(),
+            root: None,
             bwrap: "/usr/bin/bwrap".into(),
             command: "echo '--' \"$x\"\n".into(),
         };
         assert_eq!(Request::parse(&request.to_bytes()).ok().as_ref(), Some(&request));
         request.disk = Some(("/dev/loop0".into(), "a".into()));
+        request.root = Some("/w/templates/a/tree".into());
         assert_eq!(Request::parse(&request.to_bytes()).ok(), Some(request));
         assert!(Request::parse(b"run").is_err());
     }

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use super::config::SandboxSpec;
+use super::config::{Root, SandboxSpec};
 use super::error::SandboxError;
-use super::init_mounts::{STAGE, WORKSPACE};
+use super::init_mounts::{ROOT, STAGE, WORKSPACE};
 use super::seccomp;
 
 const HOME: &str = "/home/runner";
@@ -38,7 +38,7 @@ const ETC: [(&str, &str); 5] = [
     ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 ];
 
-/// Copied from the root file system where they exist: none is secret, and programs in its `/usr` expect them.
+/// Copied from the host where they exist: none is secret, and programs in its `/usr` expect them.
 const ETC_COPIED: [&str; 6] =
     ["alternatives", "ld.so.cache", "localtime", "mime.types", "ssl/certs", "ssl/openssl.cnf"];
 
@@ -47,13 +47,16 @@ pub(super) fn arguments(spec: &SandboxSpec<'_>) -> Vec<u8> {
     let mut args = Args(Vec::with_capacity(4096));
     args.add(&["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]);
     args.add(&["--uid", USER_ID, "--gid", USER_ID, "--hostname", HOSTNAME]);
-    args.push(OsStr::new("--ro-bind"));
-    args.push(spec.root.join("usr").as_os_str());
-    args.add(&["/usr"]);
-    for name in ["bin", "lib", "lib64", "sbin"] {
-        args.add(&["--symlink", &format!("usr/{name}"), &format!("/{name}")]);
+    match spec.root {
+        Root::Tree(_) => args.add(&["--ro-bind", ROOT, "/"]),
+        Root::Host => {
+            args.add(&["--ro-bind", "/usr", "/usr"]);
+            for name in ["bin", "lib", "lib64", "sbin"] {
+                args.add(&["--symlink", &format!("usr/{name}"), &format!("/{name}")]);
+            }
+            args.add(&["--ro-bind", &format!("{STAGE}/etc"), "/etc"]);
+        }
     }
-    args.add(&["--ro-bind", &format!("{STAGE}/etc"), "/etc"]);
     // Pid 1 tells how the command ended, and has the command's user: out of sight, its memory cannot be written.
     args.add(&["--proc", "/proc", "--tmpfs", "/proc/1", "--remount-ro", "/proc/1", "--dev", "/dev"]);
     args.add(&["--perms", "1777", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", HOME]);
@@ -108,11 +111,13 @@ pub(super) fn validate(spec: &SandboxSpec<'_>) -> Result<(), SandboxError> {
 /// The system call filter, in the staging folder.
 pub(super) const FILTER: &str = "seccomp.bpf";
 
-/// Makes the staging folder for a root file system: its `etc`, a mount point, the system call filter, and an empty tree
-/// for the self-test.
-pub(super) fn build_stage(stage: &Path, root: &Path) -> io::Result<()> {
+/// Makes the staging folder: the `etc` that goes with the host's `/usr`, mount points, the system call filter, and an
+/// empty tree for the self-test.
+pub(super) fn build_stage(stage: &Path) -> io::Result<()> {
     let etc = stage.join("etc");
-    for directory in [stage, &etc, &etc.join("ssl"), &stage.join("workspace"), &stage.join("empty")] {
+    for directory in
+        [stage, &etc, &etc.join("ssl"), &stage.join("root"), &stage.join("workspace"), &stage.join("empty")]
+    {
         create_directory(directory)?;
     }
     for (name, content) in ETC {
@@ -120,7 +125,7 @@ pub(super) fn build_stage(stage: &Path, root: &Path) -> io::Result<()> {
         fs::set_permissions(etc.join(name), fs::Permissions::from_mode(0o644))?;
     }
     for name in ETC_COPIED {
-        copy(&root.join("etc").join(name), &etc.join(name))?;
+        copy(&Path::new("/etc").join(name), &etc.join(name))?;
     }
     fs::write(stage.join(FILTER), seccomp::filter()?)?;
     Ok(())

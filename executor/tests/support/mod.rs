@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use executor::sandbox::{Exit, Finished, Limits, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::sandbox::{Exit, Finished, Limits, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
 use tokio::io::AsyncReadExt as _;
 
 /// No test waits longer for anything.
@@ -16,6 +16,8 @@ pub(crate) struct Machine {
     pub(crate) host: SandboxHost,
     pub(crate) tree: PathBuf,
     pub(crate) folder: tempfile::TempDir,
+    /// A root file system to use instead of the host's.
+    pub(crate) root: Option<PathBuf>,
     next: AtomicU32,
 }
 
@@ -54,7 +56,7 @@ impl Machine {
         let mut config = config(folder.path());
         change(&mut config);
         let host = SandboxHost::open(config).await.unwrap();
-        Self { host, tree, folder, next: AtomicU32::new(1) }
+        Self { host, tree, folder, root: None, next: AtomicU32::new(1) }
     }
 
     pub(crate) async fn start(&self, command: &str) -> Sandbox {
@@ -76,7 +78,7 @@ impl Machine {
             label: &label,
             slot,
             lower: &self.tree,
-            root: Path::new("/"),
+            root: self.root.as_deref().map_or(Root::Host, Root::Tree),
             command: command.as_ref(),
             env,
             limits,
