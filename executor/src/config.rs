@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use infra::amqp::AmqpConfig;
 use infra::keyring::KeyringConfig;
 use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 
-use crate::sandbox::DiskLimit;
+use crate::sandbox::{DiskLimit, EngineConfig};
 
 #[derive(Debug, Clone, Args)]
 pub struct ExecutorConfig {
@@ -31,10 +31,27 @@ pub struct ExecutorConfig {
     /// Folder for the archive cache and running sandboxes, on a local ext4, xfs or btrfs
     #[arg(long, env = "CROWNEST_WORK_DIR", default_value = "/var/lib/crownest/executor", value_name = "DIR")]
     pub work_dir: PathBuf,
-    /// User and group id of slot 0; slot n has this plus n. Nothing else on the machine may use these ids
+    /// User and group id of slot 0; slot n has this plus n, and its OCI runtime these plus 100,000 and 200,000. Nothing
+    /// else on the machine may use these ids
     #[arg(long, env = "CROWNEST_UID_BASE", default_value_t = 1_700_000, value_name = "UID",
           value_parser = clap::value_parser!(u32).range(1_000..=2_000_000_000))]
     pub uid_base: u32,
+    /// What runs the sandboxes: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
+    #[arg(long, env = "CROWNEST_ENGINE", value_enum, default_value_t = EngineName::Bubblewrap, value_name = "ENGINE")]
+    pub engine: EngineName,
+    /// The OCI runtime, for `--engine oci`: a file, or a name to look for in PATH. One whose name begins with runsc is used as
+    /// gVisor, any other as runc
+    #[arg(long, env = "CROWNEST_OCI_RUNTIME", default_value = "runc", value_name = "FILE")]
+    pub oci_runtime: PathBuf,
+    /// What the OCI runtime is told before its own command, separated by blanks, such as `--platform=kvm`
+    #[arg(
+        long,
+        env = "CROWNEST_OCI_RUNTIME_ARGS",
+        default_value = "",
+        value_name = "ARGS",
+        allow_hyphen_values = true
+    )]
+    pub oci_runtime_args: String,
     /// The helper `crownest-sandbox` [default: beside this program]
     #[arg(long, env = "CROWNEST_SANDBOX_HELPER", value_name = "FILE")]
     pub sandbox_helper: Option<PathBuf>,
@@ -70,6 +87,13 @@ pub struct ExecutorConfig {
     pub drain_ms: u64,
 }
 
+/// Engines by the names that operators use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    Bubblewrap,
+    Oci,
+}
+
 const DEFAULT_DISK_BYTES: u64 = 10 << 30;
 /// Less leaves ext4 no room for itself.
 const LEAST_DISK_BYTES: u64 = 16 << 20;
@@ -90,6 +114,16 @@ fn default_slots() -> u16 {
 impl ExecutorConfig {
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_millis(self.grace_ms)
+    }
+
+    pub(crate) fn engine(&self) -> EngineConfig {
+        match self.engine {
+            EngineName::Bubblewrap => EngineConfig::default(),
+            EngineName::Oci => EngineConfig::Oci {
+                runtime: self.oci_runtime.clone(),
+                arguments: self.oci_runtime_args.split_whitespace().map(str::to_owned).collect(),
+            },
+        }
     }
 
     pub(crate) fn disk(&self) -> DiskLimit {

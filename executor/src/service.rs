@@ -128,6 +128,7 @@ async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
     let sandbox = SandboxConfig {
         helper_path: config.sandbox_helper.clone(),
         uid_base: config.uid_base,
+        engine: config.engine(),
         disk: config.disk(),
         ..SandboxConfig::new(config.work_dir.join("sandboxes"))
     };

@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use executor::sandbox::{Exit, Limits, Root, SandboxError, SandboxHost, SandboxSpec};
+use executor::sandbox::{EngineConfig, Exit, Limits, Root, SandboxError, SandboxHost, SandboxSpec};
 use schemas::run::FailureReason;
 use support::{DEADLINE, Machine, collect, config};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -169,11 +169,11 @@ async fn a_sandbox_that_cannot_be_is_not_an_exit_code() {
 
     let folder = tempfile::tempdir().unwrap();
     let mut without = config(folder.path());
-    without.bwrap_path = "/nonexistent/bwrap".into();
+    without.engine = EngineConfig::Bubblewrap { program: "/nonexistent/bwrap".into() };
     let error = SandboxHost::open(without).await.unwrap_err();
     assert!(error.to_string().contains("apt install bubblewrap"), "{error}");
     let mut broken = config(folder.path());
-    broken.bwrap_path = "/usr/bin/false".into();
+    broken.engine = EngineConfig::Bubblewrap { program: "/usr/bin/false".into() };
     assert_eq!(SandboxHost::open(broken).await.unwrap_err().failure_reason(), FailureReason::SandboxUnavailable);
 }
 

@@ -13,12 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::config::Limits;
+use super::engine::Overhead;
 use super::process::{KILL_DEADLINE, wait_readable};
 pub(super) use usage::Accounting;
 pub use usage::ResourceUsage;
-
-/// bubblewrap's monitor and its pid 1 live in the run's group, but are not the user's.
-const OWN_PIDS: u32 = 2;
 
 /// The mount points found on this machine.
 #[derive(Debug, Clone)]
@@ -33,11 +31,13 @@ pub(super) struct Hierarchy {
     version: Version,
     /// Relative to each mount point.
     parent: PathBuf,
+    /// On top of what runs may have.
+    overhead: Overhead,
 }
 
 impl Hierarchy {
     /// Detects the version and makes `parent` with the controllers that runs need.
-    pub(super) fn open(root: &Path, parent: PathBuf) -> io::Result<Self> {
+    pub(super) fn open(root: &Path, parent: PathBuf, overhead: Overhead) -> io::Result<Self> {
         let version = if root.join("cgroup.controllers").exists() {
             v2::delegate(root, &parent)?;
             Version::V2(root.to_owned())
@@ -48,7 +48,7 @@ impl Hierarchy {
             }
             Version::V1(controllers)
         };
-        Ok(Self { version, parent })
+        Ok(Self { version, parent, overhead })
     }
 
     /// Makes a run's group and sets its limits.
@@ -60,7 +60,8 @@ impl Hierarchy {
                 return Err(error);
             }
         }
-        let limits = Limits { pids: limits.pids.saturating_add(OWN_PIDS), ..limits };
+        let Overhead { pids, pids_for_each, .. } = self.overhead;
+        let limits = Limits { pids: limits.pids.saturating_mul(pids_for_each).saturating_add(pids), ..limits };
         let limited = match &self.version {
             Version::V1(controllers) => v1::limit(controllers, &cgroup.path, limits),
             Version::V2(root) => v2::limit(&root.join(&cgroup.path), limits),
@@ -94,7 +95,7 @@ impl Hierarchy {
     }
 
     fn run(&self, name: &str) -> Cgroup {
-        Cgroup { version: self.version.clone(), path: self.parent.join(name) }
+        Cgroup { version: self.version.clone(), path: self.parent.join(name), overhead: self.overhead }
     }
 }
 
@@ -103,6 +104,7 @@ impl Hierarchy {
 pub(super) struct Cgroup {
     version: Version,
     path: PathBuf,
+    overhead: Overhead,
 }
 
 impl Cgroup {
@@ -130,16 +132,16 @@ impl Cgroup {
         members::none(&self.members())
     }
 
-    /// Sends `signal` to every member but those in `spared`; says how many got it.
-    pub(super) fn signal(&self, signal: Signal, spared: &[i32]) -> io::Result<usize> {
-        Ok(members::signal(&self.members(), signal, spared)?.len())
+    /// Sends `signal` to every member that `is_meant`, by pid; says how many got it.
+    pub(super) fn signal(&self, signal: Signal, is_meant: impl Fn(i32) -> bool) -> io::Result<usize> {
+        Ok(members::signal(&self.members(), signal, is_meant)?.len())
     }
 
     /// Starts killing every member, without waiting.
     pub(super) fn kill(&self) -> io::Result<()> {
         match &self.version {
             Version::V2(root) => fs::write(root.join(&self.path).join("cgroup.kill"), "1"),
-            Version::V1(_) => self.signal(Signal::KILL, &[]).map(|_| ()),
+            Version::V1(_) => self.signal(Signal::KILL, |_| true).map(|_| ()),
         }
     }
 
@@ -147,7 +149,7 @@ impl Cgroup {
     pub(super) fn kill_and_wait(&self) -> io::Result<()> {
         let deadline = Instant::now() + KILL_DEADLINE;
         loop {
-            let killed = members::signal(&self.members(), Signal::KILL, &[])?;
+            let killed = members::signal(&self.members(), Signal::KILL, |_| true)?;
             if killed.is_empty() {
                 return Ok(());
             }
@@ -163,7 +165,7 @@ impl Cgroup {
             Version::V2(root) => v2::accounting(&root.join(&self.path)),
         };
         let pids = &mut accounting.usage.pids_peak;
-        *pids = pids.map(|peak| peak.saturating_sub(u64::from(OWN_PIDS)));
+        *pids = pids.filter(|_| self.overhead.is_exact).map(|peak| peak.saturating_sub(self.overhead.pids.into()));
         accounting
     }
 

@@ -3,6 +3,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::engine::EngineConfig;
+
 /// One per executor process. Two executors on one machine need different `work_dir` and `uid_base`.
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
@@ -11,9 +13,9 @@ pub struct SandboxConfig {
     pub work_dir: PathBuf,
     /// `crownest-sandbox`; looked for next to the current executable (and one folder up) if `None`.
     pub helper_path: Option<PathBuf>,
-    /// bubblewrap, looked up in `PATH` when it is a bare name.
-    pub bwrap_path: PathBuf,
-    /// Slot `n` runs as host uid and gid `uid_base + n`. Nothing else on the machine may use these ids.
+    pub engine: EngineConfig,
+    /// Slot `n` runs as host uid and gid `uid_base + n`; an OCI runtime of it has these plus 100,000 and 200,000.
+    /// Nothing else on the machine may use these ids.
     pub uid_base: u32,
     pub disk: DiskLimit,
     /// Control group under which this host makes its own, relative to the mount point of each controller.
@@ -26,7 +28,7 @@ impl SandboxConfig {
         Self {
             work_dir: work_dir.into(),
             helper_path: None,
-            bwrap_path: PathBuf::from("bwrap"),
+            engine: EngineConfig::default(),
             uid_base: 1_700_000,
             disk: DiskLimit::None,
             cgroup_parent: PathBuf::from("crownest"),

@@ -15,7 +15,7 @@ use super::process::wait_readable;
 
 /// Longest message; error texts are cut to it.
 const MESSAGE_BYTES: usize = 2048;
-const FDS: usize = 4;
+const FDS: usize = 5;
 
 /// What one side tells the other.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use super::cgroup::Hierarchy;
 use super::config::{DiskLimit, Limits, Root, SandboxConfig, SandboxSpec};
 use super::disk::Disk;
+use super::engine::Engine;
 use super::error::{SandboxError, Step as _};
 use super::launch::Launch;
 use super::remains;
@@ -22,7 +23,7 @@ use super::running::Sandbox;
 use super::spawner::Spawner;
 use super::{idmap, locate, rootfs};
 
-const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+pub(super) const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 /// Cheap to clone. The last clone (or running sandbox) to go releases the work directory.
 #[derive(Debug, Clone)]
@@ -34,13 +35,13 @@ pub struct SandboxHost {
 pub(super) struct Inner {
     pub(super) spawner: Spawner,
     pub(super) hierarchy: Hierarchy,
-    pub(super) bwrap: PathBuf,
+    pub(super) engine: Engine,
     work_dir: PathBuf,
     uid_base: u32,
     disk_bytes: Option<u64>,
     busy: Mutex<BTreeSet<u32>>,
-    /// User namespace of each slot seen so far.
-    idmaps: Mutex<HashMap<u32, Arc<OwnedFd>>>,
+    /// User namespaces of the slots seen so far, by what they map.
+    user_namespaces: Mutex<HashMap<String, Arc<OwnedFd>>>,
     /// Disk of each slot seen so far.
     disks: Mutex<HashMap<u32, Arc<Disk>>>,
     /// Locked for as long as it is open.
@@ -60,7 +61,7 @@ impl SandboxHost {
     /// Starts a command. When this returns, the sandbox's pid 1 exists and the command is about to run; what can
     /// still go wrong before it does is reported by [`Sandbox::wait`].
     pub async fn start(&self, spec: SandboxSpec<'_>) -> Result<Sandbox, SandboxError> {
-        let launch = Launch::new(&spec)?;
+        let launch = Launch::new(&spec, &self.inner.engine)?;
         let slot = Slot::take(&self.inner, spec.slot)?;
         let inner = Arc::clone(&self.inner);
         spawn_blocking(move || launch.start(&inner, slot)).await.map_err(io::Error::from).step("start")?
@@ -93,7 +94,7 @@ impl SandboxHost {
 
 impl Inner {
     fn open(config: &SandboxConfig) -> Result<Self, SandboxError> {
-        let bwrap = locate::bwrap(&config.bwrap_path)?;
+        let engine = Engine::find(&config.engine)?;
         let helper = locate::helper(config.helper_path.as_deref())?;
         let runs = config.work_dir.join("runs");
         fs::create_dir_all(&runs).step("create the work directory")?;
@@ -109,7 +110,7 @@ impl Inner {
         // Own groups per work directory: the sweep below must never meet another executor's sandboxes.
         let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
         let parent = config.cgroup_parent.join(hex::encode(&digest[..6]));
-        let hierarchy = Hierarchy::open(Path::new(CGROUP_ROOT), parent)
+        let hierarchy = Hierarchy::open(Path::new(CGROUP_ROOT), parent, engine.overhead())
             .map_err(|error| SandboxError::unavailable("control groups", error))?;
         let swept = remains::sweep(&hierarchy, &work_dir.join("runs"))
             .map_err(|error| SandboxError::unavailable("start-up sweep", error))?;
@@ -119,14 +120,15 @@ impl Inner {
         let stage = work_dir.join("stage");
         crate::workspace::remove_tree(&stage).step("remove the old staging folder")?;
         rootfs::build_stage(&stage).step("build the staging folder")?;
+        let needed = engine.needs().into_iter().chain([work_dir.clone()]).collect();
         Ok(Self {
-            spawner: Spawner::start(helper, [work_dir.clone(), bwrap.clone()]).step("start the spawner thread")?,
+            spawner: Spawner::start(helper, needed).step("start the spawner thread")?,
             hierarchy,
-            bwrap,
+            engine,
             uid_base: config.uid_base,
             disk_bytes: disk_bytes(config.disk, &work_dir),
             busy: Mutex::default(),
-            idmaps: Mutex::default(),
+            user_namespaces: Mutex::default(),
             disks: Mutex::default(),
             _lock: lock,
             work_dir,
@@ -153,14 +155,24 @@ impl Inner {
         Ok(Some(disk))
     }
 
+    /// To mount a cached tree with.
     pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
-        let mut idmaps = lock(&self.idmaps);
-        if let Some(idmap) = idmaps.get(&uid) {
-            return Ok(Arc::clone(idmap));
+        self.user_namespace(idmap::of_tree(uid), deadline)
+    }
+
+    /// For an OCI runtime to live in.
+    pub(super) fn runtime_users(&self, uid: u32, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
+        self.user_namespace(idmap::of_runtime(uid), deadline)
+    }
+
+    fn user_namespace(&self, mapping: String, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
+        let mut namespaces = lock(&self.user_namespaces);
+        if let Some(namespace) = namespaces.get(&mapping) {
+            return Ok(Arc::clone(namespace));
         }
-        let idmap = Arc::new(idmap::user_namespace(&self.spawner, uid, deadline)?);
-        idmaps.insert(uid, Arc::clone(&idmap));
-        Ok(idmap)
+        let namespace = Arc::new(idmap::user_namespace(&self.spawner, &mapping, deadline)?);
+        namespaces.insert(mapping, Arc::clone(&namespace));
+        Ok(namespace)
     }
 }
 
@@ -205,7 +217,7 @@ pub(super) struct Slot {
 
 impl Slot {
     fn take(inner: &Arc<Inner>, number: u32) -> Result<Self, SandboxError> {
-        if inner.uid_base.checked_add(number).is_none() {
+        if inner.uid_base.checked_add(number).and_then(|uid| uid.checked_add(idmap::HIGHEST)).is_none() {
             return Err(SandboxError::InvalidSpec(format!("slot {number} has no uid")));
         }
         if !lock(&inner.busy).insert(number) {

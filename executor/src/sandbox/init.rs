@@ -1,13 +1,14 @@
 //! The helper program `crownest-sandbox`: a fork server, and in each of its forks one sandbox from the first step to
-//! `exec` of bubblewrap. One thread, no runtime, nothing allocated that matters. It exists because namespaces and
+//! `exec` of bubblewrap, or to a sandbox's pid 1 that runs an OCI runtime (`init_oci`). One thread, no runtime, nothing allocated that matters. It exists because namespaces and
 //! credentials belong to threads, and the executor has many.
 //!
 //! Order of operations of a run (each is named in the error it may cause):
 //! 1. take standard input, output and error from the executor; wait until it has put us into the run's control groups
 //!    and sends the run's descriptors
 //! 2. mount namespace, overlay, staging folder (`init_mounts`); hand the overlay to the executor
-//! 3. open the system call filter, resource limits, then groups, gid and uid of the slot; no way back from here
-//! 4. tie our life to the executor's, set `no_new_privs`, exec bubblewrap
+//! 3. open the system call filter, resource limits, then groups, gid and uid of the slot; no way back from here (for an
+//!    OCI runtime: the slot's user namespace, and its root)
+//! 4. tie our life to the executor's, set `no_new_privs`, exec bubblewrap (or fork pid 1 in new namespaces)
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
@@ -19,15 +20,19 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid, UnshareFlags};
 
 use super::control::{self, Message};
-use super::init_mounts;
+use super::engine::Engine;
 use super::request::Request;
-use super::rootfs;
 use super::spawner::Task;
+use super::view::SHELL;
+use super::{init_mounts, init_oci, rootfs};
 
 /// The helper's own exit code when it gives up; the reason goes over the control socket.
 const FAILED: u8 = 125;
 /// Enough for any package manager, few enough that nobody's `close` loop over all of them takes seconds.
-const MAX_OPEN_FILES: u64 = 65_536;
+pub(super) const MAX_OPEN_FILES: u64 = 65_536;
+/// One byte is too small for a core file, and is the value for which the kernel skips a piped core handler, which would
+/// run outside the sandbox.
+pub(super) const CORE_BYTES: u64 = 1;
 /// Under memory pressure of the whole machine, sandboxes go before the executor.
 const OOM_SCORE_ADJ: &str = "500";
 
@@ -79,7 +84,7 @@ fn serve() -> io::Result<Option<(Task, OwnedFd)>> {
     let server = io::stdin();
     while let Some(Message { text, fds }) = control::receive(server.as_fd())? {
         let task = Task::parse(&text).ok_or_else(|| io::Error::other("unknown task"))?;
-        match fork() {
+        match fork(libc::CLONE_PARENT) {
             Ok(None) => return become_helper(fds).map(|control| Some((task, control))),
             Ok(Some((pid, handle))) => control::send(server.as_fd(), pid.to_string().as_bytes(), &[handle.as_fd()])?,
             Err(error) => control::send(server.as_fd(), format!("fork: {error}").as_bytes(), &[])?,
@@ -88,10 +93,10 @@ fn serve() -> io::Result<Option<(Task, OwnedFd)>> {
     Ok(None)
 }
 
-/// A child of the *executor*. Returns its pid and a handle, and in the child itself `None`.
-fn fork() -> io::Result<Option<(i32, OwnedFd)>> {
+/// With `CLONE_PARENT` a child of the *executor*. Returns its pid and a handle, and in the child itself `None`.
+pub(super) fn fork(flags: libc::c_int) -> io::Result<Option<(i32, OwnedFd)>> {
     let mut handle: RawFd = -1;
-    let flags = libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let flags = flags | libc::CLONE_PIDFD | libc::SIGCHLD;
     // SAFETY: without CLONE_VM this is fork(2), in a process with one thread. The kernel writes the handle, a
     // descriptor of this process that nobody else owns, before it returns a positive pid.
     #[expect(unsafe_code, reason = "the fork of libc knows neither CLONE_PARENT nor CLONE_PIDFD")]
@@ -131,9 +136,9 @@ fn lend_user_namespace(control: &OwnedFd) -> Result<(), Failure> {
 
 fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     let message = control::receive(control.as_fd()).at("receive descriptors")?;
-    let fds: Option<[OwnedFd; 4]> = message.and_then(|message| message.fds.try_into().ok());
-    let [request, lower, arguments, status] =
-        fds.ok_or_else(|| io::Error::other("the executor is gone")).at("receive descriptors")?;
+    let mut fds = message.map(|message| message.fds).unwrap_or_default().into_iter();
+    let mut next = || fds.next().ok_or_else(|| io::Error::other("the executor is gone")).at("receive descriptors");
+    let [request, lower, instructions, status] = [next()?, next()?, next()?, next()?];
     let mut bytes = Vec::new();
     fs::File::from(request).read_to_end(&mut bytes).at("read the request")?;
     let request = Request::parse(&bytes)?;
@@ -141,26 +146,44 @@ fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     let workspace = init_mounts::mount_workspace(&request, &lower)?;
     control::send(control.as_fd(), b"mounted", &[workspace.as_fd()]).at("hand over the workspace")?;
     drop((workspace, lower));
+    match &request.engine {
+        Engine::Bubblewrap { program } => bubblewrap(&request, program, &instructions, &status, executor_pid),
+        Engine::Oci(runtime) => {
+            init_mounts::mount_oci(super::idmap::runtime_uid(request.uid))?;
+            limit_resources().at("set resource limits")?;
+            init_oci::run(runtime, instructions, status, &next()?, control, executor_pid)
+        }
+    }
+}
 
+/// Returns only if that fails.
+fn bubblewrap(
+    request: &Request,
+    program: &Path,
+    arguments: &OwnedFd,
+    status: &OwnedFd,
+    executor_pid: i32,
+) -> Result<(), Failure> {
     // Opened for each run: bubblewrap reads it from where the offset is.
     let filter =
         fs::File::open(request.stage.join(rootfs::FILTER)).map(OwnedFd::from).at("open the system call filter")?;
     limit_resources().at("set resource limits")?;
-    become_slot(request.uid).at("become the slot's user")?;
+    become_user(request.uid).at("become the slot's user")?;
     die_with_executor(executor_pid).at("die with the executor")?;
     rustix::thread::set_no_new_privs(true).at("no_new_privs")?;
-    for inherited in [&arguments, &status, &filter] {
+    for inherited in [arguments, status, &filter] {
         rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::empty()).at("pass descriptors on")?;
     }
     // std resets SIGPIPE and the signal mask for the program it executes.
-    let error = Command::new(&request.bwrap)
+    let error = Command::new(program)
         .arg("--seccomp")
         .arg(filter.as_raw_fd().to_string())
         .arg("--json-status-fd")
         .arg(status.as_raw_fd().to_string())
         .arg("--args")
         .arg(arguments.as_raw_fd().to_string())
-        .args(["--", "/bin/sh", "-c"])
+        .arg("--")
+        .args(SHELL)
         .arg(&request.command)
         .env_clear()
         .current_dir(Path::new("/"))
@@ -183,13 +206,11 @@ fn limit_resources() -> io::Result<()> {
         rustix::process::setrlimit(resource, Rlimit { current: Some(hard), maximum: Some(hard) })
     };
     at_most(Resource::Nofile, MAX_OPEN_FILES)?;
-    // One byte is too small for a core file, and is the value for which the kernel skips a piped core handler,
-    // which would run outside the sandbox.
-    at_most(Resource::Core, 1)?;
+    at_most(Resource::Core, CORE_BYTES)?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ)
 }
 
-fn become_slot(id: u32) -> io::Result<()> {
+pub(super) fn become_user(id: u32) -> io::Result<()> {
     let (gid, uid) = (Gid::from_raw(id), Uid::from_raw(id));
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
@@ -199,7 +220,7 @@ fn become_slot(id: u32) -> io::Result<()> {
 }
 
 /// Cleared by a change of the uid, kept by `exec`. The parent *thread* is what counts: see `spawner`.
-fn die_with_executor(executor_pid: i32) -> io::Result<()> {
+pub(super) fn die_with_executor(executor_pid: i32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent != Some(executor_pid) {

@@ -1,5 +1,5 @@
 //! The helper's mounts, all in its private mount namespace: the cached tree with the slot's ownership, an overlay on
-//! it, and both that and the synthesized `/etc` under one staging folder that an unprivileged user can reach.
+//! it, and both that and the root under one staging folder that an unprivileged user can reach.
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -14,18 +14,25 @@ use rustix::mount::{
 use rustix::thread::UnshareFlags;
 
 use super::disk;
+use super::host::CGROUP_ROOT;
 use super::init::{At as _, Failure};
+use super::lower;
 use super::request::Request;
 
 /// Where the staging folder appears, in the helper's namespace only: every Linux has this folder, and every parent of
 /// it can be entered by anybody, which is not so of the executor's own folders.
 pub(super) const STAGE: &str = "/mnt";
+/// The root that goes with the host's `/usr`, inside [`STAGE`].
+pub(super) const HOST_ROOT: &str = "/mnt/host";
+/// The bundle and the state of an OCI runtime, inside [`STAGE`]: in memory, gone with the namespace.
+pub(super) const OCI: &str = "/mnt/oci";
+const OCI_BYTES: &str = "16m";
 /// A root file system other than the host's, inside [`STAGE`].
 pub(super) const ROOT: &str = "/mnt/root";
 /// The overlay, inside [`STAGE`].
 pub(super) const WORKSPACE: &str = "/mnt/workspace";
 
-/// What bubblewrap takes from the host, besides its own program.
+/// What engines take from the host, besides their own programs.
 const NEEDED: [&str; 4] = ["/usr", "/proc", "/dev", STAGE];
 
 /// Gives the fork server a mount namespace of its own, without the host's mounts that lead to nothing in [`NEEDED`] or
@@ -39,7 +46,9 @@ pub(super) fn keep_needed(also: &[PathBuf]) -> io::Result<()> {
     // Later mounts cover or stand on earlier ones.
     for line in table.lines().rev() {
         let Some(point) = line.split(' ').nth(4).map(Path::new) else { continue };
-        if point.starts_with("/usr") || needed.iter().any(|path| path.starts_with(point)) {
+        // Beneath these there are mounts that belong to them.
+        let belongs = |whole: &str| point.starts_with(whole) && needed.contains(&Path::new(whole));
+        if belongs("/usr") || belongs(CGROUP_ROOT) || needed.iter().any(|path| path.starts_with(point)) {
             continue;
         }
         // Gone with its parent, or named with a blank, which the table escapes, or locked by an outer user namespace.
@@ -65,17 +74,38 @@ pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd) -> Result<Owne
     };
     let overlay = overlay(&layers).at("mount overlayfs")?;
 
-    let stage = open_tree(CWD, &request.stage, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
-    attach(&stage.at("clone the staging folder")?, STAGE).at("mount the staging folder")?;
+    attach(&read_only(&request.stage).at("clone the staging folder")?, STAGE).at("mount the staging folder")?;
     if let Some(root) = &request.root {
-        let root = open_tree(CWD, root, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
-        attach(&root.at("clone the root file system")?, ROOT).at("mount the root file system")?;
+        attach(&read_only(root).at("clone the root file system")?, ROOT).at("mount the root file system")?;
     }
     attach(&overlay, WORKSPACE).at("mount the workspace")?;
     Ok(overlay)
 }
 
-fn unshare() -> io::Result<()> {
+/// A place in memory for an OCI runtime, whose user is `uid` on the host.
+pub(super) fn mount_oci(uid: u32) -> Result<(), Failure> {
+    let folder = || -> io::Result<OwnedFd> {
+        let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        let context = context.as_fd();
+        let id = uid.to_string();
+        for (key, value) in [("uid", &*id), ("gid", &*id), ("mode", "0700"), ("size", OCI_BYTES)] {
+            fsconfig_set_string(context, key, value)?;
+        }
+        fsconfig_create(context)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+        Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+    };
+    attach(&folder().at("make a place for the runtime")?, OCI).at("mount a place for the runtime")
+}
+
+/// A mount of its own, on which nobody can write, whatever is mounted on it later.
+fn read_only(tree: &Path) -> io::Result<OwnedFd> {
+    let mount = open_tree(CWD, tree, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    lower::set_attributes(mount.as_fd(), lower::READ_ONLY, None)?;
+    Ok(mount)
+}
+
+pub(super) fn unshare() -> io::Result<()> {
     // SAFETY: only `UnshareFlags::FILES` has requirements, and it is not used.
     #[expect(unsafe_code, reason = "unshare")]
     Ok(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }?)

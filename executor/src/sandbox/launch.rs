@@ -15,14 +15,16 @@ use super::cgroup::Cgroup;
 use super::config::{Limits, Root, SandboxSpec};
 use super::control;
 use super::disk::Disk;
+use super::engine::{Engine, Runtime, RuntimeKind};
 use super::error::{SandboxError, Step as _};
 use super::host::{Inner, Slot};
+use super::init_oci::STARTED;
 use super::lower;
 use super::process::wait_readable;
 use super::remains::Remains;
 use super::request::{Request, memfd};
 use super::rootfs;
-use super::running::{Parts, Sandbox};
+use super::running::{Parts, Sandbox, Target};
 use super::spawner::Task;
 use super::status::Status;
 
@@ -39,12 +41,12 @@ pub(super) struct Launch {
     root: Option<PathBuf>,
     command: OsString,
     limits: Limits,
-    /// For bubblewrap.
-    arguments: Vec<u8>,
+    /// For the engine.
+    instructions: Vec<u8>,
 }
 
 impl Launch {
-    pub(super) fn new(spec: &SandboxSpec<'_>) -> Result<Self, SandboxError> {
+    pub(super) fn new(spec: &SandboxSpec<'_>, engine: &Engine) -> Result<Self, SandboxError> {
         rootfs::validate(spec)?;
         Ok(Self {
             label: spec.label.to_owned(),
@@ -55,7 +57,7 @@ impl Launch {
             },
             command: spec.command.to_owned(),
             limits: spec.limits,
-            arguments: rootfs::arguments(spec),
+            instructions: engine.render(spec)?,
         })
     }
 
@@ -64,6 +66,10 @@ impl Launch {
         let deadline = Instant::now() + DEADLINE;
         let uid = slot.uid();
         let idmap = host.idmap(uid, deadline)?;
+        let users = match host.engine {
+            Engine::Bubblewrap { .. } => None,
+            Engine::Oci(_) => Some(host.runtime_users(uid, deadline)?),
+        };
         let disk = host.disk(&slot).step("make the slot's disk (--disk-bytes)")?;
         let (mut remains, cgroup) = self.prepare(host, slot, disk.clone())?;
         let request = Request {
@@ -72,7 +78,7 @@ impl Launch {
             disk: disk.map(|disk| (disk.device().to_owned(), self.label.clone().into())),
             stage: host.stage(),
             root: self.root.clone(),
-            bwrap: host.bwrap.clone(),
+            engine: host.engine.clone(),
             command: self.command,
         };
 
@@ -82,20 +88,27 @@ impl Launch {
         let (stderr, stderr_writer) = pipe().step("output pipe")?;
         let lower = lower::mount(&self.lower, idmap.as_fd())?;
         let request = memfd(&request.to_bytes()).step("memfd")?;
-        let arguments = memfd(&self.arguments).step("memfd")?;
+        let instructions = memfd(&self.instructions).step("memfd")?;
         let given = [theirs.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()];
         let monitor = remains.watch(host.spawner.spawn(Task::Run, &given, deadline)?);
         // From here on everything that the helper does is limited and counted.
         cgroup.join(monitor.pid()).step("join the control group")?;
-        let lent = [request.as_fd(), lower.as_fd(), arguments.as_fd(), status_writer.as_fd()];
+        let mut lent = vec![request.as_fd(), lower.as_fd(), instructions.as_fd(), status_writer.as_fd()];
+        lent.extend(users.as_ref().map(|users| users.as_fd()));
         control::send(ours.as_fd(), b"run", &lent).step("send descriptors")?;
         // Only the sandbox holds these from here on, so that their end is its end.
         drop((theirs, stdout_writer, stderr_writer, status_writer, lower));
 
         let workspace = handshake(&ours, deadline)?;
-        let pid_1 = status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start bubblewrap", error))?;
+        let pid_1 =
+            status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start the sandbox", error))?;
         let Some(pid_1) = pid_1 else { return Err(complaint(stderr, deadline)) };
-        let parts = Parts { monitor, pid_1, status, stdout, stderr, workspace, cgroup, remains };
+        let target = match &host.engine {
+            Engine::Bubblewrap { .. } => Target::AllBut([monitor.pid(), pid_1]),
+            Engine::Oci(Runtime { kind: RuntimeKind::Native, .. }) => Target::User(uid),
+            Engine::Oci(Runtime { kind: RuntimeKind::Guest, .. }) => Target::Guest(ours),
+        };
+        let parts = Parts { monitor, target, status, stdout, stderr, workspace, cgroup, remains };
         Sandbox::new(parts).step("watch the sandbox")
     }
 
@@ -140,8 +153,8 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Two messages at most: the workspace, then either a failure to execute bubblewrap, or the end of the stream
-/// because executing it closed the helper's socket.
+/// Two messages at most: the workspace, then either a failure, or that the sandbox has started. bubblewrap says that by
+/// the end of the stream, because executing it closed the helper's socket.
 fn handshake(control: &OwnedFd, deadline: Instant) -> Result<OwnedFd, SandboxError> {
     const STEP: &str = "set up the sandbox";
     let failure = |text: &[u8]| SandboxError::unavailable(STEP, String::from_utf8_lossy(text));
@@ -151,6 +164,7 @@ fn handshake(control: &OwnedFd, deadline: Instant) -> Result<OwnedFd, SandboxErr
     let workspace = message.fds.pop().ok_or_else(|| failure(&message.text))?;
     match next()? {
         None => Ok(workspace),
+        Some(message) if message.text == STARTED => Ok(workspace),
         Some(message) => Err(failure(&message.text)),
     }
 }
@@ -162,5 +176,5 @@ fn complaint(stderr: OwnedFd, deadline: Instant) -> SandboxError {
         // What it wrote last is in the pipe, or was never written.
         let _ = fs::File::from(stderr).take(COMPLAINT_BYTES).read_to_end(&mut text);
     }
-    SandboxError::unavailable("start bubblewrap", String::from_utf8_lossy(&text).trim())
+    SandboxError::unavailable("start the sandbox", String::from_utf8_lossy(&text).trim())
 }

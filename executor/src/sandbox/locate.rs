@@ -19,8 +19,9 @@ pub(super) fn helper(configured: Option<&Path>) -> Result<PathBuf, SandboxError>
     })
 }
 
-/// A bare name is looked up in `PATH` here, because the helper has no environment.
-pub(super) fn bwrap(configured: &Path) -> Result<PathBuf, SandboxError> {
+/// A bare name is looked up in `PATH` here, because the helper has no environment. `package` is Debian's.
+pub(super) fn program(configured: &Path, package: &str) -> Result<PathBuf, SandboxError> {
+    const STEP: &str = "find the sandbox engine";
     let found = if configured.components().count() > 1 {
         Some(configured.to_owned()).filter(|path| path.is_file())
     } else {
@@ -28,9 +29,9 @@ pub(super) fn bwrap(configured: &Path) -> Result<PathBuf, SandboxError> {
         env::split_paths(&path).map(|folder| folder.join(configured)).find(|path| path.is_file())
     };
     let found = found.ok_or_else(|| {
-        let text = format!("{} is not installed (Debian: apt install bubblewrap)", configured.display());
-        SandboxError::unavailable("find bubblewrap", text)
+        let text = format!("{} is not installed (Debian: apt install {package})", configured.display());
+        SandboxError::unavailable(STEP, text)
     })?;
     // The helper has another working directory, and looks for the mount that this is on.
-    found.canonicalize().map_err(|error| SandboxError::unavailable("find bubblewrap", error))
+    found.canonicalize().map_err(|error| SandboxError::unavailable(STEP, error))
 }

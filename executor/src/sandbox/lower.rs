@@ -23,20 +23,26 @@ struct MountAttr {
 pub(super) fn mount(tree: &Path, idmap: BorrowedFd<'_>) -> Result<OwnedFd, SandboxError> {
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = open_tree(CWD, tree, clone).step("clone the cached tree")?;
-    map_owner(mount.as_fd(), idmap).step("map the owner of the cached tree (idmapped mount)")?;
+    set_attributes(mount.as_fd(), READ_ONLY, Some(idmap)).step("map the owner of the cached tree (idmapped mount)")?;
     Ok(mount)
 }
 
-fn map_owner(mount: BorrowedFd<'_>, idmap: BorrowedFd<'_>) -> io::Result<()> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_IDMAP
-        | MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOSUID;
+/// Of whatever a stranger's command may see.
+pub(super) const READ_ONLY: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOSUID);
+
+/// Of a mount that is attached nowhere; owners are mapped if there is a user namespace.
+pub(super) fn set_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: MountAttrFlags,
+    idmap: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let mapped = idmap.map_or(MountAttrFlags::empty(), |_| MountAttrFlags::MOUNT_ATTR_IDMAP);
     let attr = MountAttr {
-        attr_set: u64::from(attributes.bits()),
+        attr_set: u64::from((attributes | mapped).bits()),
         attr_clr: 0,
         propagation: 0,
-        userns_fd: u64::try_from(idmap.as_raw_fd()).map_err(io::Error::other)?,
+        userns_fd: idmap.map_or(Ok(0), |idmap| u64::try_from(idmap.as_raw_fd()).map_err(io::Error::other))?,
     };
     // SAFETY: an empty C string, and a struct of the size that is passed; both outlive the call.
     #[expect(unsafe_code, reason = "mount_setattr has no wrapper in rustix or libc")]

@@ -1,5 +1,5 @@
 //! What the executor asks of a helper: NUL-separated in a memfd, because a command may be long. Nothing secret (the
-//! environment travels in bubblewrap's own arguments).
+//! environment travels in what the engine is given to read).
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rustix::fs::MemfdFlags;
 
+use super::engine::{Engine, Runtime, RuntimeKind};
 use super::init::{At as _, Failure};
 
 /// One sandbox to set up.
@@ -23,7 +24,8 @@ pub(super) struct Request {
     pub(super) stage: PathBuf,
     /// A root file system other than the host's.
     pub(super) root: Option<PathBuf>,
-    pub(super) bwrap: PathBuf,
+    pub(super) engine: Engine,
+    /// For bubblewrap; an OCI runtime has it in its configuration.
     pub(super) command: OsString,
 }
 
@@ -34,17 +36,31 @@ impl Request {
             Some((device, folder)) => (device.as_os_str(), folder.as_os_str()),
             None => (OsStr::new(""), OsStr::new("")),
         };
-        let [run_dir, stage, bwrap] = [&self.run_dir, &self.stage, &self.bwrap].map(|path| path.as_os_str());
+        let (word, program, arguments): (_, _, &[String]) = match &self.engine {
+            Engine::Bubblewrap { program } => ("bubblewrap", program, &[]),
+            Engine::Oci(Runtime { program, arguments, kind: RuntimeKind::Native }) => ("oci", program, arguments),
+            Engine::Oci(Runtime { program, arguments, kind: RuntimeKind::Guest }) => ("oci-guest", program, arguments),
+        };
+        let [run_dir, stage, program] = [&self.run_dir, &self.stage, program].map(|path| path.as_os_str());
         let root = self.root.as_ref().map_or(OsStr::new(""), |root| root.as_os_str());
-        let fields = [&uid, run_dir, device, folder, stage, root, bwrap, &self.command];
-        fields.map(|field: &OsStr| field.as_bytes()).join(&0)
+        let mut fields = vec![&*uid, run_dir, device, folder, stage, root, OsStr::new(word), program, &self.command];
+        fields.extend(arguments.iter().map(OsStr::new));
+        fields.iter().map(|field| field.as_bytes()).collect::<Vec<_>>().join(&0)
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let fields: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
-        let [uid, run_dir, device, folder, stage, root, bwrap, command] = &fields[..] else {
+        let [uid, run_dir, device, folder, stage, root, word, program, command, arguments @ ..] = &fields[..] else {
             return Err(io::Error::other("fields are missing")).at("parse the request");
+        };
+        let program = program.into();
+        let arguments = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let engine = match word.as_bytes() {
+            b"bubblewrap" => Engine::Bubblewrap { program },
+            b"oci" => Engine::Oci(Runtime { program, arguments, kind: RuntimeKind::Native }),
+            b"oci-guest" => Engine::Oci(Runtime { program, arguments, kind: RuntimeKind::Guest }),
+            _ => return Err(io::Error::other("unknown engine")).at("parse the request"),
         };
         let uid = uid.to_str().and_then(|uid| uid.parse().ok());
         Ok(Self {
@@ -53,7 +69,7 @@ impl Request {
             disk: (!device.is_empty()).then(|| (device.into(), folder.clone())),
             stage: stage.into(),
             root: (!root.is_empty()).then(|| root.into()),
-            bwrap: bwrap.into(),
+            engine,
             command: command.clone(),
         })
     }
@@ -81,13 +97,17 @@ mod tests {
             disk: None,
             stage: "/w/stage".into(),
             root: None,
-            bwrap: "/usr/bin/bwrap".into(),
+            engine: Engine::Bubblewrap { program: "/usr/bin/bwrap".into() },
             command: "echo '--' \"$x\"\n".into(),
         };
         assert_eq!(Request::parse(&request.to_bytes()).ok().as_ref(), Some(&request));
         request.disk = Some(("/dev/loop0".into(), "a".into()));
         request.root = Some("/w/templates/a/tree".into());
-        assert_eq!(Request::parse(&request.to_bytes()).ok(), Some(request));
+        for kind in [RuntimeKind::Native, RuntimeKind::Guest] {
+            let arguments = vec!["--debug".into(), "--platform=kvm".into()];
+            request.engine = Engine::Oci(Runtime { program: "/usr/bin/runsc".into(), arguments, kind });
+            assert_eq!(Request::parse(&request.to_bytes()).ok().as_ref(), Some(&request));
+        }
         assert!(Request::parse(b"run").is_err());
     }
 }

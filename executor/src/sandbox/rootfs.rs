@@ -1,4 +1,5 @@
-//! What the command sees: bubblewrap's arguments, and the `/etc` that is synthesized once per host.
+//! What every sandbox of a host has in common: the folders that are mounted, the `/etc` that goes with the host's `/usr`,
+//! and the system call filter; and which requests are refused.
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -6,26 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use super::config::{Root, SandboxSpec};
+use super::config::SandboxSpec;
 use super::error::SandboxError;
-use super::init_mounts::{ROOT, STAGE, WORKSPACE};
 use super::seccomp;
-
-const HOME: &str = "/home/runner";
-/// Inside; on the host it is the slot's uid.
-const USER_ID: &str = "1000";
-const HOSTNAME: &str = "crownest";
-
-const BASE_ENV: [(&str, &str); 8] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("HOME", HOME),
-    ("USER", "runner"),
-    ("SHELL", "/bin/sh"),
-    ("TMPDIR", "/tmp"),
-    ("LANG", "C.UTF-8"),
-    ("CI", "true"),
-    ("CROWNEST", "1"),
-];
 
 const ETC: [(&str, &str); 5] = [
     (
@@ -41,51 +25,6 @@ const ETC: [(&str, &str); 5] = [
 /// Copied from the host where they exist: none is secret, and programs in its `/usr` expect them.
 const ETC_COPIED: [&str; 6] =
     ["alternatives", "ld.so.cache", "localtime", "mime.types", "ssl/certs", "ssl/openssl.cnf"];
-
-/// Arguments for `bwrap --args`, NUL-separated. Values of the environment are in here, hence not on a command line.
-pub(super) fn arguments(spec: &SandboxSpec<'_>) -> Vec<u8> {
-    let mut args = Args(Vec::with_capacity(4096));
-    args.add(&["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]);
-    args.add(&["--uid", USER_ID, "--gid", USER_ID, "--hostname", HOSTNAME]);
-    match spec.root {
-        Root::Tree(_) => args.add(&["--ro-bind", ROOT, "/"]),
-        Root::Host => {
-            args.add(&["--ro-bind", "/usr", "/usr"]);
-            for name in ["bin", "lib", "lib64", "sbin"] {
-                args.add(&["--symlink", &format!("usr/{name}"), &format!("/{name}")]);
-            }
-            args.add(&["--ro-bind", &format!("{STAGE}/etc"), "/etc"]);
-        }
-    }
-    // Pid 1 tells how the command ended, and has the command's user: out of sight, its memory cannot be written.
-    args.add(&["--proc", "/proc", "--tmpfs", "/proc/1", "--remount-ro", "/proc/1", "--dev", "/dev"]);
-    args.add(&["--perms", "1777", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", HOME]);
-    args.add(&["--bind", WORKSPACE, "/workspace", "--chdir", "/workspace", "--remount-ro", "/"]);
-    for (name, value) in BASE_ENV {
-        args.add(&["--setenv", name, value]);
-    }
-    for (name, value) in spec.env {
-        args.add(&["--setenv"]);
-        args.push(name);
-        args.push(value);
-    }
-    args.0
-}
-
-struct Args(Vec<u8>);
-
-impl Args {
-    fn push(&mut self, arg: &OsStr) {
-        self.0.extend_from_slice(arg.as_bytes());
-        self.0.push(0);
-    }
-
-    fn add(&mut self, args: &[&str]) {
-        for arg in args {
-            self.push(OsStr::new(arg));
-        }
-    }
-}
 
 /// A NUL would start a new argument of bubblewrap: this check is what keeps a stranger out of its command line.
 pub(super) fn validate(spec: &SandboxSpec<'_>) -> Result<(), SandboxError> {
@@ -111,14 +50,21 @@ pub(super) fn validate(spec: &SandboxSpec<'_>) -> Result<(), SandboxError> {
 /// The system call filter, in the staging folder.
 pub(super) const FILTER: &str = "seccomp.bpf";
 
-/// Makes the staging folder: the `etc` that goes with the host's `/usr`, mount points, the system call filter, and an
+/// Makes the staging folder: a root for the host's `/usr` with its `etc`, mount points, the system call filter, and an
 /// empty tree for the self-test.
 pub(super) fn build_stage(stage: &Path) -> io::Result<()> {
-    let etc = stage.join("etc");
-    for directory in
-        [stage, &etc, &etc.join("ssl"), &stage.join("root"), &stage.join("workspace"), &stage.join("empty")]
-    {
-        create_directory(directory)?;
+    let host = stage.join("host");
+    let etc = host.join("etc");
+    create_directory(stage)?;
+    for name in ["root", "workspace", "oci", "empty"] {
+        create_directory(&stage.join(name))?;
+    }
+    create_directory(&host)?;
+    for mount_point in ["usr", "etc", "etc/ssl", "dev", "home", "home/runner", "proc", "tmp", "workspace"] {
+        create_directory(&host.join(mount_point))?;
+    }
+    for name in ["bin", "lib", "lib64", "sbin"] {
+        symlink(format!("usr/{name}"), host.join(name))?;
     }
     for (name, content) in ETC {
         fs::write(etc.join(name), content)?;

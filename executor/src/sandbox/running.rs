@@ -10,8 +10,10 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::task::spawn_blocking;
 
 use super::cgroup::{Cgroup, ResourceUsage};
+use super::control;
 use super::disk::DiskUsage;
 use super::error::{SandboxError, Step as _};
+use super::init_oci::TERMINATE;
 use super::process::{Ending, Process};
 use super::remains::{CleanupError, Reclaimed, Remains};
 use super::status::Status;
@@ -39,26 +41,36 @@ pub struct Finished {
 /// Dropping it without [`finish`](Self::finish) kills and cleans up too, in the background.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// bubblewrap's monitor.
+    /// bubblewrap's monitor, or the helper that waits for our pid 1.
     monitor: Arc<Process>,
     /// Readable once the monitor has ended.
     ended: AsyncFd<Arc<OwnedFd>>,
     status: Status,
     stdout: Option<Receiver>,
     stderr: Option<Receiver>,
-    /// Host pids of bubblewrap's monitor and pid 1, which must survive a SIGTERM to report how the command ended.
-    own_pids: [i32; 2],
+    target: Target,
     workspace: OwnedFd,
     cgroup: Arc<Cgroup>,
     exit: Option<Exit>,
     remains: Remains,
 }
 
+/// Where the processes of the command are, among those of the sandbox.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// All but these: bubblewrap's monitor and pid 1, which must survive a SIGTERM to report how the command ended.
+    AllBut([i32; 2]),
+    /// Those of this user.
+    User(u32),
+    /// In a guest, which is reached through the runtime, and that through this socket.
+    Guest(OwnedFd),
+}
+
 /// What a started sandbox consists of.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) monitor: Arc<Process>,
-    pub(super) pid_1: i32,
+    pub(super) target: Target,
     pub(super) status: Status,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
@@ -70,13 +82,13 @@ pub(super) struct Parts {
 impl Sandbox {
     /// Needs a runtime's context.
     pub(super) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { monitor, pid_1, status, stdout, stderr, workspace, cgroup, remains } = parts;
+        let Parts { monitor, target, status, stdout, stderr, workspace, cgroup, remains } = parts;
         // SAFETY: the descriptor is open for as long as the `Arc<OwnedFd>` that is handed over here.
         #[expect(unsafe_code, reason = "tokio cannot know that any `AsRawFd` keeps its descriptor open")]
         let ended = unsafe { AsyncFd::register_with_interest(monitor.handle(), Interest::READABLE) }?;
         Ok(Self {
             ended,
-            own_pids: [monitor.pid(), pid_1],
+            target,
             monitor,
             status,
             stdout: Some(Receiver::from_owned_fd(stdout)?),
@@ -103,9 +115,13 @@ impl Sandbox {
         self.workspace.as_fd()
     }
 
-    /// Sends SIGTERM to every process of the command; says how many there were.
+    /// Sends SIGTERM to every process of the command; says how many there were (1 if that is not to be seen).
     pub fn terminate(&self) -> io::Result<usize> {
-        self.cgroup.signal(Signal::TERM, &self.own_pids)
+        match &self.target {
+            Target::AllBut(own) => self.cgroup.signal(Signal::TERM, |pid| !own.contains(&pid)),
+            Target::User(uid) => self.cgroup.signal(Signal::TERM, |pid| user_of(pid) == Some(*uid)),
+            Target::Guest(control) => control::send(control.as_fd(), TERMINATE, &[]).map(|()| 1),
+        }
     }
 
     /// Sends SIGKILL to everything in the sandbox. [`wait`](Self::wait) returns when it is gone.
@@ -121,7 +137,7 @@ impl Sandbox {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
-        self.ended.readable().await.step("wait for bubblewrap")?.retain_ready();
+        self.ended.readable().await.step("wait for the sandbox")?.retain_ready();
         // Rarely is anything left: the kernel kills all of a pid namespace with its pid 1.
         if !self.cgroup.is_empty().step("list what the command left")? {
             let cgroup = Arc::clone(&self.cgroup);
@@ -131,8 +147,15 @@ impl Sandbox {
                 .and_then(|killed| killed)
                 .step("kill what the command left")?;
         }
-        let ending = self.monitor.ending().step("wait for bubblewrap")?;
-        let exit = exit(ending, self.status.exit_code().step("read status")?)?;
+        let ending = self.monitor.ending().step("wait for the sandbox")?;
+        let exit_code = self.status.exit_code().step("read status")?;
+        let exit = match exit(ending, exit_code, self.status.failure()) {
+            // A kernel of a guest, or a runtime, that ran out of memory takes the command along.
+            Err(_) if !matches!(self.target, Target::AllBut(_)) && self.cgroup.accounting().oom_kills > 0 => {
+                Exit { exit_code: None, signal: Some(libc::SIGKILL) }
+            }
+            exit => exit?,
+        };
         self.exit = Some(exit);
         Ok(exit)
     }
@@ -150,14 +173,21 @@ impl Sandbox {
     }
 }
 
-fn exit(ending: Option<Ending>, exit_code: Option<i32>) -> Result<Exit, SandboxError> {
+/// The effective user of a process, which its own files in `/proc` do not always tell.
+fn user_of(pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok())
+}
+
+fn exit(ending: Option<Ending>, exit_code: Option<i32>, failure: Option<String>) -> Result<Exit, SandboxError> {
     match (exit_code, ending) {
         (Some(_), _) => Ok(Exit { exit_code, signal: None }),
         (None, Some(Ending::Killed(signal))) => Ok(Exit { exit_code: None, signal: Some(signal) }),
         // It only ends by itself, without telling an exit code, when the sandbox could not be set up.
         (None, Some(Ending::Exited(status))) => {
-            Err(SandboxError::unavailable("set up the sandbox", format!("bubblewrap: exit status {status}")))
+            let failure = failure.unwrap_or_else(|| format!("exit status {status}"));
+            Err(SandboxError::unavailable("set up the sandbox", failure))
         }
-        (None, None) => Err(SandboxError::unavailable("wait for bubblewrap", "it has not ended")),
+        (None, None) => Err(SandboxError::unavailable("wait for the sandbox", "it has not ended")),
     }
 }

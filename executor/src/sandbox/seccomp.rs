@@ -1,22 +1,26 @@
 //! The system call filter (seccomp-bpf) of the command, made once per host and loaded by bubblewrap as the last step
-//! before it executes the shell.
+//! before it executes the shell; and the same rules for an OCI runtime, which makes its own filter of them.
 //!
 //! The kernel walks a filter for every number when it is loaded, so its shape is a cost of each run: calls with the same
 //! answer are joined to ranges, and a binary search finds the range (a list of calls costs six times as much).
 mod bpf;
+mod oci;
 mod rules;
 
 use std::collections::BTreeMap;
 use std::io;
 
+use serde_json::{Value, json};
 use syscalls::{aarch64, x86_64};
 
 use bpf::{Answer, Instruction};
 
-/// An architecture whose calls have names and numbers; `audit` is the kernel's name for it (linux/audit.h).
+/// An architecture whose calls have names and numbers; `audit` is the kernel's name for it (linux/audit.h), `oci` that of
+/// the OCI runtime specification.
 #[derive(Debug, Clone, Copy)]
 struct Architecture {
     audit: u32,
+    oci: &'static str,
     number: fn(&str) -> Option<u32>,
     /// Calls that only this one has: allowed, refused.
     own: [&'static [&'static str]; 2],
@@ -24,25 +28,57 @@ struct Architecture {
 
 const X86_64: Architecture = Architecture {
     audit: 0xc000_003e,
+    oci: "SCMP_ARCH_X86_64",
     number: |name| name.parse::<x86_64::Sysno>().ok().and_then(|call| u32::try_from(call.id()).ok()),
     own: [rules::ALLOWED_X86_64, rules::REFUSED_X86_64],
 };
 
 const AARCH64: Architecture = Architecture {
     audit: 0xc000_00b7,
+    oci: "SCMP_ARCH_AARCH64",
     number: |name| name.parse::<aarch64::Sysno>().ok().and_then(|call| u32::try_from(call.id()).ok()),
     own: [rules::ALLOWED_AARCH64, &[]],
 };
 
+fn native() -> io::Result<Architecture> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok(X86_64),
+        "aarch64" => Ok(AARCH64),
+        other => Err(io::Error::other(format!("no system call filter for {other}"))),
+    }
+}
+
 /// The filter for this machine, as an array of the kernel's `struct sock_filter`.
 pub(super) fn filter() -> io::Result<Vec<u8>> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => X86_64,
-        "aarch64" => AARCH64,
-        other => return Err(io::Error::other(format!("no system call filter for {other}"))),
-    };
+    let architecture = native()?;
     let program = bpf::program(architecture.audit, &answers(&architecture).map_err(io::Error::other)?);
     Ok(program.into_iter().flat_map(Instruction::to_bytes).collect())
+}
+
+/// The same for an OCI runtime on this machine: `linux.seccomp` of its configuration. No two rules match one call, because
+/// libseccomp would prefer that without conditions.
+pub(super) fn oci_filter() -> io::Result<Value> {
+    let architecture = native()?;
+    let [own_allowed, own_refused] = architecture.own;
+    let conditions_of = |name: &str| -> Vec<&[rules::Test]> {
+        rules::CONDITIONS.iter().filter(|(about, _)| *about == name).map(|(_, tests)| *tests).collect()
+    };
+    let (simple, conditional): (Vec<&str>, Vec<&str>) =
+        rules::ALLOWED.iter().chain(own_allowed).partition(|name| conditions_of(name).is_empty());
+    let refused: Vec<&str> = rules::REFUSED.iter().chain(own_refused).copied().collect();
+    let always = oci::Pattern::new();
+    let mut syscalls = vec![oci::rule(&simple, oci::ALLOW, &always), oci::rule(&refused, oci::REFUSE, &always)];
+    for name in conditional {
+        let [refused, allowed] = oci::patterns(&conditions_of(name));
+        syscalls.extend(refused.iter().map(|pattern| oci::rule(&[name], oci::REFUSE, pattern)));
+        syscalls.extend(allowed.iter().map(|pattern| oci::rule(&[name], oci::ALLOW, pattern)));
+    }
+    Ok(json!({
+        "defaultAction": oci::REFUSE,
+        "defaultErrnoRet": libc::ENOSYS,
+        "architectures": [architecture.oci],
+        "syscalls": syscalls,
+    }))
 }
 
 /// By number; what is not in here does not exist.

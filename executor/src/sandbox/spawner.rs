@@ -52,7 +52,7 @@ pub(super) struct Spawner {
 
 impl Spawner {
     /// Of the host's mounts, helpers will see those that lead to `needed` and what they always need.
-    pub(super) fn start(helper: PathBuf, needed: [PathBuf; 2]) -> io::Result<Self> {
+    pub(super) fn start(helper: PathBuf, needed: Vec<PathBuf>) -> io::Result<Self> {
         let (starter, requests) = mpsc::channel::<mpsc::Sender<Started>>();
         thread::Builder::new().name("sandbox-spawner".into()).spawn(move || {
             let mut server: Option<Child> = None;

@@ -1,4 +1,5 @@
-//! bubblewrap's `--json-status-fd`: tells the command's exit code from bubblewrap's own failures.
+//! bubblewrap's `--json-status-fd`: tells the command's exit code from bubblewrap's own failures. Our own pid 1 of an OCI
+//! sandbox writes the same, and why there is no exit code.
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -6,18 +7,31 @@ use std::time::Instant;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::process::wait_readable;
 
 /// One JSON document of the stream.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Document {
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct Document {
     /// The sandbox's pid 1, as the host numbers it.
-    child_pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) child_pid: Option<i32>,
     /// Present only if the sandbox was complete before the command was executed.
-    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exit_code: Option<i32>,
+    /// Why the command's end is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+}
+
+impl Document {
+    /// Up to 4 KiB are written as one piece.
+    pub(super) fn write(&self, pipe: &OwnedFd) -> io::Result<()> {
+        rustix::io::write(pipe, &serde_json::to_vec(self)?)?;
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -53,6 +67,11 @@ impl Status {
     pub(super) fn exit_code(&mut self) -> io::Result<Option<i32>> {
         while self.read_some()?.is_some_and(|bytes| bytes > 0) {}
         Ok(self.documents().find_map(|document| document.exit_code))
+    }
+
+    /// To be called after [`exit_code`](Self::exit_code).
+    pub(super) fn failure(&self) -> Option<String> {
+        self.documents().find_map(|document| document.failure)
     }
 
     fn documents(&self) -> impl Iterator<Item = Document> {

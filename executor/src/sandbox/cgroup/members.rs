@@ -7,12 +7,12 @@ use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Signals all members but `spared`, and returns handles of those reached. A pid is resolved to a process handle
+/// Signals all members that `is_meant`, by pid, and returns handles of those reached. A pid is resolved to a process handle
 /// first and must still be listed afterwards: then the handle is that of a member, whoever had the number before.
-pub(super) fn signal(directory: &Path, signal: Signal, spared: &[i32]) -> io::Result<Vec<OwnedFd>> {
+pub(super) fn signal(directory: &Path, signal: Signal, is_meant: impl Fn(i32) -> bool) -> io::Result<Vec<OwnedFd>> {
     let handles: Vec<(i32, OwnedFd)> = list(directory)?
         .into_iter()
-        .filter(|pid| !spared.contains(pid))
+        .filter(|pid| is_meant(*pid))
         .filter_map(|pid| Some((pid, pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?)))
         .collect();
     if handles.is_empty() {
