@@ -83,8 +83,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     };
     // Extracted files are as open as their archive has them, whoever started this process.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let opening =
-        move || (TreeCache::open(cache_config), TreeCache::open_root_file_systems(templates_config));
+    let opening = move || (TreeCache::open(cache_config), TreeCache::open_root_file_systems(templates_config));
     let (cache, templates) = tokio::task::spawn_blocking(opening).await?;
     let downloads = config.work_dir.join("downloads");
     // Whatever a former process was downloading is of no use any more.

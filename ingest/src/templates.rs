@@ -31,8 +31,7 @@ const MAX_VERSION_BYTES: usize = 63;
 const ID_DIGITS: usize = 26;
 const NAME_DIGITS: usize = 12;
 /// What the executor decides itself, whatever an image says.
-const NOT_FROM_IMAGES: [&str; 9] =
-    ["HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "CI", "PWD", "OLDPWD", "HOSTNAME"];
+const NOT_FROM_IMAGES: [&str; 9] = ["HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "CI", "PWD", "OLDPWD", "HOSTNAME"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {

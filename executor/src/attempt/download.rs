@@ -49,11 +49,7 @@ pub(super) struct Download {
 }
 
 /// With `told_bytes`, the size to expect, the run's events tell how far it is.
-pub(super) async fn object(
-    attempt: &Attempt<'_>,
-    key: &str,
-    told_bytes: Option<u64>,
-) -> Result<Download, FetchError> {
+pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
     let mut tries = 1;
     loop {
         match once(attempt, key, told_bytes).await {

@@ -27,7 +27,9 @@ pub(super) async fn tree(attempt: &Attempt<'_>) -> Result<Option<CachedTree>, In
     let tree = attempt.parts.templates.get(&key, fetch).await.map_err(|error| {
         failed(match error {
             CacheError::Fetch(error) => error.to_string(),
-            CacheError::Extract(ExtractError::Unreadable { source, .. }) => format!("what is in the store is damaged: {source}"),
+            CacheError::Extract(ExtractError::Unreadable { source, .. }) => {
+                format!("what is in the store is damaged: {source}")
+            }
             CacheError::Extract(error) => error.to_string(),
             CacheError::Io(error) => format!("cache: {error}"),
         })

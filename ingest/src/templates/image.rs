@@ -93,7 +93,8 @@ pub(super) fn read(
 }
 
 fn choose(index: Index, ref_name: Option<&str>) -> Result<Descriptor, TemplateError> {
-    let named = |found: &Descriptor| ref_name.is_none_or(|name| found.annotations.get(REF_NAME).is_some_and(|n| n == name));
+    let named =
+        |found: &Descriptor| ref_name.is_none_or(|name| found.annotations.get(REF_NAME).is_some_and(|n| n == name));
     let runs_here = |found: &Descriptor| found.platform.as_ref().is_none_or(is_ours);
     let names: Vec<String> = index.manifests.iter().map(describe).collect();
     let mut fitting: Vec<Descriptor> = index.manifests.into_iter().filter(|one| named(one) && runs_here(one)).collect();

@@ -53,7 +53,9 @@ pub(super) fn decompressed<'a>(mut source: impl BufRead + 'a) -> io::Result<Box<
         return Ok(Box::new(zstd::Decoder::with_buffer(source)?));
     }
     if start.starts_with(XZ) || start.starts_with(BZIP2) {
-        return Err(io::Error::other("expected a tar as it is, or compressed with gzip or zstd, but not with xz or bzip2"));
+        return Err(io::Error::other(
+            "expected a tar as it is, or compressed with gzip or zstd, but not with xz or bzip2",
+        ));
     }
     Ok(Box::new(source))
 }

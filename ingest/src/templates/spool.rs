@@ -81,7 +81,8 @@ impl Spool {
         let path = entry.path_bytes().into_owned();
         let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
         let mtime = entry.header().mtime().unwrap_or(0);
-        let link = |entry: &tar::Entry<'_, R>| entry.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
+        let link =
+            |entry: &tar::Entry<'_, R>| entry.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
         let what = match kind {
             EntryType::Directory => What::Node(Node::Folder(Folder { mode, mtime, ..Folder::default() })),
             // Archives older than POSIX have no type for folders.
@@ -148,4 +149,148 @@ fn misplaced(name: &str, path: &[u8], reason: Misplaced) -> TemplateError {
 
 fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::pack;
+    use super::super::prepare::prepare;
+    use super::*;
+
+    /// Files with the last part of their name as content; folders end with a slash, symlinks are `name -> target`, hard links
+    /// `name => target`.
+    fn tar(entries: &[&str]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for entry in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o6755);
+            header.set_uid(1234);
+            header.set_mtime(7);
+            header.set_size(0);
+            if let Some((name, target)) = entry.split_once(" -> ") {
+                header.set_entry_type(EntryType::Symlink);
+                tar.append_link(&mut header, name, target).unwrap();
+            } else if let Some((name, target)) = entry.split_once(" => ") {
+                header.set_entry_type(EntryType::Link);
+                tar.append_link(&mut header, name, target).unwrap();
+            } else if entry.ends_with('/') {
+                header.set_entry_type(EntryType::Directory);
+                tar.append_data(&mut header, entry, io::empty()).unwrap();
+            } else {
+                let content = entry.rsplit('/').next().unwrap_or_default();
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, entry, content.as_bytes()).unwrap();
+            }
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn flattened(layers: &[&[&str]]) -> (Tree, Spool) {
+        let (mut tree, mut spool) = (Tree::default(), Spool::create().unwrap());
+        for layer in layers {
+            spool.add(&mut tree, &tar(layer)[..], Kind::Layer, "layer").unwrap();
+        }
+        (tree, spool)
+    }
+
+    fn names(folder: &Folder) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, node) in &folder.children {
+            let name = name.to_string_lossy().into_owned();
+            if let Node::Folder(inner) = node {
+                found.extend(names(inner).into_iter().map(|inner| format!("{name}/{inner}")));
+            }
+            found.push(name);
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn whiteouts_remove_what_is_below_and_nothing_of_their_own_layer() {
+        let below: &[&str] = &["a", "d/x", "d/y", "opaque/old", "link -> d"];
+        for (above, expected) in [
+            (&[".wh.a"][..], &["d", "d/x", "d/y", "link", "opaque", "opaque/old"][..]),
+            (&["d/.wh.x", "d/x"], &["a", "d", "d/x", "d/y", "link", "opaque", "opaque/old"]),
+            (&["d/x", "d/.wh.x"], &["a", "d", "d/x", "d/y", "link", "opaque", "opaque/old"]),
+            (&["opaque/new", "opaque/.wh..wh..opq"], &["a", "d", "d/x", "d/y", "link", "opaque", "opaque/new"]),
+            (&[".wh.d", ".wh.nothing"], &["a", "link", "opaque", "opaque/old"]),
+            (&["link/z", ".wh.opaque"], &["a", "d", "d/x", "d/y", "d/z", "link"]),
+        ] {
+            assert_eq!(names(&flattened(&[below, above]).0.root), expected, "{above:?}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_place_is_an_error_that_names_the_entry() {
+        let (mut tree, mut spool) = (Tree::default(), Spool::create().unwrap());
+        let mut evil = tar(&["aa/evil"]);
+        evil[..2].copy_from_slice(b"..");
+        let sum: u32 = evil[..512]
+            .iter()
+            .enumerate()
+            .map(|(at, b)| if (148..156).contains(&at) { 32 } else { u32::from(*b) })
+            .sum();
+        evil[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let error = spool.add(&mut tree, &evil[..], Kind::RootFs, "evil.tar").unwrap_err();
+        assert!(error.to_string().contains("../evil"), "{error}");
+        let error = spool.add(&mut tree, &tar(&["b => nowhere"])[..], Kind::RootFs, "x.tar").unwrap_err();
+        assert_eq!(error.to_string(), r#"x.tar: entry "b": the file that it links to does not exist"#);
+        let error = spool.add(&mut tree, &tar(&["a"])[..700], Kind::RootFs, "x.tar").unwrap_err();
+        assert!(matches!(error, TemplateError::Unreadable { .. }), "{error}");
+    }
+
+    #[test]
+    fn one_tree_has_one_form_however_it_was_layered() {
+        let packed = |layers: &[&[&str]]| {
+            let (mut tree, spool) = flattened(layers);
+            let contents = spool.into_file();
+            prepare(&mut tree, &contents).unwrap();
+            let packed = pack(&tree, &contents).unwrap();
+            (packed.sha256, zstd::decode_all(packed.file).unwrap())
+        };
+        let (digest, bytes) =
+            packed(&[&["usr/bin/sh", "bin -> usr/bin", "etc/passwd", "run -> etc", "usr/bin/ash => usr/bin/sh"]]);
+        let other = packed(&[
+            &["run -> etc", "bin -> usr/bin", "gone"],
+            &["etc/passwd", "bin/sh", ".wh.gone", "bin/ash => bin/sh"],
+        ]);
+        assert_eq!(other.0, digest);
+        let mut listed = Vec::new();
+        for entry in tar::Archive::new(&bytes[..]).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let (path, kind) = (entry.path().unwrap().display().to_string(), entry.header().entry_type());
+            assert_eq!((entry.header().uid().unwrap(), entry.header().mode().unwrap() & !0o777), (0, 0), "{path}");
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            let link = entry.link_name().unwrap().map(|link| link.display().to_string()).unwrap_or_default();
+            listed.push(format!("{kind:?} {path} {}{link}", content.replace('\n', "|")));
+        }
+        let expected = [
+            "Symlink bin usr/bin",
+            "Directory dev ",
+            "Directory etc ",
+            "Regular etc/group runner:x:1000:|",
+            "Regular etc/passwd passwd|runner:x:1000:1000:runner:/home/runner:/bin/sh|",
+            "Directory home ",
+            "Directory home/runner ",
+            "Directory proc ",
+            "Directory run ",
+            "Directory sys ",
+            "Directory tmp ",
+            "Directory usr ",
+            "Directory usr/bin ",
+            "Regular usr/bin/ash sh",
+            "Link usr/bin/sh usr/bin/ash",
+            "Directory workspace ",
+        ];
+        assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn a_root_without_a_shell_is_refused() {
+        let (mut tree, spool) = flattened(&[&["etc/passwd"]]);
+        let error = prepare(&mut tree, &spool.into_file()).unwrap_err();
+        assert!(error.to_string().contains("/bin/sh: expected a program"), "{error}");
+    }
 }
