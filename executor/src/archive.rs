@@ -1,10 +1,12 @@
-//! Archives of strangers: extraction onto disk, and the cache that does it once per digest.
+//! Archives of strangers, and root file systems of templates: extraction onto disk, and the cache that does it once per
+//! digest.
 mod beneath;
 mod cache;
 mod error;
 mod extract;
 mod limits;
 mod metered;
+mod root_fs;
 mod shelf;
 
 pub use cache::{CacheConfig, CacheError, CachedTree, TreeCache, TreeKey};

@@ -2,9 +2,11 @@
 
 mod collect;
 mod command;
+mod download;
 mod environment;
 mod fetch;
 mod streams;
+mod template;
 
 use std::time::Instant;
 
@@ -59,6 +61,14 @@ enum Interrupted {
     Canceled,
     /// Stop without a word.
     Silent,
+}
+
+/// What the sandbox is made from.
+#[derive(Debug)]
+struct Trees {
+    archive: CachedTree,
+    /// `None` for the host's `/usr`.
+    template: Option<CachedTree>,
 }
 
 /// What is known so far; becomes `Finished`.
@@ -162,17 +172,18 @@ async fn phases(
     let env = environment::open(attempt)?;
     let begun = Instant::now();
     feed.status(RunStatus::Extracting).await;
-    let tree = {
-        let tree = fetch::tree(attempt, &mut record.times);
+    let (tree, template) = {
+        let trees = async { tokio::try_join!(fetch::tree(attempt, &mut record.times), template::tree(attempt)) };
         tokio::select! {
-            tree = tree => tree?,
+            trees = trees => trees?,
             interrupted = stopped(&mut stop, abort) => return Err(interrupted),
         }
     };
     parts.metrics.phase("extract", begun);
-    let verdict = command::run(attempt, &tree, &env, record, stop, abort).await;
-    // Pinned until the overlay on it is gone.
-    drop::<CachedTree>(tree);
+    let trees = Trees { archive: tree, template };
+    let verdict = command::run(attempt, &trees, &env, record, stop, abort).await;
+    // Pinned until the mounts of them are gone.
+    drop(trees);
     verdict
 }
 

@@ -28,7 +28,7 @@ pub struct ExecutorConfig {
     #[arg(long, env = "CROWNEST_SLOTS", default_value_t = default_slots(), value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub slots: u16,
-    /// Folder for the archive cache and running sandboxes, on a local ext4, xfs or btrfs
+    /// Folder for extracted archives and templates and for running sandboxes, on a local ext4, xfs or btrfs
     #[arg(long, env = "CROWNEST_WORK_DIR", default_value = "/var/lib/crownest/executor", value_name = "DIR")]
     pub work_dir: PathBuf,
     /// User and group id of slot 0; slot n has this plus n, and its OCI runtime these plus 100,000 and 200,000. Nothing
@@ -79,6 +79,9 @@ pub struct ExecutorConfig {
     /// Bytes of extracted archives to keep
     #[arg(long, env = "CROWNEST_CACHE_BYTES", default_value_t = 10 << 30, value_name = "BYTES")]
     pub cache_bytes: u64,
+    /// Bytes of extracted templates to keep; those in use are kept in any case
+    #[arg(long, env = "CROWNEST_TEMPLATE_CACHE_BYTES", default_value_t = 20 << 30, value_name = "BYTES")]
+    pub template_cache_bytes: u64,
     /// From SIGTERM to SIGKILL of a run that is canceled or out of time, in milliseconds
     #[arg(long, env = "CROWNEST_GRACE_MS", default_value_t = 10_000, value_name = "MS")]
     pub grace_ms: u64,

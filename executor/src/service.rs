@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     pub publisher: Publisher,
     pub host: SandboxHost,
     pub cache: TreeCache,
+    /// Root file systems.
+    pub templates: TreeCache,
     pub downloads: std::path::PathBuf,
     /// For the environment variables of runs.
     pub keyring: Option<Keyring>,
@@ -74,7 +76,15 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         max_bytes: config.cache_bytes,
         limits: ExtractLimits::default(),
     };
-    let cache = tokio::task::spawn_blocking(move || TreeCache::open(cache_config)).await?;
+    let templates_config = CacheConfig {
+        folder: config.work_dir.join("templates"),
+        max_bytes: config.template_cache_bytes,
+        limits: ExtractLimits::ROOT_FS,
+    };
+    // Extracted files are as open as their archive has them, whoever started this process.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let opening = move || (TreeCache::open(cache_config), TreeCache::open_root_file_systems(templates_config));
+    let (cache, templates) = tokio::task::spawn_blocking(opening).await?;
     let downloads = config.work_dir.join("downloads");
     // Whatever a former process was downloading is of no use any more.
     crate::workspace::remove_tree(&downloads).context("cannot empty the download folder")?;
@@ -95,6 +105,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         publisher,
         host,
         cache: cache.context("cannot open the archive cache")?,
+        templates: templates.context("cannot open the template cache")?,
         downloads,
         keyring,
         limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },

@@ -79,6 +79,12 @@ impl LocalServices {
         postgres::admin_url_in(&folders(data_dir)[0])
     }
 
+    /// Access to the object store that another process runs on this data; `None` as above.
+    pub fn running_s3(data_dir: &Path) -> Option<S3Access> {
+        Self::holder(data_dir)?;
+        seaweedfs::access_in(&folders(data_dir)[2])
+    }
+
     /// Ends what a killed supervisor left running on this data; true if there was something.
     pub async fn end_leftovers(data_dir: &Path) -> Result<bool, LocalError> {
         let Ok(data_dir) = data_dir.canonicalize() else { return Ok(false) };

@@ -67,6 +67,11 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Resu
     serde_json::from_value(value).map_err(|error| DbError::Column { column, source: error.into() })
 }
 
+fn optional_json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<Option<T>, DbError> {
+    let value: Option<serde_json::Value> = row.try_get(column)?;
+    value.map(serde_json::from_value).transpose().map_err(|error| DbError::Column { column, source: error.into() })
+}
+
 fn timestamp(row: &Row, column: &'static str) -> Result<Timestamp, DbError> {
     Ok(row.try_get::<_, OffsetDateTime>(column)?.into())
 }

@@ -32,6 +32,7 @@ mod query;
 mod rate_limit;
 mod router;
 pub mod service;
+pub mod templates;
 mod webhooks;
 
 pub use config::IngestConfig;

@@ -131,7 +131,8 @@ pub struct Template {
     pub slug: String,
     pub version: String,
     pub version_id: TemplateVersionId,
-    /// Digest of the root filesystem; absent where the executor's host presents its own `/usr`.
+    /// Digest of the root file system, `sha256:` and 64 hexadecimal digits: of its tar, uncompressed. Absent where the
+    /// executor's host presents its own `/usr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }

@@ -10,5 +10,5 @@ pub use event::{
     AttemptEnd, CollectedArtifact, EventMessage, Finished, Limits, PhaseTimes, Resources, RunEnd, Segment,
     StreamTotals, Verdict,
 };
-pub use job::{ArchiveRef, ArtifactRequest, Job, TemplateRef};
+pub use job::{ArchiveRef, ArtifactRequest, Job, RootFs, TemplateRef};
 pub use notice::{Control, LiveNotice, LiveRun};

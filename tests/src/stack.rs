@@ -166,6 +166,17 @@ impl Stack {
         &self.lease.access.s3_endpoint
     }
 
+    /// Access to this test's bucket, as the command line takes it.
+    pub fn store_env(&self) -> Vec<(&'static str, String)> {
+        let access = &self.lease.access;
+        vec![
+            ("CROWNEST_S3_ENDPOINT", access.s3_endpoint.clone()),
+            ("CROWNEST_S3_BUCKET", format!("test-{}", access.number)),
+            ("CROWNEST_S3_ACCESS_KEY", access.s3_access_key.clone()),
+            ("CROWNEST_S3_SECRET_KEY", access.s3_secret_key.clone()),
+        ]
+    }
+
     /// The superuser's access to this test's database.
     pub fn admin_url(&self) -> String {
         self.lease.access.admin_url.replace("DATABASE", &database(&self.lease))

@@ -1,8 +1,10 @@
 //! `crownest admin …`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use infra::config::Secret;
-use schemas::id::{ApiKeyId, OrgId, ProjectId};
+use schemas::id::{ApiKeyId, OrgId, ProjectId, TemplateVersionId};
 use schemas::scope::Scope;
 
 use crate::up::DataArgs;
@@ -26,6 +28,86 @@ pub(crate) enum AdminCommand {
     /// API keys of any organization
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Templates: the root file systems that sandboxes are made from
+    #[command(subcommand)]
+    Templates(TemplatesCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TemplatesCommand {
+    /// List all versions of all templates, newest first
+    List,
+    /// Store a root file system as a new version of a template
+    #[command(after_help = IMPORT_HELP)]
+    Import {
+        /// Folder with an OCI image layout, or tar of a root file system (plain, gzip or zstd)
+        path: PathBuf,
+        /// Name of the template, as runs ask for it: a-z, 0-9, dot, dash, underscore
+        #[arg(long, value_name = "NAME")]
+        slug: String,
+        /// Name of this version [default: the beginning of its digest]
+        #[arg(long, value_name = "NAME")]
+        version: Option<String>,
+        /// Which image, in a layout that has several (its `org.opencontainers.image.ref.name`)
+        #[arg(long = "ref", value_name = "NAME")]
+        ref_name: Option<String>,
+        /// Leave it to runs that name this version; all others stay with the version that is current now
+        #[arg(long)]
+        not_current: bool,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Give a version to runs that name none, from now on: forward, or back to an earlier one
+    Use {
+        #[arg(value_name = "TPLV_ID")]
+        id: TemplateVersionId,
+    },
+}
+
+const IMPORT_HELP: &str = "\
+A root file system needs a /bin/sh. Its user is 1000 (`runner`, unless the image names another), its root is read-only;
+/workspace, /tmp, /home/runner and /dev/shm are the sandbox's own. Owners, special files and special bits are not taken
+over. Of an image's configuration the environment is; entry point, user and working folder are not.
+The contents need space in TMPDIR while this runs. Importing the same again changes nothing.
+
+Examples:
+  crownest admin templates import --slug python-node --version 2026.11 python-node.tar
+  crownest admin templates import --slug golang --ref 1.26 ./image
+  skopeo copy docker://golang:1.26 oci:image:1.26   (one way to get a layout)";
+
+/// The object store; the one of the system that runs on --data unless an endpoint is named.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// S3 endpoint [default: that of the system that runs on --data]
+    #[arg(long, env = "CROWNEST_S3_ENDPOINT", value_name = "URL", value_parser = infra::s3::parse_endpoint,
+          requires_all = ["s3_access_key", "s3_secret_key"], help_heading = "Object store")]
+    pub s3_endpoint: Option<String>,
+    #[arg(
+        long,
+        env = "CROWNEST_S3_REGION",
+        default_value = "us-east-1",
+        value_name = "REGION",
+        help_heading = "Object store"
+    )]
+    pub s3_region: String,
+    #[arg(
+        long,
+        env = "CROWNEST_S3_BUCKET",
+        default_value = "crownest",
+        value_name = "NAME",
+        help_heading = "Object store"
+    )]
+    pub s3_bucket: String,
+    #[arg(long, env = "CROWNEST_S3_ACCESS_KEY", value_name = "KEY", help_heading = "Object store")]
+    pub s3_access_key: Option<String>,
+    #[arg(
+        long,
+        env = "CROWNEST_S3_SECRET_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        help_heading = "Object store"
+    )]
+    pub s3_secret_key: Option<Secret>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,7 @@
 //! `crownest admin`: what operators do in the database itself, beside the API.
 
+mod templates;
+
 use std::process::ExitCode;
 
 use infra::local::LocalServices;
@@ -20,6 +22,7 @@ pub(crate) async fn run(args: AdminArgs, output: &mut Output) -> Result<ExitCode
     match args.command {
         AdminCommand::Organizations(command) => organizations(command, &mut client, output).await?,
         AdminCommand::Keys(command) => keys(command, &client, output).await?,
+        AdminCommand::Templates(command) => templates::run(command, &args.data, &mut client, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use schemas::evidence::{
     StreamReport, Template, Timing, Usage,
 };
 use schemas::merkle::{self, Hash};
-use schemas::message::{AttemptEnd, Finished, RunEnd};
+use schemas::message::{AttemptEnd, Finished, RootFs, RunEnd};
 
 use super::{Case, usage};
 use crate::ending::attempt_end;
@@ -56,7 +56,7 @@ pub(super) fn assemble(case: &Case, last_part: &EventLogPart, last_leaves: &[Has
             slug: row.template_slug.clone(),
             version: row.template_version.clone(),
             version_id: row.template_version_id.clone(),
-            digest: None,
+            digest: row.template_root_fs.as_ref().map(RootFs::digest),
         },
         artifacts: finished.map(artifacts).unwrap_or_default(),
         event_log: event_log(case, last_part, last_leaves),

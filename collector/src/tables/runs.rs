@@ -7,7 +7,7 @@ use infra::postgres::GenericClient;
 use schemas::Timestamp;
 use schemas::api::run::{RunResult, WorkspaceRun};
 use schemas::id::{BatchId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
-use schemas::message::{ArtifactRequest, EventMessage};
+use schemas::message::{ArtifactRequest, EventMessage, RootFs};
 use schemas::run::RunStatus;
 use serde::Deserialize;
 use serde_json::Value;
@@ -100,6 +100,8 @@ pub(crate) struct RunRow {
     pub template_slug: String,
     pub template_version: String,
     pub template_version_id: TemplateVersionId,
+    #[serde(default)]
+    pub template_root_fs: Option<RootFs>,
     pub artifacts: Vec<ArtifactRequest>,
     pub batch_id: Option<BatchId>,
     pub metadata: BTreeMap<String, String>,
@@ -181,6 +183,7 @@ impl RunRow {
             template_slug: self.template_slug.clone(),
             template_version: self.template_version.clone(),
             template_version_id: self.template_version_id.clone(),
+            template_digest: self.template_root_fs.as_ref().map(RootFs::digest),
             created_at: self.created_at,
             archive: self.archive(),
             artifacts: (!self.artifacts.is_empty()).then(|| self.artifacts.clone()),

@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use super::error::ExtractError;
 use super::extract::extract;
 use super::limits::ExtractLimits;
+use super::root_fs::extract_root_fs;
 use super::shelf::Shelf;
 use crate::workspace::remove_tree;
 
@@ -45,6 +46,10 @@ impl TreeKey {
             && sha256.len() == 64
             && sha256.bytes().all(digest_ok);
         valid.then(|| Self(format!("{org}.{sha256}")))
+    }
+
+    fn sha256(&self) -> &str {
+        self.0.rsplit('.').next().unwrap_or_default()
     }
 
     fn from_name(name: &str) -> Option<Self> {
@@ -91,11 +96,19 @@ pub struct TreeCache {
 #[derive(Debug)]
 struct Inner {
     config: CacheConfig,
+    format: Format,
     boot_id: String,
     shelf: Mutex<Shelf>,
     /// Held while a tree is being made, by whoever makes it.
     making: Mutex<HashMap<TreeKey, Weak<tokio::sync::Mutex<()>>>>,
     next_temporary: AtomicU64,
+}
+
+/// What the cache is made from.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Archive,
+    RootFs,
 }
 
 /// Pins a tree: it stays as long as this does.
@@ -129,6 +142,15 @@ impl Drop for CachedTree {
 impl TreeCache {
     /// Takes over the complete trees of a former process and removes everything else. Blocking.
     pub fn open(config: CacheConfig) -> io::Result<Self> {
+        Self::open_with(config, Format::Archive)
+    }
+
+    /// A cache of root file systems, in the form in which templates are stored; otherwise the same.
+    pub fn open_root_file_systems(config: CacheConfig) -> io::Result<Self> {
+        Self::open_with(config, Format::RootFs)
+    }
+
+    fn open_with(config: CacheConfig, format: Format) -> io::Result<Self> {
         fs::create_dir_all(&config.folder)?;
         fs::set_permissions(&config.folder, Permissions::from_mode(0o700))?;
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
@@ -154,6 +176,7 @@ impl TreeCache {
         }
         let inner = Inner {
             config,
+            format,
             boot_id,
             shelf: Mutex::new(shelf),
             making: Mutex::default(),
@@ -234,7 +257,11 @@ impl Inner {
         // Seen as the root of a workspace, by the slot's user.
         fs::set_permissions(&tree, Permissions::from_mode(0o755))?;
         let root = File::open(&tree)?;
-        let extracted = extract(archive, root.as_fd(), &self.config.limits, stop)?;
+        let limits = &self.config.limits;
+        let extracted = match self.format {
+            Format::Archive => extract(archive, root.as_fd(), limits, stop)?,
+            Format::RootFs => extract_root_fs(archive, root.as_fd(), key.sha256(), limits, stop)?,
+        };
         fs::write(temporary.0.join("complete"), format!("{} {}\n", self.boot_id, extracted.disk_bytes))?;
         fs::rename(&temporary.0, self.home(&key))?;
         self.shelf().add(key.clone(), extracted.disk_bytes);

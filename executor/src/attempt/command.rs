@@ -1,7 +1,6 @@
 //! The command in its sandbox: started, watched against the clock and cancellation, ended, and its traces removed.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use schemas::Timestamp;
@@ -12,15 +11,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::streams::Streams;
-use super::{Attempt, Interrupted, Record, collect, stopped};
-use crate::archive::CachedTree;
+use super::{Attempt, Interrupted, Record, Trees, collect, stopped};
 use crate::claim::Stop;
 use crate::redact::Redaction;
 use crate::sandbox::{Exit, Root, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
-    tree: &CachedTree,
+    trees: &Trees,
     env: &EnvValues,
     record: &mut Record,
     stop: watch::Receiver<Option<Stop>>,
@@ -29,7 +27,7 @@ pub(super) async fn run(
     let parts = attempt.parts;
     let begun = Instant::now();
     let redaction = redaction(env).await?;
-    let mut sandbox = start(attempt, tree.path(), env).await.map_err(|error| unavailable(&error))?;
+    let mut sandbox = start(attempt, trees, env).await.map_err(|error| unavailable(&error))?;
     let started = Instant::now();
     record.times.started_at = Some(Timestamp::now());
     parts.metrics.phase("start", begun);
@@ -88,16 +86,18 @@ async fn redaction(env: &EnvValues) -> Result<Redaction, Interrupted> {
     Err(Interrupted::Failed { reason: FailureReason::InternalError, message })
 }
 
-async fn start(attempt: &Attempt<'_>, lower: &Path, env: &EnvValues) -> Result<Sandbox, SandboxError> {
+async fn start(attempt: &Attempt<'_>, trees: &Trees, env: &EnvValues) -> Result<Sandbox, SandboxError> {
     let job = attempt.job;
+    // The run's own variables come later, and so win over those of its template.
+    let template = job.template.root_fs.iter().flat_map(|root_fs| &root_fs.env);
     let mut env: Vec<(OsString, OsString)> =
-        env.reveal().iter().map(|(name, value)| (name.into(), value.into())).collect();
+        template.chain(env.reveal()).map(|(name, value)| (name.into(), value.into())).collect();
     env.push(("CROWNEST_RUN_ID".into(), job.run_id.as_str().into()));
     let spec = SandboxSpec {
         label: &format!("{}-{}", job.run_id, attempt.number),
         slot: attempt.slot.number,
-        lower,
-        root: Root::Host,
+        lower: trees.archive.path(),
+        root: trees.template.as_ref().map_or(Root::Host, |template| Root::Tree(template.path())),
         command: job.command.as_ref(),
         env: &env,
         limits: attempt.parts.limits,

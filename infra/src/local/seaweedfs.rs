@@ -5,6 +5,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use super::service::{Service, Software};
 use super::{Durability, LocalError, programs};
 
 const S3: &str = "s3";
+const ACCESS_KEY: &str = "access-key";
+const SECRET_KEY: &str = "secret-key";
 const REGION: &str = "us-east-1";
 const BUCKET: &str = "crownest";
 /// The parts that have an HTTP and a gRPC port each, as `weed` spells its options.
@@ -67,12 +70,22 @@ impl SeaweedFs {
 
 fn access(home: &Home, ports: &Ports) -> S3Access {
     let secret = |name| home.secrets.get(name).map(|secret| secret.reveal().to_owned()).unwrap_or_default();
+    access_with(ports, secret(ACCESS_KEY), secret(SECRET_KEY))
+}
+
+fn access_with(ports: &Ports, access_key: String, secret_key: String) -> S3Access {
     S3Access {
         endpoint: format!("http://127.0.0.1:{}", ports.get(S3)),
         region: REGION.to_owned(),
-        access_key: secret("access-key"),
-        secret_key: Secret::new(secret("secret-key")),
+        access_key,
+        secret_key: Secret::new(secret_key),
     }
+}
+
+/// Access to the store that another process runs in that folder, if this user may read its secrets.
+pub(super) fn access_in(dir: &Path) -> Option<S3Access> {
+    let secret = |name| fs::read_to_string(dir.join("secrets").join(name)).ok();
+    Some(access_with(&Ports::remembered(dir)?, secret(ACCESS_KEY)?, secret(SECRET_KEY)?))
 }
 
 impl Software for Weed {

@@ -1,15 +1,26 @@
 //! Table `ingest.templates`: what sandboxes are made from.
 
 use infra::postgres::GenericClient;
-use schemas::id::TemplateVersionId;
-use schemas::message::TemplateRef;
+use schemas::id::{TemplateId, TemplateVersionId};
+use schemas::message::{RootFs, TemplateRef};
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
-use super::{DbError, optional, parsed};
+use super::{DbError, execute, one, optional, optional_json, parsed, rows, timestamp};
+use crate::templates::TemplateVersion;
+
+/// A version that may be there already.
+#[derive(Debug)]
+pub(crate) struct NewVersion<'a> {
+    pub version_id: TemplateVersionId,
+    pub slug: &'a str,
+    pub version: &'a str,
+    pub root_fs: &'a RootFs,
+}
 
 /// The current version of a template.
 pub(crate) async fn current(client: &impl GenericClient, slug: &str) -> Result<Option<TemplateRef>, DbError> {
-    let sql = "select id, version_id, slug, version from ingest.templates where slug = $1 and is_current";
+    let sql = "select id, version_id, slug, version, root_fs from ingest.templates where slug = $1 and is_current";
     optional(client, sql, &[&slug]).await?.map(|row| template(&row)).transpose()
 }
 
@@ -17,8 +28,59 @@ pub(crate) async fn version(
     client: &impl GenericClient,
     id: &TemplateVersionId,
 ) -> Result<Option<TemplateRef>, DbError> {
-    let sql = "select id, version_id, slug, version from ingest.templates where version_id = $1";
+    let sql = "select id, version_id, slug, version, root_fs from ingest.templates where version_id = $1";
     optional(client, sql, &[&id.as_str()]).await?.map(|row| template(&row)).transpose()
+}
+
+/// Newest first.
+pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<TemplateVersion>, DbError> {
+    let sql = "select * from ingest.templates order by created_at desc, version_id desc";
+    rows(client, sql, &[]).await?.iter().map(template_version).collect()
+}
+
+pub(crate) async fn find(
+    client: &impl GenericClient,
+    id: &TemplateVersionId,
+) -> Result<Option<TemplateVersion>, DbError> {
+    let sql = "select * from ingest.templates where version_id = $1";
+    optional(client, sql, &[&id.as_str()]).await?.map(|row| template_version(&row)).transpose()
+}
+
+/// Which version has this name.
+pub(crate) async fn named(
+    client: &impl GenericClient,
+    slug: &str,
+    version: &str,
+) -> Result<Option<TemplateVersionId>, DbError> {
+    let sql = "select version_id from ingest.templates where slug = $1 and version = $2";
+    optional(client, sql, &[&slug, &version]).await?.map(|row| parsed(&row, "version_id")).transpose()
+}
+
+/// Until the end of the transaction nobody else changes the versions of this template.
+pub(crate) async fn lock_slug(client: &impl GenericClient, slug: &str) -> Result<(), DbError> {
+    one(client, "select pg_advisory_xact_lock(hashtextextended('template ' || $1, 0))", &[&slug]).await.map(drop)
+}
+
+/// False if it was there before.
+pub(crate) async fn insert(client: &impl GenericClient, new: &NewVersion<'_>) -> Result<bool, DbError> {
+    let sql = "select id from ingest.templates where slug = $1 limit 1";
+    let id = match optional(client, sql, &[&new.slug]).await? {
+        Some(row) => parsed(&row, "id")?,
+        None => TemplateId::new(),
+    };
+    let sql = "insert into ingest.templates (id, version_id, slug, version, root_fs) values ($1, $2, $3, $4, $5)
+        on conflict (version_id) do nothing";
+    let params = (id.as_str(), new.version_id.as_str(), Json(new.root_fs));
+    let added = execute(client, sql, &[&params.0, &params.1, &new.slug, &new.version, &params.2]).await?;
+    Ok(added == 1)
+}
+
+pub(crate) async fn make_current(client: &impl GenericClient, id: &TemplateVersionId) -> Result<(), DbError> {
+    let others = "update ingest.templates set is_current = false where is_current and version_id <> $1
+        and slug = (select slug from ingest.templates where version_id = $1)";
+    execute(client, others, &[&id.as_str()]).await?;
+    let this = "update ingest.templates set is_current = true where version_id = $1";
+    execute(client, this, &[&id.as_str()]).await.map(drop)
 }
 
 fn template(row: &Row) -> Result<TemplateRef, DbError> {
@@ -27,5 +89,12 @@ fn template(row: &Row) -> Result<TemplateRef, DbError> {
         version_id: parsed(row, "version_id")?,
         slug: row.try_get("slug")?,
         version: row.try_get("version")?,
+        root_fs: optional_json(row, "root_fs")?,
     })
+}
+
+fn template_version(row: &Row) -> Result<TemplateVersion, DbError> {
+    let TemplateRef { id, version_id, slug, version, root_fs } = template(row)?;
+    let (is_current, created_at) = (row.try_get("is_current")?, timestamp(row, "created_at")?);
+    Ok(TemplateVersion { id, slug, version, version_id, is_current, created_at, root_fs })
 }

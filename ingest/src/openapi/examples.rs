@@ -87,6 +87,7 @@ fn run() -> WorkspaceRun {
         template_slug: "python-node".to_owned(),
         template_version: "1".to_owned(),
         template_version_id: example_id!("tplv"),
+        template_digest: Some(format!("sha256:{}", "5f".repeat(32))),
         created_at: at(0),
         archive: Some(archive()),
         artifacts: Some(artifacts()),

@@ -85,6 +85,10 @@ pub struct WorkspaceRun {
     pub template_slug: String,
     pub template_version: String,
     pub template_version_id: TemplateVersionId,
+    /// Digest of the template's root file system, `sha256:` and 64 hexadecimal digits: of its tar, uncompressed. Absent
+    /// where the executor's host presents its own `/usr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_digest: Option<String>,
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<Archive>,

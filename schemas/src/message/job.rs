@@ -1,5 +1,7 @@
 //! The job that an executor receives: everything it needs to run, but no secret and no outcome.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
@@ -34,6 +36,32 @@ pub struct TemplateRef {
     pub version_id: TemplateVersionId,
     pub slug: String,
     pub version: String,
+    /// Absent where the executor's host presents its own `/usr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_fs: Option<RootFs>,
+}
+
+/// A root file system in the store: a tar, sorted and all owned by root, compressed with zstd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootFs {
+    pub key: String,
+    /// Of the tar, uncompressed; lower-case hexadecimal.
+    pub sha256: String,
+    /// Of the object.
+    pub size_bytes: u64,
+    /// Of the tar, uncompressed.
+    pub tar_bytes: u64,
+    /// Variables that its image sets for commands.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+impl RootFs {
+    /// As OCI writes digests.
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", self.sha256)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

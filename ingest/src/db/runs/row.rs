@@ -6,11 +6,11 @@ use schemas::Timestamp;
 use schemas::api::archive::Archive;
 use schemas::api::run::{RunResult, WorkspaceRun};
 use schemas::id::{BatchId, OrgId, ProjectId, RunId};
-use schemas::message::{ArtifactRequest, TemplateRef};
+use schemas::message::{ArtifactRequest, RootFs, TemplateRef};
 use schemas::run::RunStatus;
 use tokio_postgres::Row;
 
-use crate::db::{DbError, json, optional_timestamp, parsed, timestamp, unsigned};
+use crate::db::{DbError, json, optional_json, optional_timestamp, parsed, timestamp, unsigned};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
@@ -41,7 +41,6 @@ pub(crate) struct Run {
 
 impl Run {
     pub(super) fn from_row(row: &Row) -> Result<Self, DbError> {
-        let source_metadata: Option<serde_json::Value> = row.try_get("source_metadata")?;
         Ok(Self {
             id: parsed(row, "id")?,
             org_id: parsed(row, "org_id")?,
@@ -53,13 +52,11 @@ impl Run {
                 version_id: parsed(row, "template_version_id")?,
                 slug: row.try_get("template_slug")?,
                 version: row.try_get("template_version")?,
+                root_fs: optional_json(row, "template_root_fs")?,
             },
             artifacts: json(row, "artifacts")?,
             metadata: json(row, "metadata")?,
-            source_metadata: source_metadata
-                .map(serde_json::from_value)
-                .transpose()
-                .map_err(|error| DbError::Column { column: "source_metadata", source: error.into() })?,
+            source_metadata: optional_json(row, "source_metadata")?,
             env_keys: row.try_get("env_keys")?,
             timeout_ms: unsigned(row, "timeout_ms")?,
             batch_id: match row.try_get::<_, Option<&str>>("batch_id")? {
@@ -109,6 +106,7 @@ impl Run {
             template_slug: self.template.slug,
             template_version: self.template.version,
             template_version_id: self.template.version_id,
+            template_digest: self.template.root_fs.as_ref().map(RootFs::digest),
             created_at: self.created_at,
             uploaded_at: self.archive.as_ref().and_then(|archive| archive.uploaded_at),
             archive: self.archive,

@@ -1,0 +1,124 @@
+//! `crownest admin templates`: root file systems, from an image into the store.
+
+use infra::local::LocalServices;
+use infra::postgres::Client;
+use infra::s3::{self, Checksums, S3Config, Store};
+use ingest::templates::{self, Import, Imported, TemplateError, TemplateVersion};
+use serde_json::Value;
+
+use super::written;
+use crate::args::admin::{StoreArgs, TemplatesCommand};
+use crate::failure::{Failure, Stop};
+use crate::output::{Output, Record, Table};
+use crate::up::DataArgs;
+
+pub(super) async fn run(
+    command: TemplatesCommand,
+    data: &DataArgs,
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), Stop> {
+    match command {
+        TemplatesCommand::List => {
+            let found = templates::all(client).await?;
+            output.result(&written(&found), |_| table(&found).to_string())
+        }
+        TemplatesCommand::Import { path, slug, version, ref_name, not_current, store } => {
+            let store = open(store, data)?;
+            output.note(&format!("Reading and packing {}; this takes a moment.", path.display()));
+            let asked = Import { path, ref_name, slug, version, make_current: !not_current };
+            let imported = templates::import(client, &store, asked).await?;
+            tell(&imported, output);
+            output.result(&written(&imported), |_| record(&imported.version))
+        }
+        TemplatesCommand::Use { id } => {
+            let version = templates::make_current(client, &id).await?;
+            output.result(&written(&version), record_of(&version))
+        }
+    }
+}
+
+fn record_of(version: &TemplateVersion) -> impl FnOnce(&Value) -> String {
+    |_| record(version)
+}
+
+fn tell(imported: &Imported, output: &mut Output) {
+    if imported.existed {
+        output.note("This template has this content already; nothing was stored.");
+    }
+    if imported.skipped > 0 {
+        output.note(&format!("{} devices, FIFOs or sockets were left out.", imported.skipped));
+    }
+}
+
+fn open(args: StoreArgs, data: &DataArgs) -> Result<Store, Failure> {
+    let config = match (args.s3_endpoint, args.s3_access_key, args.s3_secret_key) {
+        (Some(s3_endpoint), Some(s3_access_key), Some(s3_secret_key)) => S3Config {
+            s3_endpoint,
+            s3_region: args.s3_region,
+            s3_bucket: args.s3_bucket,
+            s3_access_key,
+            s3_secret_key,
+            s3_checksums: Checksums::WhenRequired,
+        },
+        _ => {
+            let data = data.folder();
+            let access = LocalServices::running_s3(&data).ok_or_else(|| {
+                let message = format!("no CrowNest runs on {}, or this user may not administer it", data.display());
+                Failure::new("no_store", message).hint(
+                    "Start it with `crownest up`, name its folder with --data, or another object store with --s3-endpoint.",
+                )
+            })?;
+            access.config(&args.s3_bucket)
+        }
+    };
+    Ok(s3::open(&config))
+}
+
+fn record(version: &TemplateVersion) -> String {
+    let mut record = Record::default();
+    record.line("template", &format!("{} {}", version.slug, version.version));
+    record.line("version id", version.version_id.as_str());
+    if let Some(root_fs) = &version.root_fs {
+        record.line("digest", &root_fs.digest());
+        record.line("size", &format!("{} bytes, {} unpacked", root_fs.size_bytes, root_fs.tar_bytes));
+        for (name, value) in &root_fs.env {
+            record.line("env", &format!("{name}={value}"));
+        }
+    }
+    record.line("current", if version.is_current { "yes" } else { "no" });
+    record.to_string()
+}
+
+fn table(found: &[TemplateVersion]) -> Table {
+    let mut table = Table::new(&["VERSION ID", "TEMPLATE", "VERSION", "CURRENT", "BYTES", "CREATED", "DIGEST"]);
+    for version in found {
+        let root_fs = version.root_fs.as_ref();
+        let bytes = root_fs.map_or_else(|| "-".to_owned(), |root_fs| root_fs.size_bytes.to_string());
+        let digest = root_fs.map_or_else(|| "the host's /usr".to_owned(), schemas::message::RootFs::digest);
+        table.row(&[
+            version.version_id.as_str(),
+            &version.slug,
+            &version.version,
+            if version.is_current { "yes" } else { "no" },
+            &bytes,
+            &version.created_at.to_string(),
+            &digest,
+        ]);
+    }
+    table
+}
+
+impl From<TemplateError> for Stop {
+    fn from(error: TemplateError) -> Self {
+        let code = match &error {
+            TemplateError::Db(_) => "database_error",
+            TemplateError::Store(_) => "store_error",
+            TemplateError::Scratch(_) => "io_error",
+            TemplateError::UnknownVersion(_) => "not_found",
+            TemplateError::VersionTaken { .. } => "conflict",
+            _ => "invalid_request",
+        };
+        Failure::new(code, error.to_string()).into()
+    }
+}

@@ -1,0 +1,95 @@
+//! From the object store into a file of the work directory, tried again when the store fails for a moment.
+
+use std::time::Duration;
+
+use infra::s3::StoreError;
+use schemas::event::EventKind;
+use schemas::run::FailureReason;
+use sha2::{Digest as _, Sha256};
+use tempfile::{NamedTempFile, TempPath};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::Attempt;
+
+const TRIES: u32 = 5;
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+const BUFFER_BYTES: usize = 128 * 1024;
+/// How often progress is told, in bytes received.
+const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the archive has SHA-256 {got} and {got_bytes} bytes, expected {expected} and {expected_bytes} bytes")]
+    Digest { got: String, got_bytes: u64, expected: String, expected_bytes: u64 },
+    #[error("it cannot be kept on the executor's disk: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+impl FetchError {
+    pub(super) fn reason(&self) -> FailureReason {
+        match self {
+            Self::Digest { .. } => FailureReason::ArchiveInvalid,
+            Self::Store(_) | Self::Disk(_) => FailureReason::InternalError,
+        }
+    }
+
+    /// Whether the same might work in a moment.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Request { .. }))
+    }
+}
+
+/// What came.
+pub(super) struct Download {
+    pub(super) path: TempPath,
+    pub(super) sha256: String,
+    pub(super) bytes: u64,
+}
+
+/// With `told_bytes`, the size to expect, the run's events tell how far it is.
+pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
+    let mut tries = 1;
+    loop {
+        match once(attempt, key, told_bytes).await {
+            Err(error) if error.is_passing() && tries < TRIES => {
+                tracing::warn!(%error, tries, key, "an object could not be downloaded, trying again");
+                tokio::time::sleep(RETRY_DELAY * tries).await;
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn once(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
+    let (file, path) = NamedTempFile::new_in(&attempt.parts.downloads)?.into_parts();
+    let mut file = tokio::fs::File::from_std(file);
+    let mut stream = attempt.parts.store.get_stream(key, None).await?.into_async_read();
+    let (mut digest, mut received, mut told) = (Sha256::new(), 0u64, 0u64);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let read = stream.read(&mut buffer).await.map_err(|error| StoreError::Request {
+            action: "reading",
+            key: key.to_owned(),
+            reason: error.to_string(),
+        })?;
+        if read == 0 {
+            break;
+        }
+        digest.update(&buffer[..read]);
+        file.write_all(&buffer[..read]).await?;
+        received += read as u64;
+        if let Some(size_bytes) = told_bytes.filter(|_| received - told >= PROGRESS_BYTES) {
+            told = received;
+            progress(attempt, received, size_bytes).await;
+        }
+    }
+    file.flush().await?;
+    Ok(Download { path, sha256: hex::encode(digest.finalize()), bytes: received })
+}
+
+pub(super) async fn progress(attempt: &Attempt<'_>, received_bytes: u64, size_bytes: u64) {
+    attempt.feed.event(EventKind::ArchiveProgress { received_bytes, size_bytes: Some(size_bytes) }).await;
+}
