@@ -125,7 +125,7 @@ async fn handle(
                 sealed_env,
                 feed,
             };
-            let ended = attempt::run(attempt, registration.stop.clone(), abort).await;
+            let ended = Box::pin(attempt::run(attempt, registration.stop.clone(), abort)).await;
             parts.metrics.busy.dec();
             let delivery = registration.finish();
             // Without an end the delivery stays unacknowledged, as if this process had been lost.

@@ -46,9 +46,9 @@ pub(super) struct Runtime {
 /// What the processes of a command are to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RuntimeKind {
-    /// The host's own (runc, crun): the runtime starts them and goes.
+    /// The host's own (runc, crun).
     Native,
-    /// Those of a kernel of the runtime's (gVisor's runsc): it stays, and alone can tell how they end.
+    /// Those of a kernel of the runtime's (gVisor's runsc), which is a process of the host.
     Guest,
 }
 
@@ -93,7 +93,7 @@ impl Engine {
             Self::Oci(runtime) => match runtime.kind {
                 // Our two, and threads of the runtime while it starts. The limit of the user's processes is exact.
                 RuntimeKind::Native => Overhead { pids: 64, pids_for_each: 1, is_exact: false },
-                // Runtime, file server and kernel have threads as they like, and for each process of the guest a few.
+                // File server and kernel have threads as they like, and for each process of the guest a few.
                 RuntimeKind::Guest => Overhead { pids: 256, pids_for_each: 4, is_exact: false },
             },
         }

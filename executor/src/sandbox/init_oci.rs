@@ -26,6 +26,7 @@ pub(super) const TERMINATE: &[u8] = b"terminate";
 /// Inside [`OCI`].
 const STATE: &str = "/mnt/oci/state";
 const LOG: &str = "/mnt/oci/log";
+const PANIC: &str = "/mnt/oci/panic";
 const PID: &str = "/mnt/oci/pid";
 /// The name of the only container of this runtime.
 const ID: &str = "run";
@@ -83,22 +84,19 @@ pub(super) fn run(
 fn pid_1(runtime: &Runtime, configuration: OwnedFd, control: &OwnedFd, parent: &OwnedFd) -> Result<i32, String> {
     prepare(configuration, parent).map_err(|(step, error)| format!("{step}: {error}"))?;
     let mut command = call(runtime);
-    command.arg("run");
-    if runtime.kind == RuntimeKind::Native {
-        command.arg("--detach");
-    }
-    let started = command.args(["--bundle", OCI, "--pid-file", PID, ID]).spawn();
+    let started = command.args(["run", "--detach", "--bundle", OCI, "--pid-file", PID, ID]).spawn();
     let started = started.map_err(|error| format!("execute {}: {error}", runtime.program.display()))?;
     let started = i32::try_from(started.id()).ok().and_then(Pid::from_raw).ok_or("the runtime has no pid")?;
-    match runtime.kind {
-        RuntimeKind::Native => follow_process(started),
-        RuntimeKind::Guest => {
-            let (runtime, control) = (runtime.clone(), control.try_clone().map_err(|error| error.to_string())?);
-            // It ends with this process.
-            std::thread::spawn(move || terminate_when_asked(&runtime, &control));
-            follow_runtime(started)
-        }
+    if runtime.kind == RuntimeKind::Guest {
+        let (runtime, control) = (runtime.clone(), control.try_clone().map_err(|error| error.to_string())?);
+        // It ends with this process.
+        std::thread::spawn(move || terminate_when_asked(&runtime, &control));
     }
+    let ended = follow(started)?;
+    // A guest's kernel that is killed says nothing about the command.
+    let signal = ended.terminating_signal().filter(|_| runtime.kind == RuntimeKind::Native);
+    // As bubblewrap tells it, and shells.
+    ended.exit_status().or(signal.map(|signal| 128 + signal)).ok_or_else(|| format!("the guest's kernel: {ended:?}"))
 }
 
 fn prepare(configuration: OwnedFd, parent: &OwnedFd) -> Result<(), Failure> {
@@ -123,36 +121,28 @@ fn call(runtime: &Runtime) -> Command {
     command.args(["--root", STATE, "--log", LOG, "--log-format", "json"]);
     if runtime.kind == RuntimeKind::Guest {
         // The limits are ours, the network is a loopback device, the root is not covered with memory.
-        command.args(["--ignore-cgroups", "--network=none", "--overlay2=none"]);
+        command.args(["--ignore-cgroups", "--network=none", "--overlay2=none", "--panic-log", PANIC]);
     }
     command.args(&runtime.arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
     command
 }
 
-/// The runtime has started a process of the host and is gone: its orphan is ours.
-fn follow_process(runtime: Pid) -> Result<i32, String> {
+/// The runtime starts a process of the host and is gone: its orphan is ours. That is the command, or the kernel of a guest,
+/// which exits as the command did, if it can.
+fn follow(runtime: Pid) -> Result<WaitStatus, String> {
     let ended = wait(|| waitpid(Some(runtime), WaitOptions::empty()))?;
     if ended.exit_status() != Some(0) {
         return Err(said().unwrap_or_else(|| format!("the runtime failed: {ended:?}")));
     }
-    let command = started().ok_or("the runtime started nothing")?;
-    reap_until(command)?;
-    let stat = fs::read_to_string(format!("/proc/{command}/stat")).map_err(|error| format!("read stat: {error}"))?;
-    let ended = wait(|| waitpid(Pid::from_raw(command), WaitOptions::empty()))?;
+    let orphan = fs::read_to_string(PID).ok().and_then(|pid| pid.trim().parse().ok());
+    let orphan: i32 = orphan.ok_or("the runtime started nothing")?;
+    reap_until(orphan)?;
+    let stat = fs::read_to_string(format!("/proc/{orphan}/stat")).map_err(|error| format!("read stat: {error}"))?;
+    let ended = wait(|| waitpid(Pid::from_raw(orphan), WaitOptions::empty()))?;
     // A runtime that fails at its last step ends as the command would.
-    match flags(&stat) {
-        Some(flags) if flags & NOTHING_EXECUTED == 0 => code(ended).ok_or_else(|| format!("the command: {ended:?}")),
-        _ => Err(said().unwrap_or_else(|| format!("the runtime could not execute the command: {ended:?}"))),
-    }
-}
-
-/// The runtime stays, and exits as the command did. If it lost the command it exits as it likes, and says why.
-fn follow_runtime(runtime: Pid) -> Result<i32, String> {
-    reap_until(runtime.as_raw_nonzero().get())?;
-    let ended = wait(|| waitpid(Some(runtime), WaitOptions::empty()))?;
-    match (ended.exit_status(), started(), said()) {
-        (Some(exit_code), Some(_), None) => Ok(exit_code),
-        (_, _, said) => Err(said.unwrap_or_else(|| format!("the runtime failed: {ended:?}"))),
+    match (flags(&stat), said()) {
+        (Some(flags), None) if flags & NOTHING_EXECUTED == 0 => Ok(ended),
+        (_, said) => Err(said.unwrap_or_else(|| format!("the runtime could not execute the command: {ended:?}"))),
     }
 }
 
@@ -187,32 +177,28 @@ fn wait(mut once: impl FnMut() -> rustix::io::Result<Option<(Pid, WaitStatus)>>)
     }
 }
 
-/// As bubblewrap tells it, and shells.
-fn code(ended: WaitStatus) -> Option<i32> {
-    ended.exit_status().or_else(|| ended.terminating_signal().map(|signal| 128 + signal))
-}
-
-/// The pid that the runtime told.
-fn started() -> Option<i32> {
-    fs::read_to_string(PID).ok()?.trim().parse().ok()
-}
-
 /// The ninth field of `/proc/<pid>/stat`, counted from behind the name, which may have anything in it.
 fn flags(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()
 }
 
-/// The last error that the runtime logged.
+/// The last error that the runtime logged, or of what a guest's kernel died.
 fn said() -> Option<String> {
     #[derive(Deserialize)]
     struct Line {
         level: String,
         msg: String,
     }
+    let shortened = |text: &str| text.chars().take(LONGEST_FAILURE).collect();
+    // Other things are written there, too; with these lines a Go program dies.
+    let panic = fs::read(PANIC).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+    if let Some(line) = panic.lines().find(|line| line.starts_with("panic: ") || line.starts_with("fatal error: ")) {
+        return Some(shortened(line));
+    }
     let log = fs::read(LOG).ok()?;
     let lines = serde_json::Deserializer::from_slice(&log).into_iter::<Line>().map_while(Result::ok);
     let error = lines.filter(|line| ["error", "fatal", "panic"].contains(&&*line.level)).last()?;
-    Some(error.msg.chars().take(LONGEST_FAILURE).collect())
+    Some(shortened(&error.msg))
 }
 
 /// What it starts is collected as an orphan.

@@ -63,6 +63,9 @@ pub(super) fn build_stage(stage: &Path) -> io::Result<()> {
     for mount_point in ["usr", "etc", "etc/ssl", "dev", "home", "home/runner", "proc", "tmp", "workspace"] {
         create_directory(&host.join(mount_point))?;
     }
+    // Some runtimes give what they mount the mode of what is below.
+    fs::set_permissions(host.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+    fs::set_permissions(host.join("home/runner"), fs::Permissions::from_mode(0o700))?;
     for name in ["bin", "lib", "lib64", "sbin"] {
         symlink(format!("usr/{name}"), host.join(name))?;
     }

@@ -74,16 +74,26 @@ impl Machine {
 
     async fn start_as(&self, slot: u32, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
         let label = format!("run-{slot}");
-        let spec = SandboxSpec {
-            label: &label,
+        let spec = SandboxSpec { limits, ..self.spec(&label, slot, command, env) };
+        self.host.start(spec).await.unwrap()
+    }
+
+    pub(crate) fn spec<'a>(
+        &'a self,
+        label: &'a str,
+        slot: u32,
+        command: &'a str,
+        env: &'a [(OsString, OsString)],
+    ) -> SandboxSpec<'a> {
+        SandboxSpec {
+            label,
             slot,
             lower: &self.tree,
             root: self.root.as_deref().map_or(Root::Host, Root::Tree),
             command: command.as_ref(),
             env,
-            limits,
-        };
-        self.host.start(spec).await.unwrap()
+            limits: Limits::default(),
+        }
     }
 
     pub(crate) async fn run(&self, command: &str) -> Outcome {

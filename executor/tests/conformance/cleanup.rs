@@ -1,0 +1,183 @@
+//! Nothing of a run is left: not after its end, not when nobody waits for it, not when the executor is killed.
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use executor::sandbox::{Limits, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
+use tokio::io::AsyncReadExt as _;
+
+use crate::engine::{Engine, on_each_engine};
+use crate::support::{DEADLINE, config};
+
+/// Ignores what it can, and leaves processes in sessions of their own.
+const CLINGING: &str =
+    "trap '' TERM HUP; for i in 1 2 3; do setsid sleep 1000 & done; mkdir -p a/b; echo ready; sleep 1000";
+
+const CONTROLLERS: [&str; 6] = ["", "memory", "pids", "cpu", "cpuacct", "blkio"];
+
+fn own(engine: Engine, folder: &Path, of_test: u32) -> SandboxConfig {
+    let uid_base = engine.uid_base(of_test);
+    let cgroup_parent = format!("crownest-conformance-{uid_base}").into();
+    SandboxConfig { engine: engine.config(), uid_base, cgroup_parent, ..config(folder) }
+}
+
+fn children(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+fn remove_groups(config: &SandboxConfig) {
+    for controller in CONTROLLERS {
+        let _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(controller).join(&config.cgroup_parent));
+    }
+}
+
+/// Processes of the slots' users or in their control groups, run directories, control groups.
+fn left(config: &SandboxConfig) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let group = config.cgroup_parent.to_string_lossy().into_owned();
+    for process in fs::read_dir("/proc").expect("/proc").flatten() {
+        let read = |name: &str| fs::read_to_string(process.path().join(name)).unwrap_or_default();
+        let status = read("status");
+        let uid = status.lines().find_map(|line| line.strip_prefix("Uid:\t")?.split('\t').next()?.parse::<u32>().ok());
+        let is_user = (1..100).flat_map(|slot| Engine::users(config.uid_base + slot)).any(|user| uid == Some(user));
+        if (is_user || read("cgroup").contains(&group)) && !status.contains("State:\tZ") {
+            found.insert(format!("process {} {}", process.file_name().display(), read("comm").trim()));
+        }
+    }
+    found.extend(children(&config.work_dir.join("runs")).iter().map(|run| format!("folder {}", run.display())));
+    for controller in CONTROLLERS {
+        let parent = Path::new("/sys/fs/cgroup").join(controller).join(&config.cgroup_parent);
+        found.extend(
+            children(&parent).iter().flat_map(|host| children(host)).map(|run| format!("group {}", run.display())),
+        );
+    }
+    found
+}
+
+fn wait_until_nothing_is_left(config: &SandboxConfig, matters: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while left(config).iter().any(|left| matters(left)) {
+        assert!(Instant::now() < deadline, "{:?}", left(config));
+        std::thread::yield_now();
+    }
+}
+
+fn no_mount_is_left() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("a table");
+    assert!(!mounts.contains("crownest"), "{mounts}");
+}
+
+async fn start(host: &SandboxHost, slot: u32, lower: &Path) -> Sandbox {
+    let label = format!("run-{slot}");
+    let spec = SandboxSpec {
+        label: &label,
+        slot,
+        lower,
+        root: Root::Host,
+        command: CLINGING.as_ref(),
+        env: &[],
+        limits: Limits::default(),
+    };
+    let mut sandbox = host.start(spec).await.expect("a sandbox");
+    let mut stdout = sandbox.take_stdout().expect("not taken yet");
+    let read = tokio::time::timeout(DEADLINE, stdout.read_exact(&mut [0; 6])).await;
+    read.expect("the run hangs").expect("output");
+    sandbox
+}
+
+async fn finishing_leaves_nothing(engine: Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = own(engine, folder.path(), 10);
+    let host = SandboxHost::open(config.clone()).await.expect("a host");
+    let sandbox = start(&host, 1, folder.path()).await;
+    assert!(left(&config).len() > 5, "{:?}", left(&config));
+    assert!(sandbox.finish().await.cleanup.is_ok());
+    assert_eq!(left(&config), BTreeSet::new());
+    no_mount_is_left();
+    drop(host);
+    remove_groups(&config);
+}
+
+async fn dropping_leaves_nothing(engine: Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = own(engine, folder.path(), 20);
+    let host = SandboxHost::open(config.clone()).await.expect("a host");
+    for slot in 1..3 {
+        drop(start(&host, slot, folder.path()).await);
+    }
+    // At any point of its start, too.
+    for (slot, milliseconds) in (10..).zip([0, 1, 3, 10, 30, 60, 100]) {
+        let start = start(&host, slot, folder.path());
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(milliseconds), start).await;
+    }
+    wait_until_nothing_is_left(&config, |_| true);
+    no_mount_is_left();
+    drop(host);
+    remove_groups(&config);
+}
+
+const HOLD: &str = "CROWNEST_CONFORMANCE_HOLD";
+
+/// Not a test by itself: the process that `an_executor_killed_hard…` kills. Without its variable there is nothing to do.
+async fn holder(engine: Engine) {
+    let Some(folder) = std::env::var_os(HOLD).map(PathBuf::from) else { return };
+    let host = SandboxHost::open(own(engine, &folder, 30)).await.expect("a host");
+    let mut running = Vec::new();
+    for slot in 1..3 {
+        running.push(start(&host, slot, &folder.join("tree")).await);
+    }
+    std::io::Write::write_all(&mut std::io::stdout(), b"holding\n").expect("a pipe");
+    std::future::pending::<()>().await;
+}
+
+async fn an_executor_killed_hard_takes_its_runs_along(engine: Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("tree")).expect("a folder");
+    let config = own(engine, folder.path(), 30);
+    let test = format!("cleanup::{}::holder", format!("{engine:?}").to_lowercase());
+    let mut holder = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", &test, "--nocapture", "--test-threads=1"])
+        .env(HOLD, folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let lines = BufReader::new(holder.stdout.take().expect("a pipe")).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("holding")));
+    let is_process = |left: &str| left.starts_with("process");
+    assert!(left(&config).iter().any(|left| is_process(left)));
+
+    holder.kill().expect("a signal");
+    holder.wait().expect("an end");
+    wait_until_nothing_is_left(&config, is_process);
+    no_mount_is_left();
+    assert!(!left(&config).is_empty(), "folders wait for the sweep");
+    let host = SandboxHost::open(config.clone()).await.expect("the next host");
+    assert_eq!(left(&config), BTreeSet::new());
+    drop(host);
+    remove_groups(&config);
+}
+
+/// Nothing of an engine is anywhere but in the run: no state folder, no socket.
+async fn engines_keep_nothing(engine: Engine) {
+    let places = ["/run/runc", "/run/runsc", "/var/run/runsc", "/run/user/0/runc", "/tmp/runsc"].map(Path::new);
+    let before = places.map(Path::exists);
+    let machine = engine.open().await;
+    assert_eq!(machine.run("true").await.code(), Some(0));
+    assert_eq!(places.map(Path::exists), before);
+    let names: BTreeSet<_> =
+        fs::read_dir(machine.work_dir()).expect("a folder").flatten().map(|name| name.file_name()).collect();
+    assert_eq!(names, ["lock", "runs", "stage"].map(Into::into).into());
+    assert_eq!(fs::read_dir(machine.work_dir().join("stage/oci")).expect("a folder").count(), 0);
+}
+
+on_each_engine!(
+    finishing_leaves_nothing,
+    dropping_leaves_nothing,
+    holder,
+    an_executor_killed_hard_takes_its_runs_along,
+    engines_keep_nothing,
+);

@@ -1,0 +1,95 @@
+//! Limits, and the verdict that goes with each.
+use executor::sandbox::{DiskLimit, Exit, Limits};
+
+use crate::case::{Case, Expect, Try, attempt, check};
+use crate::engine::{Engine, on_each_engine};
+use crate::support::Machine;
+
+use Engine::{Bubblewrap, Runsc};
+use Expect::Says;
+use Try::{Python, Shell};
+
+#[rustfmt::skip]
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "open files are limited", mechanism: "RLIMIT_NOFILE",
+        command: Python("\nopened = []\ndef many():\n    while True: opened.append(os.open('/dev/null', 0))\nerror = tried(many); print(error, len(opened) <= 65536)"), expect: Says("EMFILE True"), differs: &[] },
+    Case { name: "limits cannot be raised", mechanism: "CAP_SYS_RESOURCE",
+        command: Python("\nhard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\ntry: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard + 1)); print('raised')\nexcept (ValueError, OSError): print('refused')"), expect: Says("refused"), differs: &[] },
+    Case { name: "priority cannot be raised", mechanism: "CAP_SYS_NICE",
+        command: Python("print(tried(lambda: os.setpriority(os.PRIO_PROCESS, 0, -5)))"), expect: Says("EACCES"),
+        differs: &[(Runsc, "a guest's priorities mean nothing to the host", Says("ok"))] },
+    Case { name: "is killed before the executor", mechanism: "oom_score_adj",
+        command: Shell("cat /proc/self/oom_score_adj; (echo -500 > /proc/self/oom_score_adj) 2>/dev/null && echo lowered; true"), expect: Says("500"),
+        differs: &[(Runsc, "a guest has its own number; that of its kernel is 500 on the host", Says("0\nlowered"))] },
+    Case { name: "a fork bomb is stopped", mechanism: "pids controller, RLIMIT_NPROC",
+        command: Python("\ncount = 0\ntry:\n    while True:\n        if os.fork() == 0:\n            signal.pause()\n        count += 1\nexcept OSError as e: print(errno.errorcode[e.errno], count)"), expect: Says("EAGAIN 63"), differs: &[] },
+    Case { name: "a bomb of threads is stopped", mechanism: "pids controller, RLIMIT_NPROC",
+        command: Python("\nimport threading\nstop = threading.Event(); count = 0\ntry:\n    while True:\n        threading.Thread(target=stop.wait).start(); count += 1\nexcept RuntimeError: print(count)\nstop.set()"), expect: Says("63"), differs: &[] },
+];
+
+async fn what_is_limited(engine: Engine) {
+    check(engine, CASES, Limits { pids: 64, ..Limits::default() }).await;
+}
+
+/// The kernel's own counter makes the verdict.
+async fn a_memory_bomb_is_told_as_such(engine: Engine) {
+    let machine = engine.open().await;
+    let limits = Limits { memory_bytes: 128 << 20, ..Limits::default() };
+    let bomb = Shell("head -c 300000000 /dev/zero | tail -c 300000000 >/dev/null; echo after");
+    let run = attempt(&machine, bomb, limits).await;
+    assert!(run.finished.oom_killed, "{:?} {}", run.exit, run.err());
+    let peak = run.finished.usage.memory_peak_bytes.expect("a counter");
+    assert!(peak <= 128 << 20, "{peak}");
+    if engine == Runsc {
+        // The guest's memory is its kernel's: with that, everything is gone, and nobody saw an exit code.
+        assert_eq!(run.exit, Exit { exit_code: None, signal: Some(9) });
+    } else {
+        assert_eq!((run.out().as_str(), run.code()), ("after", Some(0)), "only the hungry process is killed");
+    }
+    assert!(!attempt(&machine, Shell("true"), Limits::default()).await.finished.oom_killed);
+}
+
+/// tmpfs counts as memory.
+async fn memory_cannot_be_had_as_files(engine: Engine) {
+    let machine = engine.open().await;
+    let limits = Limits { memory_bytes: 128 << 20, ..Limits::default() };
+    for folder in ["/tmp", "/dev/shm", "/home/runner"] {
+        let command: &'static str = Box::leak(format!("cat /dev/zero > {folder}/x").into_boxed_str());
+        let run = attempt(&machine, Shell(command), limits).await;
+        assert!(run.finished.oom_killed && run.code() != Some(0), "{folder}: {:?} {}", run.exit, run.err());
+    }
+}
+
+async fn processor_time_is_limited_and_counted(engine: Engine) {
+    let machine = engine.open().await;
+    let limits = Limits { cpu_millis: 250, ..Limits::default() };
+    let begun = std::time::Instant::now();
+    let run = attempt(&machine, Shell("timeout 1 sh -c 'while :; do :; done'"), limits).await;
+    let wall = u64::try_from(begun.elapsed().as_millis()).expect("not so long");
+    assert_eq!(run.code(), Some(124), "{}", run.err());
+    let usage = run.finished.usage;
+    let used = usage.cpu_user_ms.expect("a counter") + usage.cpu_system_ms.expect("a counter");
+    assert!(used > 50 && used < wall / 2, "{used} ms of {wall} ms");
+    // Only bubblewrap's own processes are known to the number.
+    assert_eq!(usage.pids_peak.is_some(), engine == Bubblewrap);
+}
+
+async fn a_full_disk_is_told_as_such(engine: Engine) {
+    let machine = Machine::open_with(|config| {
+        config.engine = engine.config();
+        config.disk = DiskLimit::Bytes(64 << 20);
+    })
+    .await;
+    let run = attempt(&machine, Shell("cat /dev/zero > big; exit 3"), Limits::default()).await;
+    assert_eq!(run.code(), Some(3), "{}", run.err());
+    assert!(run.err().contains("No space left on device"), "{}", run.err());
+    assert!(run.finished.disk.expect("a limit").is_full);
+}
+
+on_each_engine!(
+    what_is_limited,
+    a_memory_bomb_is_told_as_such,
+    memory_cannot_be_had_as_files,
+    processor_time_is_limited_and_counted,
+    a_full_disk_is_told_as_such,
+);
