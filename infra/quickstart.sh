@@ -39,11 +39,11 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 
-step "1/5 installing what is missing (infra/setup.sh)" \
+step "1/6 installing what is missing (infra/setup.sh)" \
     "See the lines above that say MISSING; install those, then run this again."
 "$ROOT/infra/setup.sh"
 
-step "2/5 building (some minutes the first time)" \
+step "2/6 building (some minutes the first time)" \
     "See the compiler's message above. Rust 1.95 or newer is needed; \`rustup update stable\` gets it."
 (cd "$ROOT" && cargo build --release --locked -p crownest -p crownest-executor --bin crownest --bin crownest-sandbox)
 
@@ -60,7 +60,7 @@ except (ValueError, KeyError, IndexError):
     pass' "$@"
 }
 
-step "3/5 starting CrowNest on $DATA" \
+step "3/6 starting CrowNest on $DATA" \
     "See $DATA/crownest.log and $DATA/*/log; \`$CROWNEST down --data $DATA\` ends whatever is left, then run this again."
 "$CROWNEST" up --detach
 # Once more for programs: it starts nothing and tells where everything is.
@@ -78,7 +78,26 @@ CROWNEST_API_KEY=$(cat "$key_file")
 export CROWNEST_API_URL CROWNEST_API_KEY
 unset CROWNEST_BEARER_TOKEN
 
-step "4/5 running infra/sample in a sandbox" \
+# The template that runs find their tools in. Built once; without it they find this machine's own /usr.
+step "4/6 the template python-node (infra/templates/python-node)" \
+    "See $DATA/crownest.log."
+import_template() {
+    local folder=$ROOT/infra/templates/python-node
+    "$folder/build.sh" "$scratch/python-node.tar" || return
+    "$CROWNEST" admin templates import --slug python-node --version "$(date -u +%Y-%m-%d)" "$scratch/python-node.tar"
+}
+# Whichever is current was imported by somebody, or is the one that came with the database.
+if "$CROWNEST" admin templates list --json | python3 -c '
+import json, sys
+sys.exit(not any(one["slug"] == "python-node" and one["isCurrent"] and "sha256" in one for one in json.load(sys.stdin)["data"]))'
+then
+    echo "it was imported before"
+elif ! import_template; then
+    echo "quickstart: the template could not be built (see above): runs use this machine's own /usr instead" >&2
+fi
+rm -f "$scratch/python-node.tar"
+
+step "5/6 running infra/sample in a sandbox" \
     "The run's own output is above. If the sandbox could not start, see $DATA/crownest.log."
 archive=$scratch/sample.tgz
 # The same files give the same bytes, so CrowNest stores and extracts them once, whatever machine packed them.
@@ -90,7 +109,7 @@ code=0
     --artifact reports/junit.xml=junit.xml --artifact reports/report.html=report.html -- sh run.sh || code=$?
 run=$("$CROWNEST" workspace-runs list --metadata "quickstart=$marker" --limit 1 --json | value data 0 id)
 
-step "5/5 fetching the evidence of ${run:-the run}" \
+step "6/6 fetching the evidence of ${run:-the run}" \
     "The run was not recorded; see $DATA/crownest.log."
 [ -n "$run" ]
 "$CROWNEST" workspace-runs evidence "$run" --wait --output "$EVIDENCE"

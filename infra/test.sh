@@ -18,7 +18,7 @@ ended() {
 trap ended EXIT
 
 heading "scripts: syntax"
-for script in infra/*.sh infra/sample/run.sh .ci/run; do bash -n "$script"; done
+for script in infra/*.sh infra/sample/run.sh infra/templates/*/*.sh .ci/run; do bash -n "$script"; done
 
 heading "setup: what checks and tests need"
 infra/setup.sh --test

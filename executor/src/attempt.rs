@@ -173,7 +173,8 @@ async fn phases(
     let begun = Instant::now();
     feed.status(RunStatus::Extracting).await;
     let (tree, template) = {
-        let trees = async { tokio::try_join!(fetch::tree(attempt, &mut record.times), template::tree(attempt)) };
+        let trees =
+            Box::pin(async { tokio::try_join!(fetch::tree(attempt, &mut record.times), template::tree(attempt)) });
         tokio::select! {
             trees = trees => trees?,
             interrupted = stopped(&mut stop, abort) => return Err(interrupted),

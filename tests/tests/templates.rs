@@ -156,7 +156,7 @@ async fn what_the_store_has_must_be_what_the_digest_says() {
     let mut other = small_root();
     other.insert("etc/marker".to_owned(), b"swapped".to_vec());
     let swapped = zstd::encode_all(&tar(&other)[..], 1).expect("in memory");
-    let cut = zstd::encode_all(&[0; 100_000][..], 1).expect("in memory");
+    let cut = zstd::encode_all(&vec![0; 100_000][..], 1).expect("in memory");
     for bytes in [swapped, cut[..cut.len() / 2].to_vec(), b"noise".to_vec(), Vec::new()] {
         stack.store.delete(key).await.expect("deleted");
         stack.store.put_new(key, bytes.into(), "application/zstd").await.expect("written");

@@ -1,5 +1,6 @@
 //! Reads tar streams into a tree. Contents go one after the other into a file without a name.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
@@ -81,8 +82,7 @@ impl Spool {
         let path = entry.path_bytes().into_owned();
         let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
         let mtime = entry.header().mtime().unwrap_or(0);
-        let link =
-            |entry: &tar::Entry<'_, R>| entry.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
+        let link = |entry: &tar::Entry<'_, R>| entry.link_name_bytes().map(Cow::into_owned).unwrap_or_default();
         let what = match kind {
             EntryType::Directory => What::Node(Node::Folder(Folder { mode, mtime, ..Folder::default() })),
             // Archives older than POSIX have no type for folders.
@@ -127,13 +127,11 @@ fn white_out(tree: &mut Tree, entry: Entry, later: &mut Vec<Entry>) -> Result<()
     if name == OPAQUE {
         return tree.empty(folder).map(drop);
     }
-    match name.strip_prefix(WHITEOUT) {
-        Some(hidden) => tree.remove(&[folder, hidden].concat()),
-        None => {
-            later.push(entry);
-            Ok(())
-        }
+    if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+        return tree.remove(&[folder, hidden].concat());
     }
+    later.push(entry);
+    Ok(())
 }
 
 fn place(tree: &mut Tree, entry: Entry) -> Result<(), Misplaced> {

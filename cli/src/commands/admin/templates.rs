@@ -52,27 +52,26 @@ fn tell(imported: &Imported, output: &mut Output) {
 }
 
 fn open(args: StoreArgs, data: &DataArgs) -> Result<Store, Failure> {
-    let config = match (args.s3_endpoint, args.s3_access_key, args.s3_secret_key) {
-        (Some(s3_endpoint), Some(s3_access_key), Some(s3_secret_key)) => S3Config {
+    if let (Some(s3_endpoint), Some(s3_access_key), Some(s3_secret_key)) =
+        (args.endpoint, args.access_key, args.secret_key)
+    {
+        return Ok(s3::open(&S3Config {
             s3_endpoint,
-            s3_region: args.s3_region,
-            s3_bucket: args.s3_bucket,
+            s3_region: args.region,
+            s3_bucket: args.bucket,
             s3_access_key,
             s3_secret_key,
             s3_checksums: Checksums::WhenRequired,
-        },
-        _ => {
-            let data = data.folder();
-            let access = LocalServices::running_s3(&data).ok_or_else(|| {
-                let message = format!("no CrowNest runs on {}, or this user may not administer it", data.display());
-                Failure::new("no_store", message).hint(
-                    "Start it with `crownest up`, name its folder with --data, or another object store with --s3-endpoint.",
-                )
-            })?;
-            access.config(&args.s3_bucket)
-        }
-    };
-    Ok(s3::open(&config))
+        }));
+    }
+    let data = data.folder();
+    let access = LocalServices::running_s3(&data).ok_or_else(|| {
+        let message = format!("no CrowNest runs on {}, or this user may not administer it", data.display());
+        Failure::new("no_store", message).hint(
+            "Start it with `crownest up`, name its folder with --data, or another object store with --s3-endpoint.",
+        )
+    })?;
+    Ok(s3::open(&access.config(&args.bucket)))
 }
 
 fn record(version: &TemplateVersion) -> String {
