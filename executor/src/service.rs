@@ -129,7 +129,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         jobs.await;
         drained.cancel();
     });
-    tracing::info!(executor = %id, %ops_address, slots = config.slots, "executor started");
+    tracing::info!(executor = %id, %ops_address, slots = config.slots, engine = ?config.engine, "executor started");
     Ok(Executor { id, ops_address, workers, shutdown, abort, drain })
 }
 

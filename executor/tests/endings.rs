@@ -170,11 +170,19 @@ async fn a_sandbox_that_cannot_be_is_not_an_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let mut without = config(folder.path());
     without.engine = EngineConfig::Bubblewrap { program: "/nonexistent/bwrap".into() };
-    let error = SandboxHost::open(without).await.unwrap_err();
+    let error = SandboxHost::open(without.clone()).await.unwrap_err();
     assert!(error.to_string().contains("apt install bubblewrap"), "{error}");
+    without.engine = EngineConfig::Oci { runtime: "no-such-runc".into(), arguments: Vec::new() };
+    let error = SandboxHost::open(without).await.unwrap_err();
+    assert!(error.to_string().contains("no-such-runc is not installed"), "{error}");
     let mut broken = config(folder.path());
     broken.engine = EngineConfig::Bubblewrap { program: "/usr/bin/false".into() };
     assert_eq!(SandboxHost::open(broken).await.unwrap_err().failure_reason(), FailureReason::SandboxUnavailable);
+    let another = tempfile::tempdir().unwrap();
+    let mut broken = config(another.path());
+    broken.engine = EngineConfig::Oci { runtime: "/usr/bin/false".into(), arguments: Vec::new() };
+    let error = SandboxHost::open(broken).await.unwrap_err();
+    assert!(error.to_string().contains("the runtime failed"), "{error}");
 }
 
 #[tokio::test]
