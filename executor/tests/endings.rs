@@ -185,6 +185,18 @@ async fn a_sandbox_that_cannot_be_is_not_an_exit_code() {
     assert!(error.to_string().contains("the runtime failed"), "{error}");
 }
 
+/// The suite in `conformance` has the rest.
+#[tokio::test]
+async fn an_oci_runtime_is_told_what_the_operator_wants() {
+    for (arguments, works) in [(vec!["--debug".to_owned()], true), (vec!["--no-such-flag".to_owned()], false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        config.engine = EngineConfig::Oci { runtime: "runc".into(), arguments };
+        let opened = SandboxHost::open(config).await;
+        assert_eq!(opened.is_ok(), works, "{opened:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_stands_for_itself_is_refused() {
     let machine = Machine::open().await;

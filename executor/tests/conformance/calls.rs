@@ -34,7 +34,7 @@ const ENOSYS: &str = "ENOSYS";
 #[rustfmt::skip]
 pub(crate) const CALLS: &[Call] = &[
     call("mount", "CAP_SYS_ADMIN: CVE-2022-0185", libc::SYS_mount, "b'none', b'/tmp', b'tmpfs', 0, 0", EPERM, ""),
-    call("umount2", "locked mounts: CVE-2022-0492", libc::SYS_umount2, "b'/proc', 2", EPERM, ""),
+    call("umount2", "locked mounts", libc::SYS_umount2, "b'/proc', 2", EPERM, ""),
     call("pivot_root", "CAP_SYS_ADMIN", libc::SYS_pivot_root, "b'/tmp', b'/tmp'", EPERM, ""),
     call("chroot", "classic way out of chroot", libc::SYS_chroot, "b'/tmp'", EPERM, ""),
     call("fsopen", "CVE-2022-0185", libc::SYS_fsopen, "b'ext4', 0", EPERM, ENOSYS),
