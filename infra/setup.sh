@@ -12,7 +12,7 @@ SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"
 # The published Python client, which must work unmodified.
 CLIENT_PACKAGE="crownest==0.1.1"
 # The sandbox sees the machine's /usr, so what runs inside it (python3, pytest, node) must be Debian's, not a venv's.
-PACKAGES=(postgresql-15 rabbitmq-server bubblewrap e2fsprogs python3 python3-venv python3-pip python3-pytest zstd
+PACKAGES=(postgresql-15 rabbitmq-server bubblewrap e2fsprogs mmdebstrap python3 python3-venv python3-pip python3-pytest zstd
     gcc libc6-dev pkg-config make git curl ca-certificates tar procps)
 
 if [ "$(id -u)" = 0 ]; then PREFIX=/opt/crownest; else PREFIX="${XDG_DATA_HOME:-$HOME/.local/share}/crownest"; fi
