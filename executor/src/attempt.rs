@@ -9,6 +9,7 @@ mod streams;
 use std::time::Instant;
 
 use schemas::Timestamp;
+use schemas::egress::EgressReport;
 use schemas::event::ArtifactError;
 use schemas::id::{CommandId, SandboxId};
 use schemas::message::{
@@ -77,6 +78,7 @@ struct Record {
     truncated_streams: Vec<String>,
     artifacts: Vec<CollectedArtifact>,
     artifact_errors: Vec<ArtifactError>,
+    egress: Option<EgressReport>,
 }
 
 impl Record {
@@ -105,6 +107,7 @@ impl Record {
             truncated_streams: Vec::new(),
             artifacts: Vec::new(),
             artifact_errors: Vec::new(),
+            egress: None,
         }
     }
 }
@@ -213,5 +216,6 @@ fn finished(attempt: &Attempt<'_>, record: Record, verdict: Verdict) -> Finished
         truncated_streams: record.truncated_streams,
         artifacts: record.artifacts,
         artifact_errors: record.artifact_errors,
+        egress: record.egress,
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use executor::sandbox::{Limits, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::sandbox::{Limits, Network, SandboxConfig, SandboxHost, SandboxSpec};
 use support::{DEADLINE, Machine, config};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 
@@ -90,7 +90,7 @@ fn wait_until_nothing_is_left(config: &SandboxConfig) {
 
 fn spec<'a>(label: &'a str, slot: u32, lower: &'a Path, command: &'a str) -> SandboxSpec<'a> {
     let (root, command) = (Path::new("/"), command.as_ref());
-    SandboxSpec { label, slot, lower, root, command, env: &[], limits: Limits::default() }
+    SandboxSpec { label, slot, lower, root, command, env: &[], limits: Limits::default(), network: Network::Nothing }
 }
 
 /// Processes that do their best to stay: deaf, in sessions of their own, holding the output.

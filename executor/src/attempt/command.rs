@@ -15,8 +15,9 @@ use super::streams::Streams;
 use super::{Attempt, Interrupted, Record, collect, stopped};
 use crate::archive::CachedTree;
 use crate::claim::Stop;
+use crate::egress::Proxy;
 use crate::redact::Redaction;
-use crate::sandbox::{Exit, Sandbox, SandboxError, SandboxSpec};
+use crate::sandbox::{Exit, Network, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -34,11 +35,18 @@ pub(super) async fn run(
     record.times.started_at = Some(Timestamp::now());
     parts.metrics.phase("start", begun);
     attempt.feed.status(RunStatus::Running).await;
+    let proxy = sandbox.take_listener().zip(attempt.job.egress.clone());
+    let proxy = proxy.map(|(listener, policy)| Proxy::start(listener, policy, &parts.gateway));
     let streams = Streams::read(attempt, &mut sandbox, &redaction);
     let watched = watch_over(attempt, &mut sandbox, stop.clone(), abort).await;
     record.times.finished_at = Some(Timestamp::now());
     record.times.command_ms = Some(millis(started.elapsed()));
     parts.metrics.phase("command", started);
+    if let Some(proxy) = proxy {
+        let report = proxy.finish().await;
+        parts.metrics.egress(&report);
+        record.egress = Some(report);
+    }
     let watched = match watched {
         Err(Interrupted::Silent) => {
             streams.abandon();
@@ -102,6 +110,7 @@ async fn start(attempt: &Attempt<'_>, lower: &Path, env: &EnvValues) -> Result<S
         command: job.command.as_ref(),
         env: &env,
         limits: attempt.parts.limits,
+        network: if job.egress.is_some() { Network::Proxy } else { Network::Nothing },
     };
     attempt.parts.host.start(spec).await
 }

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 
 use rustix::fs::MemfdFlags;
 
+use super::config::Network;
 use super::init::{At as _, Failure};
+
+const PROXY_WORD: &str = "proxy";
 
 /// One sandbox to set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub(super) struct Request {
     /// Prepared once per host: `etc` and a mount point `workspace`.
     pub(super) stage: PathBuf,
     pub(super) bwrap: PathBuf,
+    pub(super) network: Network,
     pub(super) command: OsString,
 }
 
@@ -33,14 +37,15 @@ impl Request {
             None => (OsStr::new(""), OsStr::new("")),
         };
         let [run_dir, stage, bwrap] = [&self.run_dir, &self.stage, &self.bwrap].map(|path| path.as_os_str());
-        let fields = [&uid, run_dir, device, folder, stage, bwrap, &self.command];
+        let network = OsStr::new(if self.network == Network::Proxy { PROXY_WORD } else { "" });
+        let fields = [&uid, run_dir, device, folder, stage, bwrap, network, &self.command];
         fields.map(|field: &OsStr| field.as_bytes()).join(&0)
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let fields: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
-        let [uid, run_dir, device, folder, stage, bwrap, command] = &fields[..] else {
+        let [uid, run_dir, device, folder, stage, bwrap, network, command] = &fields[..] else {
             return Err(io::Error::other("fields are missing")).at("parse the request");
         };
         let uid = uid.to_str().and_then(|uid| uid.parse().ok());
@@ -50,6 +55,7 @@ impl Request {
             disk: (!device.is_empty()).then(|| (device.into(), folder.clone())),
             stage: stage.into(),
             bwrap: bwrap.into(),
+            network: if network == PROXY_WORD { Network::Proxy } else { Network::Nothing },
             command: command.clone(),
         })
     }
@@ -77,10 +83,12 @@ mod tests {
             disk: None,
             stage: "/w/stage".into(),
             bwrap: "/usr/bin/bwrap".into(),
+            network: Network::Nothing,
             command: "echo '--' \"$x\"\n".into(),
         };
         assert_eq!(Request::parse(&request.to_bytes()).ok().as_ref(), Some(&request));
         request.disk = Some(("/dev/loop0".into(), "a".into()));
+        request.network = Network::Proxy;
         assert_eq!(Request::parse(&request.to_bytes()).ok(), Some(request));
         assert!(Request::parse(b"run").is_err());
     }
