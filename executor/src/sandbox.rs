@@ -9,6 +9,7 @@ mod host;
 mod idmap;
 pub mod init;
 mod init_mounts;
+mod init_network;
 mod launch;
 mod locate;
 mod lower;
@@ -22,7 +23,7 @@ mod spawner;
 mod status;
 
 pub use cgroup::ResourceUsage;
-pub use config::{DiskLimit, Limits, Root, SandboxConfig, SandboxSpec};
+pub use config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec};
 pub use disk::DiskUsage;
 pub use error::SandboxError;
 pub use host::SandboxHost;

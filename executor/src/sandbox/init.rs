@@ -5,7 +5,8 @@
 //! Order of operations of a run (each is named in the error it may cause):
 //! 1. take standard input, output and error from the executor; wait until it has put us into the run's control groups
 //!    and sends the run's descriptors
-//! 2. mount namespace, overlay, staging folder (`init_mounts`); hand the overlay to the executor
+//! 2. mount namespace, overlay, staging folder (`init_mounts`); with egress also a network namespace and a listening
+//!    socket in it (`init_network`); hand the overlay and the socket to the executor
 //! 3. open the system call filter, resource limits, then groups, gid and uid of the slot; no way back from here
 //! 4. tie our life to the executor's, set `no_new_privs`, exec bubblewrap
 use std::fs;
@@ -18,8 +19,10 @@ use std::process::{Command, ExitCode, Stdio};
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid, UnshareFlags};
 
+use super::config::Network;
 use super::control::{self, Message};
 use super::init_mounts;
+use super::init_network;
 use super::request::Request;
 use super::rootfs;
 use super::spawner::Task;
@@ -139,8 +142,13 @@ fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     let request = Request::parse(&bytes)?;
 
     let workspace = init_mounts::mount_workspace(&request, &lower)?;
-    control::send(control.as_fd(), b"mounted", &[workspace.as_fd()]).at("hand over the workspace")?;
-    drop((workspace, lower));
+    let listener = match request.network {
+        Network::Nothing => None,
+        Network::Proxy => Some(init_network::listen()?),
+    };
+    let given: Vec<_> = [Some(&workspace), listener.as_ref()].into_iter().flatten().map(OwnedFd::as_fd).collect();
+    control::send(control.as_fd(), b"mounted", &given).at("hand over the workspace")?;
+    drop((workspace, lower, listener));
 
     // Opened for each run: bubblewrap reads it from where the offset is.
     let filter =

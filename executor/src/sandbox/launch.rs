@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::pipe::PipeFlags;
 
 use super::cgroup::Cgroup;
-use super::config::{Limits, Root, SandboxSpec};
+use super::config::{Limits, Network, Root, SandboxSpec};
 use super::control;
 use super::disk::Disk;
 use super::error::{SandboxError, Step as _};
@@ -39,6 +39,7 @@ pub(super) struct Launch {
     root: Option<PathBuf>,
     command: OsString,
     limits: Limits,
+    network: Network,
     /// For bubblewrap.
     arguments: Vec<u8>,
 }
@@ -55,6 +56,7 @@ impl Launch {
             },
             command: spec.command.to_owned(),
             limits: spec.limits,
+            network: spec.network,
             arguments: rootfs::arguments(spec),
         })
     }
@@ -73,6 +75,7 @@ impl Launch {
             stage: host.stage(),
             root: self.root.clone(),
             bwrap: host.bwrap.clone(),
+            network: self.network,
             command: self.command,
         };
 
@@ -92,10 +95,10 @@ impl Launch {
         // Only the sandbox holds these from here on, so that their end is its end.
         drop((theirs, stdout_writer, stderr_writer, status_writer, lower));
 
-        let workspace = handshake(&ours, deadline)?;
+        let (workspace, listener) = handshake(&ours, deadline)?;
         let pid_1 = status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start bubblewrap", error))?;
         let Some(pid_1) = pid_1 else { return Err(complaint(stderr, deadline)) };
-        let parts = Parts { monitor, pid_1, status, stdout, stderr, workspace, cgroup, remains };
+        let parts = Parts { monitor, pid_1, status, stdout, stderr, workspace, listener, cgroup, remains };
         Sandbox::new(parts).step("watch the sandbox")
     }
 
@@ -140,17 +143,18 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Two messages at most: the workspace, then either a failure to execute bubblewrap, or the end of the stream
+/// Two messages at most: the workspace (and the socket of an egress proxy), then either a failure to execute bubblewrap, or the end of the stream
 /// because executing it closed the helper's socket.
-fn handshake(control: &OwnedFd, deadline: Instant) -> Result<OwnedFd, SandboxError> {
+fn handshake(control: &OwnedFd, deadline: Instant) -> Result<(OwnedFd, Option<OwnedFd>), SandboxError> {
     const STEP: &str = "set up the sandbox";
     let failure = |text: &[u8]| SandboxError::unavailable(STEP, String::from_utf8_lossy(text));
     let next =
         || control::receive_by(control.as_fd(), deadline).map_err(|error| SandboxError::unavailable(STEP, error));
-    let mut message = next()?.ok_or_else(|| SandboxError::unavailable(STEP, "the helper died"))?;
-    let workspace = message.fds.pop().ok_or_else(|| failure(&message.text))?;
+    let message = next()?.ok_or_else(|| SandboxError::unavailable(STEP, "the helper died"))?;
+    let mut given = message.fds.into_iter();
+    let workspace = given.next().ok_or_else(|| failure(&message.text))?;
     match next()? {
-        None => Ok(workspace),
+        None => Ok((workspace, given.next())),
         Some(message) => Err(failure(&message.text)),
     }
 }

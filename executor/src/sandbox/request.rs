@@ -8,7 +8,10 @@ use std::path::PathBuf;
 
 use rustix::fs::MemfdFlags;
 
+use super::config::Network;
 use super::init::{At as _, Failure};
+
+const PROXY_WORD: &str = "proxy";
 
 /// One sandbox to set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,7 @@ pub(super) struct Request {
     /// A root file system other than the host's.
     pub(super) root: Option<PathBuf>,
     pub(super) bwrap: PathBuf,
+    pub(super) network: Network,
     pub(super) command: OsString,
 }
 
@@ -36,14 +40,15 @@ impl Request {
         };
         let [run_dir, stage, bwrap] = [&self.run_dir, &self.stage, &self.bwrap].map(|path| path.as_os_str());
         let root = self.root.as_ref().map_or(OsStr::new(""), |root| root.as_os_str());
-        let fields = [&uid, run_dir, device, folder, stage, root, bwrap, &self.command];
+        let network = OsStr::new(if self.network == Network::Proxy { PROXY_WORD } else { "" });
+        let fields = [&uid, run_dir, device, folder, stage, root, bwrap, network, &self.command];
         fields.map(|field: &OsStr| field.as_bytes()).join(&0)
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let fields: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
-        let [uid, run_dir, device, folder, stage, root, bwrap, command] = &fields[..] else {
+        let [uid, run_dir, device, folder, stage, root, bwrap, network, command] = &fields[..] else {
             return Err(io::Error::other("fields are missing")).at("parse the request");
         };
         let uid = uid.to_str().and_then(|uid| uid.parse().ok());
@@ -54,6 +59,7 @@ impl Request {
             stage: stage.into(),
             root: (!root.is_empty()).then(|| root.into()),
             bwrap: bwrap.into(),
+            network: if network == PROXY_WORD { Network::Proxy } else { Network::Nothing },
             command: command.clone(),
         })
     }
@@ -82,11 +88,13 @@ mod tests {
             stage: "/w/stage".into(),
             root: None,
             bwrap: "/usr/bin/bwrap".into(),
+            network: Network::Nothing,
             command: "echo '--' \"$x\"\n".into(),
         };
         assert_eq!(Request::parse(&request.to_bytes()).ok().as_ref(), Some(&request));
         request.disk = Some(("/dev/loop0".into(), "a".into()));
         request.root = Some("/w/templates/a/tree".into());
+        request.network = Network::Proxy;
         assert_eq!(Request::parse(&request.to_bytes()).ok(), Some(request));
         assert!(Request::parse(b"run").is_err());
     }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use super::config::{Root, SandboxSpec};
+use super::config::{Network, PROXY, Root, SandboxSpec};
 use super::error::SandboxError;
 use super::init_mounts::{ROOT, STAGE, WORKSPACE};
 use super::seccomp;
@@ -25,6 +25,16 @@ const BASE_ENV: [(&str, &str); 8] = [
     ("LANG", "C.UTF-8"),
     ("CI", "true"),
     ("CROWNEST", "1"),
+];
+
+/// Both ways of writing them are in use, and curl for one knows `http_proxy` in lower case only.
+const PROXY_ENV: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+const NO_PROXY_ENV: [(&str, &str); 3] = [
+    ("NO_PROXY", NO_PROXY),
+    ("no_proxy", NO_PROXY),
+    // Node looks at all of these only if it is told to.
+    ("NODE_USE_ENV_PROXY", "1"),
 ];
 
 const ETC: [(&str, &str); 5] = [
@@ -46,6 +56,10 @@ const ETC_COPIED: [&str; 6] =
 pub(super) fn arguments(spec: &SandboxSpec<'_>) -> Vec<u8> {
     let mut args = Args(Vec::with_capacity(4096));
     args.add(&["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]);
+    if spec.network == Network::Proxy {
+        // The helper has made the network namespace, as root: the command has no power over it.
+        args.add(&["--share-net"]);
+    }
     args.add(&["--uid", USER_ID, "--gid", USER_ID, "--hostname", HOSTNAME]);
     match spec.root {
         Root::Tree(_) => args.add(&["--ro-bind", ROOT, "/"]),
@@ -63,6 +77,15 @@ pub(super) fn arguments(spec: &SandboxSpec<'_>) -> Vec<u8> {
     args.add(&["--bind", WORKSPACE, "/workspace", "--chdir", "/workspace", "--remount-ro", "/"]);
     for (name, value) in BASE_ENV {
         args.add(&["--setenv", name, value]);
+    }
+    if spec.network == Network::Proxy {
+        let proxy = format!("http://{PROXY}");
+        for name in PROXY_ENV {
+            args.add(&["--setenv", name, &proxy]);
+        }
+        for (name, value) in NO_PROXY_ENV {
+            args.add(&["--setenv", name, value]);
+        }
     }
     for (name, value) in spec.env {
         args.add(&["--setenv"]);

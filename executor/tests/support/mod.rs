@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use executor::sandbox::{Exit, Finished, Limits, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::sandbox::{Exit, Finished, Limits, Network, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
 use tokio::io::AsyncReadExt as _;
 
 /// No test waits longer for anything.
@@ -65,14 +65,26 @@ impl Machine {
 
     pub(crate) async fn start_with(&self, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
         let slot = self.next.fetch_add(1, Ordering::Relaxed);
-        self.start_as(slot, command, env, limits).await
+        self.start_as(slot, command, env, limits, Network::Nothing).await
+    }
+
+    pub(crate) async fn start_with_proxy(&self, command: &str) -> Sandbox {
+        let slot = self.next.fetch_add(1, Ordering::Relaxed);
+        self.start_as(slot, command, &[], Limits::default(), Network::Proxy).await
     }
 
     pub(crate) async fn start_in(&self, slot: u32, command: &str) -> Sandbox {
-        self.start_as(slot, command, &[], Limits::default()).await
+        self.start_as(slot, command, &[], Limits::default(), Network::Nothing).await
     }
 
-    async fn start_as(&self, slot: u32, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
+    async fn start_as(
+        &self,
+        slot: u32,
+        command: &str,
+        env: &[(OsString, OsString)],
+        limits: Limits,
+        network: Network,
+    ) -> Sandbox {
         let label = format!("run-{slot}");
         let spec = SandboxSpec {
             label: &label,
@@ -82,6 +94,7 @@ impl Machine {
             command: command.as_ref(),
             env,
             limits,
+            network,
         };
         self.host.start(spec).await.unwrap()
     }
