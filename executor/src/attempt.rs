@@ -11,6 +11,7 @@ mod template;
 use std::time::Instant;
 
 use schemas::Timestamp;
+use schemas::egress::EgressReport;
 use schemas::event::ArtifactError;
 use schemas::id::{CommandId, SandboxId};
 use schemas::message::{
@@ -87,6 +88,7 @@ struct Record {
     truncated_streams: Vec<String>,
     artifacts: Vec<CollectedArtifact>,
     artifact_errors: Vec<ArtifactError>,
+    egress: Option<EgressReport>,
 }
 
 impl Record {
@@ -115,6 +117,7 @@ impl Record {
             truncated_streams: Vec::new(),
             artifacts: Vec::new(),
             artifact_errors: Vec::new(),
+            egress: None,
         }
     }
 }
@@ -225,5 +228,6 @@ fn finished(attempt: &Attempt<'_>, record: Record, verdict: Verdict) -> Finished
         truncated_streams: record.truncated_streams,
         artifacts: record.artifacts,
         artifact_errors: record.artifact_errors,
+        egress: record.egress,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use infra::amqp::AmqpConfig;
 use infra::keyring::KeyringConfig;
+use infra::network::Network;
 use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
@@ -76,6 +77,10 @@ pub struct ExecutorConfig {
     #[arg(long, env = "CROWNEST_OUTPUT_CAP_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1024..=1 << 40))]
     pub output_cap_bytes: u64,
+    /// Addresses or networks that egress may reach although they are not public, such as a package mirror's 10.1.2.3; may be
+    /// repeated. The project's policy must still allow the host
+    #[arg(long, env = "CROWNEST_EGRESS_ALLOW_ADDRESS", value_name = "NETWORK", value_delimiter = ',')]
+    pub egress_allow_address: Vec<Network>,
     /// Bytes of extracted archives to keep
     #[arg(long, env = "CROWNEST_CACHE_BYTES", default_value_t = 10 << 30, value_name = "BYTES")]
     pub cache_bytes: u64,

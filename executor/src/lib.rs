@@ -14,6 +14,7 @@ mod service;
 mod slots;
 
 pub mod archive;
+pub mod egress;
 pub mod sandbox;
 pub mod workspace;
 

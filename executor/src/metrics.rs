@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use schemas::egress::{EgressReason, EgressReport};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -16,12 +17,22 @@ pub(crate) struct Metrics {
     pub output_dropped_bytes: IntCounterVec,
     pub redactions: IntCounter,
     pub segments: IntCounter,
+    egress_connections: IntCounterVec,
 }
 
 impl Metrics {
     /// A phase of an attempt that began then and is over now.
     pub(crate) fn phase(&self, name: &str, begun: Instant) {
         self.phase_seconds.with_label_values(&[name]).observe(begun.elapsed().as_secs_f64());
+    }
+
+    /// What a run has tried to reach.
+    pub(crate) fn egress(&self, report: &EgressReport) {
+        for attempt in &report.attempts {
+            let result = attempt.reason.map_or("connected", EgressReason::as_str);
+            self.egress_connections.with_label_values(&[result]).inc_by(attempt.count);
+        }
+        self.egress_connections.with_label_values(&["not_listed"]).inc_by(report.attempts_not_listed);
     }
 
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
@@ -59,6 +70,13 @@ impl Metrics {
             )?,
             redactions: IntCounter::new("crownest_executor_redactions_total", "Secrets replaced in output")?,
             segments: IntCounter::new("crownest_executor_segments_total", "Segments published")?,
+            egress_connections: IntCounterVec::new(
+                Opts::new(
+                    "crownest_executor_egress_connections_total",
+                    "Destinations that ended runs asked their proxies for, by the result",
+                ),
+                &["result"],
+            )?,
         };
         registry.register(Box::new(metrics.slots.clone()))?;
         registry.register(Box::new(metrics.busy.clone()))?;
@@ -70,6 +88,7 @@ impl Metrics {
         registry.register(Box::new(metrics.output_dropped_bytes.clone()))?;
         registry.register(Box::new(metrics.redactions.clone()))?;
         registry.register(Box::new(metrics.segments.clone()))?;
+        registry.register(Box::new(metrics.egress_connections.clone()))?;
         Ok(metrics)
     }
 }

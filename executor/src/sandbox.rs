@@ -10,6 +10,7 @@ mod host;
 mod idmap;
 pub mod init;
 mod init_mounts;
+mod init_network;
 mod init_oci;
 mod launch;
 mod locate;
@@ -25,7 +26,7 @@ mod status;
 mod view;
 
 pub use cgroup::ResourceUsage;
-pub use config::{DiskLimit, Limits, Root, SandboxConfig, SandboxSpec};
+pub use config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec};
 pub use disk::DiskUsage;
 pub use engine::EngineConfig;
 pub use error::SandboxError;

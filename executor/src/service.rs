@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{CacheConfig, ExtractLimits, TreeCache};
 use crate::claim::{self, Stop};
 use crate::config::ExecutorConfig;
+use crate::egress::Gateway;
 use crate::jobs;
 use crate::metrics::Metrics;
 use crate::output::OutputCap;
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub downloads: std::path::PathBuf,
     /// For the environment variables of runs.
     pub keyring: Option<Keyring>,
+    pub gateway: Gateway,
     pub limits: Limits,
     pub disk_bytes: Option<u64>,
     pub output_cap: OutputCap,
@@ -108,6 +110,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         templates: templates.context("cannot open the template cache")?,
         downloads,
         keyring,
+        gateway: Gateway::new(&config.egress_allow_address),
         limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
         disk_bytes,
         output_cap: OutputCap { bytes: config.output_cap_bytes, folder: config.work_dir.clone() },

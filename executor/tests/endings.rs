@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use executor::sandbox::{EngineConfig, Exit, Limits, Root, SandboxError, SandboxHost, SandboxSpec};
+use executor::sandbox::{EngineConfig, Exit, Limits, Network, Root, SandboxError, SandboxHost, SandboxSpec};
 use schemas::run::FailureReason;
 use support::{DEADLINE, Machine, collect, config};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -147,6 +147,7 @@ async fn a_sandbox_that_cannot_be_is_not_an_exit_code() {
         command: "true".as_ref(),
         env: &[],
         limits: Limits::default(),
+        network: Network::Nothing,
     };
     let missing = Path::new("/nonexistent");
     let error = machine.host.start(spec(50, missing, Root::Host)).await.unwrap_err();
@@ -208,6 +209,7 @@ async fn what_stands_for_itself_is_refused() {
         command: "sleep 100".as_ref(),
         env: &[],
         limits: Limits::default(),
+        network: Network::Nothing,
     };
     let nul = [("A".into(), "b\0--bind\0/\0/".into())];
     for bad in [

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use executor::sandbox::{Limits, Root, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::sandbox::{Limits, Network, Root, SandboxConfig, SandboxHost, SandboxSpec};
 use support::{DEADLINE, Machine, config};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 
@@ -89,7 +89,8 @@ fn wait_until_nothing_is_left(config: &SandboxConfig) {
 }
 
 fn spec<'a>(label: &'a str, slot: u32, lower: &'a Path, command: &'a str) -> SandboxSpec<'a> {
-    SandboxSpec { label, slot, lower, root: Root::Host, command: command.as_ref(), env: &[], limits: Limits::default() }
+    let (command, network) = (command.as_ref(), Network::Nothing);
+    SandboxSpec { label, slot, lower, root: Root::Host, command, env: &[], limits: Limits::default(), network }
 }
 
 /// Processes that do their best to stay: deaf, in sessions of their own, holding the output.

@@ -5,6 +5,7 @@ pub mod amqp;
 pub mod config;
 pub mod keyring;
 pub mod local;
+pub mod network;
 pub mod ops;
 pub mod outbox;
 pub mod postgres;

@@ -5,12 +5,14 @@ use infra::config::Secret;
 use infra::postgres::Client;
 use schemas::Timestamp;
 use schemas::api::key::ApiKey;
+use schemas::egress::{EgressRule, MAX_RULES};
 use schemas::id::{ApiKeyId, OrgId, ProjectId, UserId};
 use schemas::scope::Scope;
 use serde::Serialize;
 
 use crate::auth::generate;
-use crate::db::{DbError, api_keys, metering, organizations, projects};
+pub use crate::db::egress_policies::ProjectEgress;
+use crate::db::{DbError, api_keys, egress_policies, metering, organizations, projects};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -18,6 +20,10 @@ pub enum AdminError {
     Db(#[from] DbError),
     #[error("project {0} does not exist in this organization")]
     UnknownProject(ProjectId),
+    #[error("project {0} does not exist")]
+    NoSuchProject(ProjectId),
+    #[error("a policy has at most {MAX_RULES} rules, these are {0}")]
+    TooManyRules(usize),
     #[error("organization {0} does not exist")]
     UnknownOrganization(OrgId),
     #[error("API key {0} does not exist")]
@@ -120,6 +126,29 @@ pub async fn create_key(
     };
     api_keys::insert(client, &key, &full.sha256).await?;
     Ok((key, full.secret))
+}
+
+/// What runs of a project may reach: of all projects that may reach anything, or of one.
+pub async fn egress(client: &Client, only: Option<&ProjectId>) -> Result<Vec<ProjectEgress>, AdminError> {
+    Ok(egress_policies::all(client, only).await?)
+}
+
+/// For runs that are started from now on.
+pub async fn allow_egress(
+    client: &Client,
+    project: &ProjectId,
+    allow: &[EgressRule],
+) -> Result<ProjectEgress, AdminError> {
+    if allow.len() > MAX_RULES {
+        return Err(AdminError::TooManyRules(allow.len()));
+    }
+    let changed = egress_policies::set(client, project, allow).await?;
+    changed.ok_or_else(|| AdminError::NoSuchProject(project.clone()))
+}
+
+/// For runs that are started from now on. Says whether anything was allowed before.
+pub async fn deny_egress(client: &Client, project: &ProjectId) -> Result<bool, AdminError> {
+    Ok(egress_policies::remove(client, project).await?)
 }
 
 fn operator() -> UserId {

@@ -4,6 +4,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod archives;
 pub(crate) mod collector;
+pub(crate) mod egress_policies;
 pub(crate) mod idempotency;
 pub(crate) mod metering;
 pub(crate) mod organizations;

@@ -40,7 +40,7 @@ codes! {
     InvalidApiKey = "invalid_api_key", UNAUTHORIZED,
         "This API key is not valid: it is unknown, mistyped or revoked.";
     Forbidden = "forbidden", FORBIDDEN,
-        "This API key may not do this: it lacks the scope.";
+        "This API key may not do this: it lacks the scope, or the operator does not allow the project egress.";
     NotFound = "not_found", NOT_FOUND,
         "This does not exist, or this API key may not see it.";
     IdempotencyKeyReused = "idempotency_key_reused", CONFLICT,

@@ -39,4 +39,3 @@ pub use config::IngestConfig;
 pub use db::DbError;
 pub use openapi::document as openapi;
 pub use service::{Ingest, start};
-pub use webhooks::Network;

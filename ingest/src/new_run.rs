@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
+use schemas::egress::RunNetwork;
 use schemas::env::EnvValues;
 use schemas::id::{BatchId, ProjectId, TemplateVersionId};
 use schemas::limits::{ARTIFACTS, COMMAND_BYTES, NAME_BYTES, PATH_BYTES};
@@ -30,6 +31,8 @@ pub(crate) struct NewRun {
     pub source_metadata: Option<BTreeMap<String, String>>,
     pub env: EnvValues,
     pub timeout_ms: u64,
+    /// `None` for a run without network.
+    pub network: Option<RunNetwork>,
     pub batch_id: Option<BatchId>,
     /// The archive that the organization may have already.
     pub archive: Option<Declared>,
@@ -77,6 +80,7 @@ impl NewRun {
             source_metadata,
             env,
             timeout_ms,
+            network: asked.network.filter(|network| *network != RunNetwork::None),
             batch_id: asked.batch_id,
             archive,
             start,
@@ -172,6 +176,7 @@ mod tests {
             ),
             (json!({"command": "x", "keepSandbox": true}), Code::UnsupportedRuntimeOption),
             (json!({"command": "x", "sandboxId": "sbx_1"}), Code::UnsupportedRuntimeOption),
+            (json!({"command": "x", "network": "host"}), Code::InvalidRequest),
             (json!({"command": "x", "env": {"HOME": "/"}}), Code::ReservedEnvKey),
             (json!({"command": "x", "env": {"A": 1}}), Code::InvalidRequest),
             (json!({"command": "x", "metadata": {"k": 1}}), Code::InvalidMetadataValue),
@@ -181,5 +186,8 @@ mod tests {
             assert!(matches!(refused, ApiError::Refused { code, .. } if code == expected), "{request}: {refused}");
         }
         assert!(check(&json!({"command": "x", "artifacts": paths(100), "keepSandbox": false})).is_ok());
+        for (asked, expected) in [("none", None), ("egress", Some(RunNetwork::Egress))] {
+            assert_eq!(check(&json!({"command": "x", "network": asked})).unwrap().network, expected);
+        }
     }
 }

@@ -6,7 +6,6 @@ mod signature;
 mod target;
 
 pub(crate) use send::{Outcome, send};
-pub use target::Network;
 pub(crate) use target::check_url;
 
 /// Bytes of a new secret; the specification asks for 24 to 64.

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::api::archive::Archive;
+use crate::egress::EgressReport;
 use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 use crate::message::{AttemptEnd, Limits, Resources};
 use crate::run::{CleanupStatus, FailureClass, FailureReason, Outcome, OutcomeSource, RunStatus};
 
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +69,9 @@ pub struct EvidenceBundle {
     pub event_log: EventLog,
     pub completeness: Completeness,
     pub usage: Usage,
+    /// What the last attempt was allowed to reach and tried to reach; absent for a run without network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressReport>,
 }
 
 /// One claim of the run by an executor.

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod canonical;
+pub mod egress;
 pub mod env;
 pub mod event;
 pub mod event_log;

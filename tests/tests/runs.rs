@@ -19,7 +19,7 @@ async fn a_successful_run_leaves_its_evidence() {
     assert!(ended.get("failureReason").is_none(), "absent, not null: {ended}");
 
     let evidence = client.evidence(&run).await;
-    assert_eq!(evidence["schemaVersion"], "1.0");
+    assert_eq!(evidence["schemaVersion"], "1.1");
     assert_eq!(evidence["workspaceRunId"], json!(run));
     assert_eq!((&evidence["outcome"], &evidence["outcomeSource"]), (&json!("success"), &json!("executor")));
     assert_eq!(evidence["archive"]["sha256"], json!(archive.sha256));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use infra::config::Secret;
+use schemas::egress::EgressRule;
 use schemas::id::{ApiKeyId, OrgId, ProjectId, TemplateVersionId};
 use schemas::scope::Scope;
 
@@ -31,6 +32,9 @@ pub(crate) enum AdminCommand {
     /// Templates: the root file systems that sandboxes are made from
     #[command(subcommand)]
     Templates(TemplatesCommand),
+    /// Network egress: what runs of a project may reach
+    #[command(subcommand)]
+    Egress(EgressCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,6 +112,38 @@ pub(crate) struct StoreArgs {
         help_heading = "Object store"
     )]
     pub secret_key: Option<Secret>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EgressCommand {
+    /// List the projects that may reach anything, those changed last first
+    List,
+    /// Show what runs of a project may reach
+    Show {
+        #[arg(value_name = "PRJ_ID")]
+        project: ProjectId,
+    },
+    /// Set what runs of a project may reach, for runs that are started from now on
+    #[command(after_help = "\
+A rule is a host name, *.HOST for every name below it (but not itself), or an address, with :PORT behind it; without \
+a port it is for 443 and 80. Rules replace those of before. Runs reach it only if they ask for it \
+(--network egress), through a proxy, and never a private address that the executors were not told of \
+(--egress-allow-address).
+
+Examples:
+  crownest admin egress set prj_… --allow registry.npmjs.org --allow pypi.org --allow files.pythonhosted.org
+  crownest admin egress set prj_… --allow '*.example.org:8443'
+  crownest admin egress set prj_… --deny-all")]
+    Set {
+        #[arg(value_name = "PRJ_ID")]
+        project: ProjectId,
+        /// Allow this destination; may be repeated
+        #[arg(long, value_name = "HOST[:PORT]", required_unless_present = "deny_all")]
+        allow: Vec<EgressRule>,
+        /// Allow nothing any more
+        #[arg(long, conflicts_with = "allow")]
+        deny_all: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

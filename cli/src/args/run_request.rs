@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use schemas::api::archive::DeclaredArchive;
 use schemas::api::run::{ArtifactRequest, CreateRun};
+use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, ProjectId, SandboxId, TemplateVersionId};
 
 use super::env::EnvArgs;
@@ -55,6 +56,9 @@ pub(crate) struct RunRequestArgs {
     /// Label for runs that belong together, to list them by, such as bat_nightly7
     #[arg(long, value_name = "BAT_ID")]
     pub batch: Option<BatchId>,
+    /// What the run may reach: none, or egress for what the operator allows the project [default: none]
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<RunNetwork>,
     /// Do not remove the sandbox after the run
     #[arg(long)]
     pub keep_sandbox: bool,
@@ -84,6 +88,7 @@ impl RunRequestArgs {
             source_metadata: to_map(&self.source_metadata),
             env: self.env.read()?,
             timeout_ms: self.timeout_ms,
+            network: self.network,
             keep_sandbox: self.keep_sandbox.then_some(true),
             sandbox_id: self.sandbox.clone(),
             batch_id: self.batch.clone(),

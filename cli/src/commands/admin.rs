@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use infra::local::LocalServices;
 use infra::postgres::{Client, PostgresConfig};
-use ingest::admin::{self, AdminError, Organization};
+use ingest::admin::{self, AdminError, Organization, ProjectEgress};
 use schemas::api::key::ApiKey;
 use schemas::limits::PROJECT_NAME_CHARS;
 use schemas::scope::Scope;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::args::admin::{AdminArgs, AdminCommand, KeysCommand, OrganizationsCommand};
+use crate::args::admin::{AdminArgs, AdminCommand, EgressCommand, KeysCommand, OrganizationsCommand};
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, Record, Table, field};
 
@@ -23,6 +23,7 @@ pub(crate) async fn run(args: AdminArgs, output: &mut Output) -> Result<ExitCode
         AdminCommand::Organizations(command) => organizations(command, &mut client, output).await?,
         AdminCommand::Keys(command) => keys(command, &client, output).await?,
         AdminCommand::Templates(command) => templates::run(command, &args.data, &mut client, output).await?,
+        AdminCommand::Egress(command) => egress(command, &client, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -88,6 +89,42 @@ async fn keys(command: KeysCommand, client: &Client, output: &mut Output) -> Res
     }
 }
 
+async fn egress(command: EgressCommand, client: &Client, output: &mut Output) -> Result<(), Stop> {
+    match command {
+        EgressCommand::List => {
+            let found = admin::egress(client, None).await?;
+            output.result(&written(&found), |_| egress_table(&found).to_string())
+        }
+        EgressCommand::Show { project } => {
+            let found = admin::egress(client, Some(&project)).await?;
+            let allow: Vec<String> = found.iter().flat_map(|found| &found.allow).map(ToString::to_string).collect();
+            output.result(&json!({ "projectId": project, "allow": allow }), |_| match &allow[..] {
+                [] => format!("Runs of {project} have no network.\n"),
+                allow => allow.iter().map(|rule| format!("{rule}\n")).collect(),
+            })
+        }
+        EgressCommand::Set { project, deny_all: true, .. } => {
+            admin::deny_egress(client, &project).await?;
+            let denied = json!({ "projectId": project, "allow": [] });
+            output.result(&denied, |_| format!("Runs of {project} have no network from now on.\n"))
+        }
+        EgressCommand::Set { project, allow, .. } => {
+            let set = admin::allow_egress(client, &project, &allow).await?;
+            output.result(&written(&set), |_| egress_table(std::slice::from_ref(&set)).to_string())
+        }
+    }
+}
+
+fn egress_table(found: &[ProjectEgress]) -> Table {
+    let mut table = Table::new(&["PROJECT", "ORGANIZATION", "CHANGED", "ALLOWED"]);
+    for policy in found {
+        let allow: Vec<String> = policy.allow.iter().map(ToString::to_string).collect();
+        let changed = policy.changed_at.to_string();
+        table.row(&[policy.project_id.as_str(), policy.org_id.as_str(), &changed, &allow.join(" ")]);
+    }
+    table
+}
+
 /// Names are shown in lists: one line, not too long.
 fn checked(name: &str) -> Result<&str, Failure> {
     let name = name.trim();
@@ -131,7 +168,7 @@ impl From<AdminError> for Stop {
     fn from(error: AdminError) -> Self {
         let code = match &error {
             AdminError::Db(_) => "database_error",
-            AdminError::UnknownPlan { .. } => "invalid_request",
+            AdminError::UnknownPlan { .. } | AdminError::TooManyRules(_) => "invalid_request",
             _ => "not_found",
         };
         Failure::new(code, error.to_string()).into()

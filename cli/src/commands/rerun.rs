@@ -48,6 +48,7 @@ fn same_again(earlier: Value, env: Option<EnvValues>) -> Result<CreateRun, Failu
         source_metadata: earlier.source_metadata,
         env,
         timeout_ms: earlier.timeout_ms,
+        network: earlier.network,
         batch_id: earlier.batch_id,
         archive: Some(DeclaredArchive { sha256: archive.sha256, size_bytes: archive.size_bytes }),
         start: Some(true),

@@ -16,6 +16,7 @@ pub(super) fn readable(run: &Value) -> String {
     );
     record.line("command", &field(run, "command"));
     record.line("env", &field(run, "envKeys"));
+    record.line("network", &field(run, "network"));
     record.line("template", &format!("{} {}", field(run, "templateSlug"), field(run, "templateVersion")));
     record.line("project", &field(run, "projectId"));
     record.line("metadata", &field(run, "metadata"));

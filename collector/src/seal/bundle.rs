@@ -61,6 +61,7 @@ pub(super) fn assemble(case: &Case, last_part: &EventLogPart, last_leaves: &[Has
         artifacts: finished.map(artifacts).unwrap_or_default(),
         event_log: event_log(case, last_part, last_leaves),
         completeness: completeness(case, finished, &attempts),
+        egress: finished.and_then(|finished| finished.egress.clone()),
         usage: Usage {
             compute_unit_millis: usage::compute_unit_millis(&case.decision.end),
             artifact_bytes_stored: usage::artifact_bytes(&case.decision.end),

@@ -6,6 +6,7 @@ use anyhow::Context;
 use infra::postgres::GenericClient;
 use schemas::Timestamp;
 use schemas::api::run::{RunResult, WorkspaceRun};
+use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 use schemas::message::{ArtifactRequest, EventMessage, RootFs};
 use schemas::run::RunStatus;
@@ -109,6 +110,8 @@ pub(crate) struct RunRow {
     #[serde(default)]
     pub env_keys: Vec<String>,
     pub timeout_ms: u64,
+    /// `None` for a run without network.
+    pub network: Option<RunNetwork>,
     pub keep_sandbox: bool,
     pub traceparent: String,
     pub created_at: Timestamp,
@@ -189,6 +192,7 @@ impl RunRow {
             artifacts: (!self.artifacts.is_empty()).then(|| self.artifacts.clone()),
             batch_id: self.batch_id.clone(),
             env_keys: (!self.env_keys.is_empty()).then(|| self.env_keys.clone()),
+            network: self.network,
             source_metadata: self.source_metadata.clone(),
             timeout_ms: Some(self.timeout_ms),
             uploaded_at: self.uploaded_at,

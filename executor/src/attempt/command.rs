@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::streams::Streams;
 use super::{Attempt, Interrupted, Record, Trees, collect, stopped};
 use crate::claim::Stop;
+use crate::egress::Proxy;
 use crate::redact::Redaction;
-use crate::sandbox::{Exit, Root, Sandbox, SandboxError, SandboxSpec};
+use crate::sandbox::{Exit, Network, Root, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -32,11 +33,18 @@ pub(super) async fn run(
     record.times.started_at = Some(Timestamp::now());
     parts.metrics.phase("start", begun);
     attempt.feed.status(RunStatus::Running).await;
+    let proxy = sandbox.take_listener().zip(attempt.job.egress.clone());
+    let proxy = proxy.map(|(listener, policy)| Proxy::start(listener, policy, &parts.gateway));
     let streams = Streams::read(attempt, &mut sandbox, &redaction);
     let watched = watch_over(attempt, &mut sandbox, stop.clone(), abort).await;
     record.times.finished_at = Some(Timestamp::now());
     record.times.command_ms = Some(millis(started.elapsed()));
     parts.metrics.phase("command", started);
+    if let Some(proxy) = proxy {
+        let report = proxy.finish().await;
+        parts.metrics.egress(&report);
+        record.egress = Some(report);
+    }
     let watched = match watched {
         Err(Interrupted::Silent) => {
             streams.abandon();
@@ -101,6 +109,7 @@ async fn start(attempt: &Attempt<'_>, trees: &Trees, env: &EnvValues) -> Result<
         command: job.command.as_ref(),
         env: &env,
         limits: attempt.parts.limits,
+        network: if job.egress.is_some() { Network::Proxy } else { Network::Nothing },
     };
     attempt.parts.host.start(spec).await
 }

@@ -1,6 +1,7 @@
 //! What an operator configures once per host, and what a caller asks for each run.
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use super::engine::EngineConfig;
@@ -63,6 +64,7 @@ pub struct SandboxSpec<'a> {
     /// Added to (and overriding) the base environment; never visible in a process list.
     pub env: &'a [(OsString, OsString)],
     pub limits: Limits,
+    pub network: Network,
 }
 
 /// What the command finds at `/`, read-only.
@@ -74,6 +76,18 @@ pub enum Root<'a> {
     /// folders `/dev`, `/home/runner`, `/proc`, `/tmp` and `/workspace`, on which the sandbox mounts its own.
     Tree(&'a Path),
 }
+
+/// What the command's own network namespace has, beside loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Nothing,
+    /// A listening socket, which the executor holds ([`Sandbox::take_listener`](super::Sandbox::take_listener)). Its
+    /// address is in the environment of the command.
+    Proxy,
+}
+
+/// Where an egress proxy listens, inside.
+pub(super) const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3128);
 
 impl fmt::Debug for SandboxSpec<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

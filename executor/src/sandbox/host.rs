@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::cgroup::Hierarchy;
-use super::config::{DiskLimit, Limits, Root, SandboxConfig, SandboxSpec};
+use super::config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec};
 use super::disk::Disk;
 use super::engine::Engine;
 use super::error::{SandboxError, Step as _};
@@ -81,6 +81,7 @@ impl SandboxHost {
             command: "exit 7".as_ref(),
             env: &[],
             limits: Limits::default(),
+            network: Network::Nothing,
         };
         let mut sandbox = self.start(spec).await?;
         let exit = sandbox.wait().await?;

@@ -5,7 +5,8 @@
 //! Order of operations of a run (each is named in the error it may cause):
 //! 1. take standard input, output and error from the executor; wait until it has put us into the run's control groups
 //!    and sends the run's descriptors
-//! 2. mount namespace, overlay, staging folder (`init_mounts`); hand the overlay to the executor
+//! 2. mount namespace, overlay, staging folder (`init_mounts`); with egress also a network namespace and a listening
+//!    socket in it (`init_network`); hand the overlay and the socket to the executor
 //! 3. open the system call filter, resource limits, then groups, gid and uid of the slot; no way back from here (for an
 //!    OCI runtime: the slot's user namespace, and its root)
 //! 4. tie our life to the executor's, set `no_new_privs`, exec bubblewrap (or fork pid 1 in new namespaces)
@@ -19,12 +20,13 @@ use std::process::{Command, ExitCode, Stdio};
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid, UnshareFlags};
 
+use super::config::Network;
 use super::control::{self, Message};
 use super::engine::Engine;
 use super::request::Request;
 use super::spawner::Task;
 use super::view::SHELL;
-use super::{init_mounts, init_oci, rootfs};
+use super::{init_mounts, init_network, init_oci, rootfs};
 
 /// The helper's own exit code when it gives up; the reason goes over the control socket.
 const FAILED: u8 = 125;
@@ -144,14 +146,19 @@ fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     let request = Request::parse(&bytes)?;
 
     let workspace = init_mounts::mount_workspace(&request, &lower)?;
-    control::send(control.as_fd(), b"mounted", &[workspace.as_fd()]).at("hand over the workspace")?;
-    drop((workspace, lower));
+    let listener = match request.network {
+        Network::Nothing => None,
+        Network::Proxy => Some(init_network::listen()?),
+    };
+    let given: Vec<_> = [Some(&workspace), listener.as_ref()].into_iter().flatten().map(OwnedFd::as_fd).collect();
+    control::send(control.as_fd(), b"mounted", &given).at("hand over the workspace")?;
+    drop((workspace, lower, listener));
     match &request.engine {
         Engine::Bubblewrap { program } => bubblewrap(&request, program, &instructions, &status, executor_pid),
         Engine::Oci(runtime) => {
             init_mounts::mount_oci(super::idmap::runtime_uid(request.uid))?;
             limit_resources().at("set resource limits")?;
-            init_oci::run(runtime, instructions, status, &next()?, control, executor_pid)
+            init_oci::run(runtime, request.network, instructions, status, &next()?, control, executor_pid)
         }
     }
 }

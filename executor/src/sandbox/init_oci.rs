@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatu
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use serde::Deserialize;
 
+use super::config::Network;
 use super::control;
 use super::engine::{Runtime, RuntimeKind};
 use super::init::{At as _, Failure, become_user, die_with_executor, fork};
@@ -38,6 +39,7 @@ const LONGEST_FAILURE: usize = 2048;
 /// Returns when the sandbox is gone. `users` is the slot's user namespace for runtimes.
 pub(super) fn run(
     runtime: &Runtime,
+    network: Network,
     configuration: OwnedFd,
     status: OwnedFd,
     users: &OwnedFd,
@@ -50,8 +52,8 @@ pub(super) fn run(
     die_with_executor(executor_pid).at("die with the executor")?;
     rustix::thread::set_no_new_privs(true).at("no_new_privs")?;
     let mut namespaces = UnshareFlags::NEWPID | UnshareFlags::NEWNS;
-    if runtime.kind == RuntimeKind::Guest {
-        // It has an abstract socket, whose name is that of the container.
+    if runtime.kind == RuntimeKind::Guest && network == Network::Nothing {
+        // It has an abstract socket, whose name is that of the container. With a proxy there is a namespace already.
         namespaces |= UnshareFlags::NEWNET;
     }
     // SAFETY: only `UnshareFlags::FILES` has requirements, and it is not used.
@@ -60,7 +62,7 @@ pub(super) fn run(
     let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at("pipe")?;
     let Some((pid, handle)) = fork(0).at("fork pid 1")? else {
         drop(theirs);
-        let told = pid_1(runtime, configuration, control, &ours);
+        let told = pid_1(runtime, network, configuration, control, &ours);
         let told = told.map_or_else(
             |failure| Document { failure: Some(failure), ..Document::default() },
             |exit_code| Document { exit_code: Some(exit_code), ..Document::default() },
@@ -81,16 +83,22 @@ pub(super) fn run(
 
 /// The exit code of the command, or why there is none. What is left when this returns is killed by the kernel.
 /// `parent` is readable once the helper is gone.
-fn pid_1(runtime: &Runtime, configuration: OwnedFd, control: &OwnedFd, parent: &OwnedFd) -> Result<i32, String> {
+fn pid_1(
+    runtime: &Runtime,
+    network: Network,
+    configuration: OwnedFd,
+    control: &OwnedFd,
+    parent: &OwnedFd,
+) -> Result<i32, String> {
     prepare(configuration, parent).map_err(|(step, error)| format!("{step}: {error}"))?;
-    let mut command = call(runtime);
+    let mut command = call(runtime, network);
     let started = command.args(["run", "--detach", "--bundle", OCI, "--pid-file", PID, ID]).spawn();
     let started = started.map_err(|error| format!("execute {}: {error}", runtime.program.display()))?;
     let started = i32::try_from(started.id()).ok().and_then(Pid::from_raw).ok_or("the runtime has no pid")?;
     if runtime.kind == RuntimeKind::Guest {
         let (runtime, control) = (runtime.clone(), control.try_clone().map_err(|error| error.to_string())?);
         // It ends with this process.
-        std::thread::spawn(move || terminate_when_asked(&runtime, &control));
+        std::thread::spawn(move || terminate_when_asked(&runtime, network, &control));
     }
     let ended = follow(started)?;
     // A guest's kernel that is killed says nothing about the command.
@@ -116,12 +124,17 @@ fn prepare(configuration: OwnedFd, parent: &OwnedFd) -> Result<(), Failure> {
 }
 
 /// The runtime, with what it is told whatever it is to do.
-fn call(runtime: &Runtime) -> Command {
+fn call(runtime: &Runtime, network: Network) -> Command {
     let mut command = Command::new(&runtime.program);
     command.args(["--root", STATE, "--log", LOG, "--log-format", "json"]);
     if runtime.kind == RuntimeKind::Guest {
-        // The limits are ours, the network is a loopback device, the root is not covered with memory.
-        command.args(["--ignore-cgroups", "--network=none", "--overlay2=none", "--panic-log", PANIC]);
+        let network = match network {
+            Network::Nothing => "--network=none",
+            // The guest's connections are made by its kernel, in our namespace: the proxy is not in the guest.
+            Network::Proxy => "--network=host",
+        };
+        // The limits are ours, the root is not covered with memory.
+        command.args(["--ignore-cgroups", network, "--overlay2=none", "--panic-log", PANIC]);
     }
     command.args(&runtime.arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
     command
@@ -202,11 +215,14 @@ fn said() -> Option<String> {
 }
 
 /// What it starts is collected as an orphan.
-fn terminate_when_asked(runtime: &Runtime, control: &OwnedFd) {
+fn terminate_when_asked(runtime: &Runtime, network: Network, control: &OwnedFd) {
     while let Ok(Some(message)) = control::receive(control.as_fd()) {
         if message.text == TERMINATE {
-            let _ =
-                call(runtime).args(["kill", "--all", ID, "TERM"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            let _ = call(runtime, network)
+                .args(["kill", "--all", ID, "TERM"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn();
         }
     }
 }

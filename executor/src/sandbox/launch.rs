@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::pipe::PipeFlags;
 
 use super::cgroup::Cgroup;
-use super::config::{Limits, Root, SandboxSpec};
+use super::config::{Limits, Network, Root, SandboxSpec};
 use super::control;
 use super::disk::Disk;
 use super::engine::{Engine, Runtime, RuntimeKind};
@@ -41,6 +41,7 @@ pub(super) struct Launch {
     root: Option<PathBuf>,
     command: OsString,
     limits: Limits,
+    network: Network,
     /// For the engine.
     instructions: Vec<u8>,
 }
@@ -57,6 +58,7 @@ impl Launch {
             },
             command: spec.command.to_owned(),
             limits: spec.limits,
+            network: spec.network,
             instructions: engine.render(spec)?,
         })
     }
@@ -79,6 +81,7 @@ impl Launch {
             stage: host.stage(),
             root: self.root.clone(),
             engine: host.engine.clone(),
+            network: self.network,
             command: self.command,
         };
 
@@ -99,7 +102,7 @@ impl Launch {
         // Only the sandbox holds these from here on, so that their end is its end.
         drop((theirs, stdout_writer, stderr_writer, status_writer, lower));
 
-        let workspace = handshake(&ours, deadline)?;
+        let (workspace, listener) = handshake(&ours, deadline)?;
         let pid_1 =
             status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start the sandbox", error))?;
         let Some(pid_1) = pid_1 else { return Err(complaint(stderr, deadline)) };
@@ -108,7 +111,7 @@ impl Launch {
             Engine::Oci(Runtime { kind: RuntimeKind::Native, .. }) => Target::User(uid),
             Engine::Oci(Runtime { kind: RuntimeKind::Guest, .. }) => Target::Guest(ours),
         };
-        let parts = Parts { monitor, target, status, stdout, stderr, workspace, cgroup, remains };
+        let parts = Parts { monitor, target, status, stdout, stderr, workspace, listener, cgroup, remains };
         Sandbox::new(parts).step("watch the sandbox")
     }
 
@@ -153,18 +156,19 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Two messages at most: the workspace, then either a failure, or that the sandbox has started. bubblewrap says that by
-/// the end of the stream, because executing it closed the helper's socket.
-fn handshake(control: &OwnedFd, deadline: Instant) -> Result<OwnedFd, SandboxError> {
+/// Two messages at most: the workspace (and the socket of an egress proxy), then either a failure, or that the sandbox has
+/// started. bubblewrap says that by the end of the stream, because executing it closed the helper's socket.
+fn handshake(control: &OwnedFd, deadline: Instant) -> Result<(OwnedFd, Option<OwnedFd>), SandboxError> {
     const STEP: &str = "set up the sandbox";
     let failure = |text: &[u8]| SandboxError::unavailable(STEP, String::from_utf8_lossy(text));
     let next =
         || control::receive_by(control.as_fd(), deadline).map_err(|error| SandboxError::unavailable(STEP, error));
-    let mut message = next()?.ok_or_else(|| SandboxError::unavailable(STEP, "the helper died"))?;
-    let workspace = message.fds.pop().ok_or_else(|| failure(&message.text))?;
+    let message = next()?.ok_or_else(|| SandboxError::unavailable(STEP, "the helper died"))?;
+    let mut given = message.fds.into_iter();
+    let workspace = given.next().ok_or_else(|| failure(&message.text))?;
     match next()? {
-        None => Ok(workspace),
-        Some(message) if message.text == STARTED => Ok(workspace),
+        None => Ok((workspace, given.next())),
+        Some(message) if message.text == STARTED => Ok((workspace, given.next())),
         Some(message) => Err(failure(&message.text)),
     }
 }

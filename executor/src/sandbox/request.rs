@@ -8,8 +8,11 @@ use std::path::PathBuf;
 
 use rustix::fs::MemfdFlags;
 
+use super::config::Network;
 use super::engine::{Engine, Runtime, RuntimeKind};
 use super::init::{At as _, Failure};
+
+const PROXY_WORD: &str = "proxy";
 
 /// One sandbox to set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,7 @@ pub(super) struct Request {
     pub(super) stage: PathBuf,
     /// A root file system other than the host's.
     pub(super) root: Option<PathBuf>,
+    pub(super) network: Network,
     pub(super) engine: Engine,
     /// For bubblewrap; an OCI runtime has it in its configuration.
     pub(super) command: OsString,
@@ -43,7 +47,9 @@ impl Request {
         };
         let [run_dir, stage, program] = [&self.run_dir, &self.stage, program].map(|path| path.as_os_str());
         let root = self.root.as_ref().map_or(OsStr::new(""), |root| root.as_os_str());
-        let mut fields = vec![&*uid, run_dir, device, folder, stage, root, OsStr::new(word), program, &self.command];
+        let network = OsStr::new(if self.network == Network::Proxy { PROXY_WORD } else { "" });
+        let word = OsStr::new(word);
+        let mut fields = vec![&*uid, run_dir, device, folder, stage, root, network, word, program, &self.command];
         fields.extend(arguments.iter().map(OsStr::new));
         fields.iter().map(|field| field.as_bytes()).collect::<Vec<_>>().join(&0)
     }
@@ -51,7 +57,8 @@ impl Request {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let fields: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|field| OsString::from_vec(field.into())).collect();
-        let [uid, run_dir, device, folder, stage, root, word, program, command, arguments @ ..] = &fields[..] else {
+        let [uid, run_dir, device, folder, stage, root, network, word, program, command, arguments @ ..] = &fields[..]
+        else {
             return Err(io::Error::other("fields are missing")).at("parse the request");
         };
         let program = program.into();
@@ -70,6 +77,7 @@ impl Request {
             stage: stage.into(),
             root: (!root.is_empty()).then(|| root.into()),
             engine,
+            network: if network == PROXY_WORD { Network::Proxy } else { Network::Nothing },
             command: command.clone(),
         })
     }
@@ -98,11 +106,13 @@ mod tests {
             stage: "/w/stage".into(),
             root: None,
             engine: Engine::Bubblewrap { program: "/usr/bin/bwrap".into() },
+            network: Network::Nothing,
             command: "echo '--' \"$x\"\n".into(),
         };
         assert_eq!(Request::parse(&request.to_bytes()).ok().as_ref(), Some(&request));
         request.disk = Some(("/dev/loop0".into(), "a".into()));
         request.root = Some("/w/templates/a/tree".into());
+        request.network = Network::Proxy;
         for kind in [RuntimeKind::Native, RuntimeKind::Guest] {
             let arguments = vec!["--debug".into(), "--platform=kvm".into()];
             request.engine = Engine::Oci(Runtime { program: "/usr/bin/runsc".into(), arguments, kind });

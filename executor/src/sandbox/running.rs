@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::spawn_blocking;
 
@@ -50,6 +51,7 @@ pub struct Sandbox {
     stderr: Option<Receiver>,
     target: Target,
     workspace: OwnedFd,
+    listener: Option<TcpListener>,
     cgroup: Arc<Cgroup>,
     exit: Option<Exit>,
     remains: Remains,
@@ -75,6 +77,8 @@ pub(super) struct Parts {
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
     pub(super) workspace: OwnedFd,
+    /// With egress.
+    pub(super) listener: Option<OwnedFd>,
     pub(super) cgroup: Arc<Cgroup>,
     pub(super) remains: Remains,
 }
@@ -82,7 +86,7 @@ pub(super) struct Parts {
 impl Sandbox {
     /// Needs a runtime's context.
     pub(super) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { monitor, target, status, stdout, stderr, workspace, cgroup, remains } = parts;
+        let Parts { monitor, target, status, stdout, stderr, workspace, listener, cgroup, remains } = parts;
         // SAFETY: the descriptor is open for as long as the `Arc<OwnedFd>` that is handed over here.
         #[expect(unsafe_code, reason = "tokio cannot know that any `AsRawFd` keeps its descriptor open")]
         let ended = unsafe { AsyncFd::register_with_interest(monitor.handle(), Interest::READABLE) }?;
@@ -94,6 +98,7 @@ impl Sandbox {
             stdout: Some(Receiver::from_owned_fd(stdout)?),
             stderr: Some(Receiver::from_owned_fd(stderr)?),
             workspace,
+            listener: listener.map(listening).transpose()?,
             cgroup,
             exit: None,
             remains,
@@ -108,6 +113,12 @@ impl Sandbox {
 
     pub fn take_stderr(&mut self) -> Option<Receiver> {
         self.stderr.take()
+    }
+
+    /// Where the command's connections to its egress proxy arrive, once; `None` without egress. As long as it or one of
+    /// its connections is open, the network namespace stays.
+    pub fn take_listener(&mut self) -> Option<TcpListener> {
+        self.listener.take()
     }
 
     /// The root of `/workspace` (an `O_PATH` descriptor), readable also after the command ended.
@@ -162,8 +173,8 @@ impl Sandbox {
 
     /// Kills what still runs, reads the kernel's counters and removes every trace of the run.
     pub async fn finish(self) -> Finished {
-        let Self { ended, workspace, remains, stdout, stderr, .. } = self;
-        drop((ended, workspace, stdout, stderr));
+        let Self { ended, workspace, listener, remains, stdout, stderr, .. } = self;
+        drop((ended, workspace, listener, stdout, stderr));
         let reclaimed = spawn_blocking(move || remains.reclaim()).await;
         let Reclaimed { accounting, disk, cleanup } = reclaimed.unwrap_or_else(|panic| {
             let source = io::Error::from(panic);
@@ -171,6 +182,12 @@ impl Sandbox {
         });
         Finished { usage: accounting.usage, oom_killed: accounting.oom_kills > 0, disk, cleanup }
     }
+}
+
+fn listening(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }
 
 /// The effective user of a process, which its own files in `/proc` do not always tell.

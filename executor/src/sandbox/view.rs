@@ -1,9 +1,10 @@
 //! What a command sees, as one description for every engine: the root, what is mounted on it, the user and the
 //! environment. Engines render it ([`Engine`](super::engine::Engine)); none adds anything of its own.
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
-use super::config::{Root, SandboxSpec};
+use super::config::{Network, PROXY, Root, SandboxSpec};
 use super::init_mounts::{HOST_ROOT, ROOT, WORKSPACE};
 
 /// Inside; on the host it is the slot's uid.
@@ -24,6 +25,16 @@ const BASE_ENV: [(&str, &str); 8] = [
     ("CROWNEST", "1"),
 ];
 
+/// Both ways of writing them are in use, and curl for one knows `http_proxy` in lower case only.
+const PROXY_ENV: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+const NO_PROXY_ENV: [(&str, &str); 3] = [
+    ("NO_PROXY", NO_PROXY),
+    ("no_proxy", NO_PROXY),
+    // Node looks at all of these only if it is told to.
+    ("NODE_USE_ENV_PROXY", "1"),
+];
+
 #[derive(Debug)]
 pub(super) struct View<'a> {
     /// A folder that the helper has; read-only inside.
@@ -31,7 +42,9 @@ pub(super) struct View<'a> {
     /// In this order.
     pub(super) mounts: &'static [Mount],
     /// The caller's over the base.
-    pub(super) env: BTreeMap<&'a OsStr, &'a OsStr>,
+    pub(super) env: BTreeMap<&'a OsStr, Cow<'a, OsStr>>,
+    /// With a proxy, the helper has made the network namespace, as root: the command has no power over it.
+    pub(super) network: Network,
     pub(super) command: &'a OsStr,
 }
 
@@ -73,8 +86,19 @@ impl<'a> View<'a> {
             // It has a `/usr` of its own.
             Root::Tree(_) => (ROOT, &MOUNTS[1..]),
         };
-        let base = BASE_ENV.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(*value)));
-        let own = spec.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
-        Self { root, mounts, env: base.chain(own).collect(), command: spec.command }
+        let mut env = environment(spec.network);
+        env.extend(spec.env.iter().map(|(name, value)| (name.as_os_str(), Cow::Borrowed(value.as_os_str()))));
+        Self { root, mounts, env, network: spec.network, command: spec.command }
     }
+}
+
+fn environment<'a>(network: Network) -> BTreeMap<&'a OsStr, Cow<'a, OsStr>> {
+    let fixed = |(name, value): (&'static str, &'static str)| (OsStr::new(name), Cow::Borrowed(OsStr::new(value)));
+    let mut env: BTreeMap<_, _> = BASE_ENV.into_iter().map(fixed).collect();
+    if network == Network::Proxy {
+        let proxy = OsString::from(format!("http://{PROXY}"));
+        env.extend(PROXY_ENV.into_iter().map(|name| (OsStr::new(name), Cow::Owned(proxy.clone()))));
+        env.extend(NO_PROXY_ENV.into_iter().map(fixed));
+    }
+    env
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use executor::sandbox::{Limits, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::sandbox::{Limits, Network, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
 use tokio::io::AsyncReadExt as _;
 
 use crate::engine::{Engine, on_each_engine};
@@ -81,6 +81,7 @@ async fn start(host: &SandboxHost, slot: u32, lower: &Path) -> Sandbox {
         command: CLINGING.as_ref(),
         env: &[],
         limits: Limits::default(),
+        network: Network::Nothing,
     };
     let mut sandbox = host.start(spec).await.expect("a sandbox");
     let mut stdout = sandbox.take_stdout().expect("not taken yet");

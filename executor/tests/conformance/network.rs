@@ -3,9 +3,11 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use executor::sandbox::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::case::{Case, Expect, Try, attempt, check};
+use crate::case::{Case, Expect, PRELUDE, Try, attempt, check};
 use crate::engine::{Engine, on_each_engine};
+use crate::support::collect;
 
 use Engine::Runsc;
 use Expect::Says;
@@ -63,4 +65,37 @@ async fn sockets_of_the_host_cannot_be_reached(engine: Engine) {
     assert!(listener.accept().is_err() && tcp.accept().is_err(), "nobody has connected");
 }
 
-on_each_engine!(what_can_be_reached, sockets_of_the_host_cannot_be_reached);
+/// With egress there is a socket that the executor serves. It is the only thing more.
+async fn a_proxy_is_all_that_egress_adds(engine: Engine) {
+    let machine = engine.open().await;
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = tcp.local_addr().expect("an address").port();
+    let script = format!(
+        "{PRELUDE}
+print(os.environ['https_proxy'], sorted(n for _, n in socket.if_nameindex()))
+c = socket.create_connection(('127.0.0.1', 3128), 20); c.sendall(b'ping'); print(c.recv(4))
+print(tried(lambda: socket.create_connection(('127.0.0.1', {port}), 2)))
+print(tried(lambda: socket.create_connection(('192.0.2.1', 80), 2)) in ('ENETUNREACH', 'EHOSTUNREACH'))
+print(tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)))
+"
+    );
+    let mut sandbox = machine.start_with_proxy(&format!("exec python3 -c \"{script}\"")).await;
+    let listener = sandbox.take_listener().expect("there is egress");
+    let serve = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.expect("a connection");
+        let mut said = [0; 4];
+        connection.read_exact(&mut said).await.expect("four bytes");
+        connection.write_all(b"pong").await.expect("four bytes");
+        said
+    });
+    let run = collect(sandbox).await;
+    // A guest whose connections are the host's knows no raw sockets at all.
+    let raw = if engine == Runsc { "EAFNOSUPPORT" } else { "EPERM" };
+    let expected = format!("http://127.0.0.1:3128 ['lo']\nb'pong'\nECONNREFUSED\nTrue\n{raw}");
+    assert_eq!(run.out(), expected, "{}", run.err());
+    assert_eq!(&serve.await.expect("the proxy ends"), b"ping");
+    tcp.set_nonblocking(true).expect("a mode");
+    assert!(tcp.accept().is_err(), "nobody has connected");
+}
+
+on_each_engine!(what_can_be_reached, sockets_of_the_host_cannot_be_reached, a_proxy_is_all_that_egress_adds);

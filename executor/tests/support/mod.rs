@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use executor::sandbox::{Exit, Finished, Limits, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::sandbox::{Exit, Finished, Limits, Network, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
 use tokio::io::AsyncReadExt as _;
 
 /// No test waits longer for anything.
@@ -65,16 +65,28 @@ impl Machine {
 
     pub(crate) async fn start_with(&self, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
         let slot = self.next.fetch_add(1, Ordering::Relaxed);
-        self.start_as(slot, command, env, limits).await
+        self.start_as(slot, command, env, limits, Network::Nothing).await
+    }
+
+    pub(crate) async fn start_with_proxy(&self, command: &str) -> Sandbox {
+        let slot = self.next.fetch_add(1, Ordering::Relaxed);
+        self.start_as(slot, command, &[], Limits::default(), Network::Proxy).await
     }
 
     pub(crate) async fn start_in(&self, slot: u32, command: &str) -> Sandbox {
-        self.start_as(slot, command, &[], Limits::default()).await
+        self.start_as(slot, command, &[], Limits::default(), Network::Nothing).await
     }
 
-    async fn start_as(&self, slot: u32, command: &str, env: &[(OsString, OsString)], limits: Limits) -> Sandbox {
+    async fn start_as(
+        &self,
+        slot: u32,
+        command: &str,
+        env: &[(OsString, OsString)],
+        limits: Limits,
+        network: Network,
+    ) -> Sandbox {
         let label = format!("run-{slot}");
-        let spec = SandboxSpec { limits, ..self.spec(&label, slot, command, env) };
+        let spec = SandboxSpec { limits, network, ..self.spec(&label, slot, command, env) };
         self.host.start(spec).await.unwrap()
     }
 
@@ -93,6 +105,7 @@ impl Machine {
             command: command.as_ref(),
             env,
             limits: Limits::default(),
+            network: Network::Nothing,
         }
     }
 

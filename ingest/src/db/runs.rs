@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use infra::postgres::GenericClient;
 use schemas::Timestamp;
+use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, OrgId, ProjectId, RunId, SandboxId};
 use schemas::run::RunStatus;
 use tokio_postgres::types::Json;
@@ -42,9 +43,9 @@ pub(crate) async fn insert(
     let sql = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
             template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms, keep_sandbox,
             traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at, batch_id,
-            env_keys, template_root_fs)
+            env_keys, template_root_fs, network)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19, $20,
-            $21, $22)";
+            $21, $22, $23)";
     let archive = run.archive.as_ref();
     execute(
         client,
@@ -72,6 +73,7 @@ pub(crate) async fn insert(
             &run.batch_id.as_ref().map(BatchId::as_str),
             &run.env_keys,
             &run.template.root_fs.as_ref().map(Json),
+            &run.network.map(RunNetwork::as_str),
         ],
     )
     .await?;

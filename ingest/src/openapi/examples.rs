@@ -15,6 +15,7 @@ use schemas::api::usage::{Credits, Period, UsageSummary, Used};
 use schemas::api::webhook::{
     CreateWebhook, CreatedWebhook, Delivery, DeliveryAnswer, DeliveryStatus, Webhook, WebhookAnswer,
 };
+use schemas::egress::RunNetwork;
 use schemas::event::{Event, EventKind, Output};
 use schemas::run::{CleanupStatus, RunStatus};
 use schemas::scope::Scope;
@@ -93,6 +94,7 @@ fn run() -> WorkspaceRun {
         artifacts: Some(artifacts()),
         batch_id: None,
         env_keys: Some(vec!["NPM_TOKEN".to_owned()]),
+        network: Some(RunNetwork::Egress),
         source_metadata: None,
         timeout_ms: Some(600_000),
         uploaded_at: Some(at(120)),
@@ -197,8 +199,23 @@ pub(super) fn evidence_answer() -> Value {
             }],
         },
         "completeness": completeness,
+        "egress": egress(),
         "usage": { "computeUnitMillis": 4_420, "artifactBytesStored": 9_120 },
     } })
+}
+
+fn egress() -> Value {
+    json!({
+        "allow": ["registry.npmjs.org", "*.example.org:8443"],
+        "attempts": [{
+            "host": "registry.npmjs.org", "port": 443, "allowed": true, "count": 3, "bytesSent": 2_310,
+            "bytesReceived": 81_920, "firstAt": at(1_200),
+        }, {
+            "host": "telemetry.example.com", "port": 443, "allowed": false, "reason": "host_not_allowed", "count": 1,
+            "bytesSent": 0, "bytesReceived": 0, "firstAt": at(1_300),
+        }],
+        "attemptsNotListed": 0,
+    })
 }
 
 fn artifact() -> Artifact {

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use infra::network::{Network, may_reach};
 use reqwest::{Client, StatusCode, Url, redirect};
 use schemas::Timestamp;
 
 use super::signature::sign;
-use super::target::{Network, check_url, may_reach};
+use super::target::check_url;
 
 /// Connecting, sending, and the head of the answer.
 const TIMEOUT: Duration = Duration::from_secs(15);

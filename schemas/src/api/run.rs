@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::archive::{Archive, DeclaredArchive};
+use crate::egress::RunNetwork;
 use crate::env::{self, EnvValues};
 use crate::event::ArtifactError;
 use crate::id::{ArtifactId, BatchId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
@@ -51,6 +52,10 @@ pub struct CreateRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = limits::TIMEOUT_MS))]
     pub timeout_ms: Option<u64>,
+    /// `egress` for what the operator allows the project to reach, through the HTTP proxy that `HTTPS_PROXY` and its
+    /// like name in the sandbox; `forbidden` if that is nothing. Without it there is no network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<RunNetwork>,
     /// Not supported yet: only `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = [false, null]))]
@@ -100,6 +105,9 @@ pub struct WorkspaceRun {
     /// Names of the variables that the command was given, sorted; their values are not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_keys: Option<Vec<String>>,
+    /// Absent for a run without network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<RunNetwork>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_metadata: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

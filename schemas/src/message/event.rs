@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{DecodeError, decode_json, encode_json};
 use crate::Timestamp;
+use crate::egress::EgressReport;
 use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, ExecutorId, RunId, SandboxId};
 use crate::run::{CleanupStatus, FailureReason, OutcomeSource, RunStatus};
@@ -91,6 +92,9 @@ pub struct Finished {
     pub truncated_streams: Vec<String>,
     pub artifacts: Vec<CollectedArtifact>,
     pub artifact_errors: Vec<ArtifactError>,
+    /// Absent for a run without network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressReport>,
 }
 
 /// When each phase of the attempt ended; absent when it was never reached.

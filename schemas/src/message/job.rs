@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::EgressPolicy;
 use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
 use crate::{Timestamp, limits};
 
@@ -27,6 +28,9 @@ pub struct Job {
     /// Names of the variables of the command, sorted. The values come, encrypted, with the claim: queues hold none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_keys: Vec<String>,
+    /// What the run may reach, as it was allowed when it was started; absent for a run without network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressPolicy>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

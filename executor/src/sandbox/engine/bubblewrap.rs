@@ -2,6 +2,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
+use crate::sandbox::config::Network;
 use crate::sandbox::view::{HOSTNAME, Mount, USER_ID, View, WORKING_FOLDER};
 
 /// NUL-separated. Values of the environment are in here, hence not on a command line.
@@ -9,6 +10,9 @@ pub(super) fn arguments(view: &View<'_>) -> Vec<u8> {
     let user = USER_ID.to_string();
     let mut args = Args(Vec::with_capacity(4096));
     args.add(&["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]);
+    if view.network == Network::Proxy {
+        args.add(&["--share-net"]);
+    }
     args.add(&["--uid", &user, "--gid", &user, "--hostname", HOSTNAME]);
     args.add(&["--ro-bind", view.root, "/"]);
     for mount in view.mounts {

@@ -5,7 +5,7 @@ use rustix::process::Resource;
 use serde_json::{Value, json};
 
 use super::RuntimeKind;
-use crate::sandbox::config::Limits;
+use crate::sandbox::config::{Limits, Network};
 use crate::sandbox::error::{SandboxError, Step as _};
 use crate::sandbox::seccomp;
 use crate::sandbox::view::{HOSTNAME, Mount, SHELL, USER_ID, View, WORKING_FOLDER};
@@ -34,7 +34,11 @@ pub(super) fn configuration(view: &View<'_>, kind: RuntimeKind, limits: Limits) 
         .map(|(name, value)| Ok(format!("{}={}", text(name)?, text(value)?)))
         .collect::<Result<_, SandboxError>>()?;
     let mounts: Vec<Value> = view.mounts.iter().flat_map(|mount| mounts(*mount, kind)).collect();
-    let namespaces = ["ipc", "uts", "network", "mount", "cgroup"].map(|kind| json!({ "type": kind }));
+    let mut namespaces = vec!["ipc", "uts", "mount", "cgroup"];
+    if view.network == Network::Nothing {
+        namespaces.push("network");
+    }
+    let namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({ "type": kind })).collect();
     // A guest has a kernel of its own, which answers its calls; what that may ask of the host is for the runtime to filter.
     let filter = match kind {
         RuntimeKind::Native => seccomp::oci_filter().step("render the system call filter")?,

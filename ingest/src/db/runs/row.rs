@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemas::Timestamp;
 use schemas::api::archive::Archive;
 use schemas::api::run::{RunResult, WorkspaceRun};
+use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, OrgId, ProjectId, RunId};
 use schemas::message::{ArtifactRequest, RootFs, TemplateRef};
 use schemas::run::RunStatus;
@@ -26,6 +27,8 @@ pub(crate) struct Run {
     /// Sorted.
     pub env_keys: Vec<String>,
     pub timeout_ms: u64,
+    /// `None` for a run without network.
+    pub network: Option<RunNetwork>,
     pub batch_id: Option<BatchId>,
     pub traceparent: String,
     pub created_at: Timestamp,
@@ -59,6 +62,10 @@ impl Run {
             source_metadata: optional_json(row, "source_metadata")?,
             env_keys: row.try_get("env_keys")?,
             timeout_ms: unsigned(row, "timeout_ms")?,
+            network: match row.try_get::<_, Option<&str>>("network")? {
+                None => None,
+                Some(_) => Some(parsed(row, "network")?),
+            },
             batch_id: match row.try_get::<_, Option<&str>>("batch_id")? {
                 None => None,
                 Some(_) => Some(parsed(row, "batch_id")?),
@@ -113,6 +120,7 @@ impl Run {
             artifacts: (!self.artifacts.is_empty()).then_some(self.artifacts),
             batch_id: self.batch_id,
             env_keys: (!self.env_keys.is_empty()).then_some(self.env_keys),
+            network: self.network,
             source_metadata: self.source_metadata,
             timeout_ms: Some(self.timeout_ms),
             result,

@@ -80,6 +80,10 @@ async fn create(
         template_of(transaction, &asked),
         known_archive(transaction, caller, asked.archive.as_ref()),
     )?;
+    // Before anything is uploaded. What counts is the policy at the start.
+    if asked.network.is_some() {
+        start::egress(transaction, caller.org(), &project).await?;
+    }
     let traceparent = traceparent.filter(|text| traceparent::is_valid(text));
     let traceparent = traceparent.map_or_else(traceparent::new, str::to_owned);
     let queued_at = (asked.start && archive.is_some()).then(Timestamp::now);
@@ -134,6 +138,7 @@ fn waiting_run(caller: &Caller, project: ProjectId, template: TemplateRef, asked
         source_metadata: asked.source_metadata,
         env_keys: Vec::new(),
         timeout_ms: asked.timeout_ms,
+        network: asked.network,
         batch_id: asked.batch_id,
         traceparent,
         created_at: Timestamp::now(),

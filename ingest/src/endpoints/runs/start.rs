@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use infra::outbox::Letter;
-use infra::postgres::Transaction;
+use infra::postgres::{GenericClient, Transaction};
 use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
-use schemas::id::RunId;
+use schemas::egress::EgressPolicy;
+use schemas::id::{OrgId, ProjectId, RunId};
 use schemas::message::{ArchiveRef, Job, encode_json};
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
@@ -16,6 +17,7 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::archive::object_key;
 use crate::auth::Caller;
+use crate::db::egress_policies;
 use crate::db::metering::{self, Reservation, Reserved};
 use crate::db::runs::{self, Run};
 use crate::endpoints::usage::period_end;
@@ -79,7 +81,11 @@ pub(super) async fn enqueue(
     run: &Run,
     queued_at: Timestamp,
 ) -> Result<(), ApiError> {
-    let job = encode_json(&job(run, queued_at)?).map_err(ApiError::internal)?;
+    let egress = match run.network {
+        None => None,
+        Some(_) => Some(egress(transaction, &run.org_id, &run.project_id).await?),
+    };
+    let job = encode_json(&job(run, egress, queued_at)?).map_err(ApiError::internal)?;
     let target = app.topology.jobs();
     let headers = serde_json::json!({ "traceparent": run.traceparent });
     // Last, since it may take a lock that all starts in the project need.
@@ -102,7 +108,22 @@ pub(super) async fn enqueue(
     Ok(())
 }
 
-fn job(run: &Run, queued_at: Timestamp) -> Result<Job, ApiError> {
+/// What the operator allows the project to reach, now.
+pub(super) async fn egress(
+    client: &impl GenericClient,
+    org: &OrgId,
+    project: &ProjectId,
+) -> Result<EgressPolicy, ApiError> {
+    egress_policies::find(client, org, project).await?.ok_or_else(|| {
+        let message = format!(
+            "network: the operator allows this project no egress. Ask for it (`crownest admin egress set {project} --allow \
+             HOST`), or leave `network` out."
+        );
+        ApiError::new(Code::Forbidden, message)
+    })
+}
+
+fn job(run: &Run, egress: Option<EgressPolicy>, queued_at: Timestamp) -> Result<Job, ApiError> {
     let archive = run.archive.as_ref();
     let archive = archive.ok_or_else(|| ApiError::internal(anyhow::anyhow!("the archive of {} is missing", run.id)))?;
     Ok(Job {
@@ -122,6 +143,7 @@ fn job(run: &Run, queued_at: Timestamp) -> Result<Job, ApiError> {
         queued_at,
         traceparent: run.traceparent.clone(),
         env_keys: run.env_keys.clone(),
+        egress,
     })
 }
 
