@@ -1,11 +1,15 @@
 //! Archives of strangers: extraction onto disk, and the cache that does it once per digest.
 mod beneath;
+mod block;
 mod cache;
 mod error;
 mod extract;
 mod limits;
-mod metered;
+mod links;
+mod members;
+mod pax;
 mod shelf;
+mod sparse;
 
 pub use cache::{CacheConfig, CacheError, CachedTree, TreeCache, TreeKey};
 pub use error::{ExtractError, Limit};
