@@ -93,14 +93,14 @@ impl<R: Read> Members<R> {
                 Kind::GnuLongName => before.long(|before| &mut before.name, self.text(&block)?)?,
                 Kind::GnuLongLink => before.long(|before| &mut before.link, self.text(&block)?)?,
                 Kind::Extended => {
-                    let extended = Extended::parse(&self.body(&block)?).map_err(TarError::Refused)?;
+                    let extended = Extended::parse(&self.records(&block)?).map_err(TarError::Refused)?;
                     if before.extended.replace(extended).is_some() {
                         return Err(TarError::Refused("two extended headers describe the same entry"));
                     }
                 }
                 // `git archive` puts the commit id there.
                 Kind::Global if before.is_empty() => {
-                    let body = self.body(&block)?;
+                    let body = self.records(&block)?;
                     self.modified = Extended::parse_global(&body).map_err(TarError::Refused)?.or(self.modified);
                 }
                 Kind::Global => return Err(TarError::Refused("a global header separates an entry from its header")),
@@ -173,7 +173,7 @@ impl<R: Read> Members<R> {
         Ok(self.block()?.ok_or_else(ended)?)
     }
 
-    /// What belongs to a header that describes another one.
+    /// What belongs to a header that describes another one, to the end of its last block.
     fn body(&mut self, header: &Block) -> Result<Vec<u8>, TarError> {
         let size = header.size().map_err(TarError::Refused)?;
         if size > HEADER_BYTES {
@@ -184,13 +184,23 @@ impl<R: Read> Members<R> {
         while body.len() < size {
             body.extend_from_slice(&self.more()?.0);
         }
-        body.truncate(size);
         Ok(body)
+    }
+
+    fn records(&mut self, header: &Block) -> Result<Vec<u8>, TarError> {
+        let mut records = self.body(header)?;
+        records.truncate(usize::try_from(header.size().map_err(TarError::Refused)?).unwrap_or(usize::MAX));
+        Ok(records)
     }
 
     /// A long name, of which the NUL at its end is a part.
     fn text(&mut self, header: &Block) -> Result<Vec<u8>, TarError> {
         let mut text = self.body(header)?;
+        let size = usize::try_from(header.size().map_err(TarError::Refused)?).map_err(|_| TarError::HeaderBytes)?;
+        // Some readers take it to the first NUL, however long it is said to be.
+        if text[size..].iter().any(|&byte| byte != 0) {
+            return Err(TarError::Refused("a long name goes on behind its end"));
+        }
         while text.pop_if(|byte| *byte == 0).is_some() {}
         if text.is_empty() || text.contains(&0) {
             return Err(TarError::Refused("a long name is empty or contains NUL"));

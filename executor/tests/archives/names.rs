@@ -56,6 +56,12 @@ fn names_and_modes() {
             Refused("././@LongLink", "two long names"),
         ),
         ("long name with NUL", &[Raw::long(b'L', "a\0b"), Raw::named("f")], Refused("././@LongLink", "NUL")),
+        (
+            "long name that goes on",
+            &[Raw::long(b'L', "name").sized(2), Raw::named("f")],
+            Refused("././@LongLink", "behind its end"),
+        ),
+        ("long name without NUL", &[Raw::long(b'L', "name").sized(4), Raw::named("f")], Same),
         ("long name without text", &[Raw::long(b'L', ""), Raw::named("f")], Refused("././@LongLink", "empty")),
         ("long name of nothing", &[Raw::long(b'L', "a")], Refused("././@LongLink", "does not follow")),
         ("long name that leads out", &[Raw::long(b'L', "../x"), Raw::named("f")], Refused("../x", "contains `..`")),
