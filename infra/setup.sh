@@ -19,7 +19,8 @@ if [ "$(id -u)" = 0 ]; then PREFIX=/opt/crownest; else PREFIX="${XDG_DATA_HOME:-
 WITH_TESTS=no
 case "${1:-}" in
     "") ;;
-    --test) WITH_TESTS=yes ;;
+    # libFuzzer is C++.
+    --test) WITH_TESTS=yes; PACKAGES+=(g++) ;;
     *) echo "usage: infra/setup.sh [--test]" >&2; exit 64 ;;
 esac
 

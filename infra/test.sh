@@ -18,7 +18,7 @@ ended() {
 trap ended EXIT
 
 heading "scripts: syntax"
-for script in infra/*.sh infra/sample/run.sh .ci/run; do bash -n "$script"; done
+for script in infra/*.sh infra/sample/run.sh fuzz/*.sh .ci/run; do bash -n "$script"; done
 
 heading "setup: what checks and tests need"
 infra/setup.sh --test
@@ -51,6 +51,9 @@ cargo run -q --locked -p crownest-ingest --bin crownest-ingest -- openapi | diff
 
 heading "build: the tests start these programs"
 cargo build --workspace --locked
+
+heading "fuzzing: some seconds for each reader of strangers' bytes"
+fuzz/run.sh --seconds 6
 
 heading "tests"
 rm -rf "$scratch"
