@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Feeds everything that reads strangers' bytes with bytes that nobody would write, guided by what they reach.
-#   fuzz/run.sh [--seconds N] [--corpus FOLDER] [TARGET …]
-# N seconds for each target (10), two at a time; all targets unless some are named. What is learned stays in FOLDER (by
-# default it is forgotten). A finding is printed, kept below target/fuzz-findings, and makes this fail: run it again
-# with the TARGET and, as CROWNEST_FUZZ_INPUT, the file; then put it into fuzz/findings/TARGET/ and mend what it broke.
+#   fuzz/run.sh [--seconds N] [--seed N] [--corpus FOLDER] [TARGET …]
+# N seconds for each target (10), two at a time; all targets unless some are named. What is tried begins in another way
+# each time, unless a seed is given. What is learned stays in FOLDER (by default it is forgotten). A finding is printed,
+# kept below target/fuzz-findings, and makes this fail: run it again with the TARGET and, as CROWNEST_FUZZ_INPUT, the
+# file; then put it into fuzz/findings/TARGET/ and mend what it broke.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=10
 corpus=""
+seed=0
 targets=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --seconds) seconds=$2; shift 2 ;;
+        --seed) seed=$2; shift 2 ;;
         --corpus) corpus=$2; shift 2 ;;
-        -*) sed -n '2,6s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 64 ;;
+        -*) sed -n '2,8s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 64 ;;
         *) targets+=("$1"); shift ;;
     esac
 done
@@ -42,9 +45,9 @@ run() {
     local target=$1 known=$scratch/$1.known log=$scratch/$1.log code=0
     if [ -n "$corpus" ]; then known=$corpus/$target; fi
     mkdir -p "$known"
-    # An input that takes 5 s or 1 GB is a finding too. No process of a target outlives it.
+    # An input that takes 20 s or 1 GB is a finding too.
     CROWNEST_FUZZ_TARGET=$target CROWNEST_FUZZ_SEEDS=$scratch/$target.seeds TMPDIR=$scratch/tmp \
-        "$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=8192 -len_control=20 \
+        "$program" -seed="$seed" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=8192 -len_control=20 \
         -use_value_profile=1 -dict="$scratch/$target.dict" -print_final_stats=1 -verbosity=1 -artifact_prefix="$findings/$target-" \
         "$known" "$scratch/$target.seeds" >"$log" 2>&1 || code=$?
     if [ $code -ne 0 ]; then
