@@ -52,7 +52,7 @@ run() {
         "$known" "$scratch/$target.seeds" >"$log" 2>&1 || code=$?
     if [ $code -ne 0 ]; then
         printf '%s: found something\n' "$target"
-        grep -vE '^#|^INFO|^WARNING|^Dictionary|NEW_FUNC|^NOTE|^"| [0-9]+: |^ +at ' "$log" | head -40
+        grep -vE '^#|^INFO|^WARNING|^Dictionary|NEW_FUNC|^NOTE|# Uses:| [0-9]+: |^ +at ' "$log" | head -40
         return 1
     fi
     printf '%-16s %9s inputs, %7s a second, %5s edges\n' "$target" \

@@ -105,6 +105,8 @@ impl<R: Read> Members<R> {
                 }
                 Kind::Global => return Err(TarError::Refused("a global header separates an entry from its header")),
                 Kind::Label if before.is_empty() => {
+                    // Not used, but no header either if they are none.
+                    block.mode().and_then(|_| block.modified()).map_err(TarError::Refused)?;
                     self.body(&block)?;
                 }
                 _ => return self.member(&block, before).map(Some),

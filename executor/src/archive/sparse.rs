@@ -38,6 +38,10 @@ impl Layout {
             sum += length;
             segments.push(Segment { offset, length });
         }
+        // A hole at the end is an empty segment there. Without one, GNU tar makes the file shorter than it is said to be.
+        if end != size {
+            return Err("its sparse map ends before its size");
+        }
         if sum != stored {
             return Err("its sparse map has another length than its content");
         }

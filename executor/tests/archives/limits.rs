@@ -8,7 +8,7 @@ use crate::tarball::{Raw, extract_bytes, gzip, tar};
 fn limits_are_inclusive_and_named() {
     let limits = ExtractLimits { entries: 3, unpacked_bytes: 1000, path_bytes: 99, path_depth: 10 };
     let kilobyte = "x".repeat(600);
-    let hole = Raw::new(b'S', "hole").gnu().at(483, "77777777777\0");
+    let hole = Raw::new(b'S', "hole").gnu().at(483, "77777777777\0").at(386, "77777777777\x0000000000000\0");
     let bomb = [Raw::named("a").bytes(), vec![0; 64 << 20]].concat();
     let long_name = Raw::long(b'L', &"n".repeat(2 << 20));
     let globals = vec![Raw::extended(b'g', &[("comment", &"c".repeat(100_000))]); 20];

@@ -4,7 +4,7 @@ use crate::compare::check_members;
 use crate::tarball::{self, Raw};
 
 #[test]
-fn names_and_modes() {
+fn names_and_types() {
     let long = "n".repeat(255);
     let path = format!("{}/{}", "a".repeat(120), "b".repeat(80));
     let deep = "d/".repeat(120) + "f";
@@ -36,16 +36,6 @@ fn names_and_modes() {
         ("prefix in the format of GNU", &[Raw::named("f").gnu().at(345, "00000000000\0")], Same),
         ("prefix that leads out", &[Raw::named("f").at(345, "..")], Refused("../f", "contains `..`")),
         ("prefix that is absolute", &[Raw::named("f").at(345, "/etc")], Refused("/etc/f", "absolute")),
-        ("setuid, setgid and sticky", &[Raw::named("f").mode(0o7755), Raw::folder("d").mode(0o7777)], Same),
-        (
-            "no permissions",
-            &[Raw::folder("d").mode(0), Raw::named("d/f").mode(0), Raw::named("d/e/g").mode(0o222)],
-            Same,
-        ),
-        ("read-only folder with content", &[Raw::folder("d").mode(0o555), Raw::named("d/f").mode(0o444)], Same),
-        ("writable by all, whatever the umask", &[Raw::named("f").mode(0o666), Raw::folder("d").mode(0o777)], Same),
-        ("mode is missing", &[Raw::named("f").at(100, [0; 8])], Same),
-        ("mode is no number", &[Raw::named("f").at(100, "rw-r--r-")], Refused("f", "mode is no number")),
         ("deep", &[Raw::named("f"), Raw::long(b'L', &deep), Raw::named("x")], Same),
         ("long name of GNU", &[Raw::long(b'L', &path), Raw::named("cut")], Same),
         ("long target of GNU", &[Raw::long(b'K', &path), Raw::symlink("l", "cut"), Raw::named("f")], Same),
@@ -66,6 +56,11 @@ fn names_and_modes() {
         ("long name of nothing", &[Raw::long(b'L', "a")], Refused("././@LongLink", "does not follow")),
         ("long name that leads out", &[Raw::long(b'L', "../x"), Raw::named("f")], Refused("../x", "contains `..`")),
         ("label of a tape", &[Raw::new(b'V', "label").gnu(), Raw::named("f")], Same),
+        (
+            "label that is none",
+            &[Raw::new(b'V', "label").gnu().at(100, "0001288")],
+            Refused("label", "mode is no number"),
+        ),
         ("incremental dump", &[Raw::new(b'D', "d").gnu()], Refused("d", "type is not supported")),
         ("continued from another tape", &[Raw::new(b'M', "f").gnu()], Refused("f", "type is not supported")),
         (
@@ -80,5 +75,21 @@ fn names_and_modes() {
             &[Raw::long(b'L', &"n".repeat(256)), Raw::named("f")],
             Refused(&"n".repeat(201), "too long"),
         ),
+    ]);
+}
+
+#[test]
+fn permissions() {
+    check_members(&[
+        ("setuid, setgid and sticky", &[Raw::named("f").mode(0o7755), Raw::folder("d").mode(0o7777)], Same),
+        (
+            "no permissions",
+            &[Raw::folder("d").mode(0), Raw::named("d/f").mode(0), Raw::named("d/e/g").mode(0o222)],
+            Same,
+        ),
+        ("read-only folder with content", &[Raw::folder("d").mode(0o555), Raw::named("d/f").mode(0o444)], Same),
+        ("writable by all, whatever the umask", &[Raw::named("f").mode(0o666), Raw::folder("d").mode(0o777)], Same),
+        ("mode is missing", &[Raw::named("f").at(100, [0; 8])], Same),
+        ("mode is no number", &[Raw::named("f").at(100, "rw-r--r-")], Refused("f", "mode is no number")),
     ]);
 }

@@ -31,7 +31,8 @@ fn sparse_files() {
         ("out of order", &[old(9216, &[(8704, 512), (0, 512)])], refused("out of order")),
         ("overlap", &[old(9216, &[(0, 512), (256, 512)])], refused("out of order")),
         ("beyond the end", &[old(9000, &[(0, 512), (8704, 512)])], refused("exceeds its size")),
-        ("less than is stored", &[old(9216, &[(0, 512)])], refused("another length")),
+        ("GNU's own that ends early", &[old(99_999, &[(0, 512), (8704, 512)])], refused("ends before its size")),
+        ("less than is stored", &[old(512, &[(0, 512)])], refused("another length")),
         ("more than is stored", &[old(9216, &[(0, 1024), (8704, 512)])], refused("another length")),
         ("not in whole blocks", &[old(9216, &[(0, 1000), (8704, 24)])], refused("begin with a block")),
         (
@@ -42,10 +43,11 @@ fn sparse_files() {
         ("of another format", &[old(9216, &[(0, 1024)]).at(257, "ustar\x0000")], refused("type is not supported")),
         ("POSIX, as bsdtar makes them", &new("9216", "2\n0\n512\n8704\n512\n"), Same),
         ("POSIX, with a hole at its end", &new("99999", "3\n0\n512\n8704\n512\n99999\n0\n"), Same),
+        ("POSIX that ends early", &new("99999", "2\n0\n512\n8704\n512\n"), refused("ends before its size")),
         ("POSIX, no number", &new("9216", "2\n0\n512\nx\n512\n"), refused("malformed")),
         ("POSIX, no end", &new("9216", "9\n0\n512\n8704\n512\n"), refused("malformed")),
         ("POSIX, endless", &new("9216", "18446744073709551615\n0\n512\n"), refused("malformed")),
-        ("POSIX, too short", &new("9216", "1\n0\n512\n"), refused("another length")),
+        ("POSIX, too short", &new("512", "1\n0\n512\n"), refused("another length")),
     ]);
     let (sparse, file) =
         (Raw::extended(b'x', &[("GNU.sparse.size", "10"), ("GNU.sparse.numblocks", "0")]), Raw::named("f"));
