@@ -19,8 +19,8 @@ if [ "$(id -u)" = 0 ]; then PREFIX=/opt/crownest; else PREFIX="${XDG_DATA_HOME:-
 WITH_TESTS=no
 case "${1:-}" in
     "") ;;
-    # The other sandbox engines, on which the conformance suite runs.
-    --test) WITH_TESTS=yes; PACKAGES+=(runc runsc) ;;
+    # The other sandbox engines, on which the conformance suite runs; libFuzzer is C++.
+    --test) WITH_TESTS=yes; PACKAGES+=(runc runsc g++) ;;
     *) echo "usage: infra/setup.sh [--test]" >&2; exit 64 ;;
 esac
 

@@ -18,7 +18,7 @@ ended() {
 trap ended EXIT
 
 heading "scripts: syntax"
-for script in infra/*.sh infra/sample/run.sh infra/templates/*/*.sh .ci/run; do bash -n "$script"; done
+for script in infra/*.sh infra/sample/run.sh infra/templates/*/*.sh fuzz/*.sh .ci/run; do bash -n "$script"; done
 
 heading "setup: what checks and tests need"
 infra/setup.sh --test
@@ -51,6 +51,10 @@ cargo run -q --locked -p crownest-ingest --bin crownest-ingest -- openapi | diff
 
 heading "build: the tests start these programs"
 cargo build --workspace --locked
+
+heading "fuzzing: some seconds for each reader of strangers' bytes"
+# The same beginning each time: what is found long after a change should not stop another one.
+fuzz/run.sh --seconds 6 --seed 1
 
 heading "tests"
 rm -rf "$scratch"

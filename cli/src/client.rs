@@ -10,7 +10,7 @@ mod remediation;
 mod retry;
 mod run_event;
 mod runs;
-mod sse;
+pub(crate) mod sse;
 mod stream;
 mod transport;
 mod upload;

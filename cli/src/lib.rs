@@ -9,6 +9,8 @@ mod commands;
 mod config_file;
 mod connection;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod interrupt;
 mod output;
 mod pack;

@@ -5,6 +5,8 @@ mod claim;
 mod config;
 mod content_type;
 mod feed;
+#[doc(hidden)]
+pub mod fuzzing;
 mod jobs;
 mod metrics;
 mod output;

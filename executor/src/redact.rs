@@ -34,6 +34,17 @@ impl Redaction {
         Redacted { from, stream }
     }
 
+    /// As [`Redaction::apply`], of reads that end where the pieces do.
+    pub(crate) fn apply_to_pieces(&self, pieces: &[&[u8]]) -> Vec<u8> {
+        let Some(secrets) = self.secrets.clone() else { return pieces.concat() };
+        let mut stream = Stream::new(secrets, Arc::clone(&self.count));
+        for piece in pieces {
+            stream.push(piece);
+        }
+        stream.end();
+        stream.ready
+    }
+
     /// Replacements so far.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)

@@ -37,7 +37,7 @@ pub(crate) async fn read_json(body: Body) -> Result<Value, ApiError> {
     parse_object(&collected.to_bytes())
 }
 
-fn parse_object(bytes: &[u8]) -> Result<Value, ApiError> {
+pub(crate) fn parse_object(bytes: &[u8]) -> Result<Value, ApiError> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::invalid(format!("The body is not well-formed JSON: {error}.")))?;
     if value.is_object() { Ok(whole(value)) } else { Err(ApiError::invalid("The body: expected a JSON object.")) }

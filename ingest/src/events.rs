@@ -1,6 +1,6 @@
 //! The events of a run for its readers: pages of what is stored, and streams that follow it.
 
-mod frame;
+pub(crate) mod frame;
 mod hub;
 mod pages;
 mod parts;

@@ -16,6 +16,8 @@ mod endpoints;
 mod env;
 mod error;
 mod events;
+#[doc(hidden)]
+pub mod fuzzing;
 mod idempotency;
 mod jobs;
 mod listener;

@@ -39,7 +39,8 @@ impl Cursor {
         let (micros, id) = plain.strip_prefix("1.")?.split_once('.')?;
         let nanos = micros.parse::<i128>().ok()?.checked_mul(1000)?;
         let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
-        let valid = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        // PostgreSQL's times end sooner in the past, and none of ours is there.
+        let valid = at.year() >= 1970 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         valid.then(|| Self { at, id: id.to_owned() })
     }
 }

@@ -24,7 +24,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
+    pub(crate) fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
         let mut names = HashSet::new();
         match pairs.iter().find(|(name, _)| !names.insert(name)) {
             // Which of them is meant?

@@ -120,7 +120,8 @@ pub fn read_index(bytes: &[u8]) -> Result<Vec<IndexEntry>, IndexError> {
         let follows = entries.last().is_none_or(|before| {
             entry.first_seq > before.last_seq && before.offset.checked_add(before.length) == Some(entry.offset)
         });
-        if !follows || entry.last_seq < entry.first_seq {
+        let ends = entry.offset.checked_add(entry.length).is_some();
+        if !follows || !ends || entry.last_seq < entry.first_seq {
             return Err(IndexError::Order(number));
         }
         entries.push(entry);

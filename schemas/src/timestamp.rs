@@ -54,9 +54,10 @@ impl From<OffsetDateTime> for Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        OffsetDateTime::parse(text, &Rfc3339)
-            .map(Self::from)
-            .map_err(|_| InvalidTimestamp(text.chars().take(80).collect()))
+        // An offset can lead to a year that cannot be written any more.
+        let utc = OffsetDateTime::parse(text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
+        let time = utc.filter(|time| (0..=9999).contains(&time.year()));
+        time.map(Self::from).ok_or_else(|| InvalidTimestamp(text.chars().take(80).collect()))
     }
 }
 
@@ -93,6 +94,18 @@ mod tests {
             ("2026-01-31T14:00:00.5+02:00", "2026-01-31T12:00:00.500Z"),
         ] {
             assert_eq!(input.parse::<Timestamp>().unwrap().to_string(), output);
+        }
+    }
+
+    #[test]
+    fn years_have_four_digits_in_utc_too() {
+        for (input, valid) in [
+            ("9999-12-31T23:59:59Z", true),
+            ("9999-12-31T23:59:59-01:00", false),
+            ("0000-01-01T00:00:00Z", true),
+            ("0000-01-01T00:00:00+01:00", false),
+        ] {
+            assert_eq!(input.parse::<Timestamp>().is_ok(), valid, "{input}");
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+use super::links::points_outside;
 
 /// A directory that a path was resolved to, and the name that is left.
 pub(super) struct Beneath<'a> {
@@ -52,7 +55,11 @@ impl<'a> Beneath<'a> {
                 Ok(rustix::fs::chmodat(directory, c".", mode, AtFlags::empty())?)
             }
             Err(Errno::EXIST) => Err(CONFLICT),
-            other => Ok(other?),
+            other => {
+                other?;
+                // Once more: what was asked for is under the umask.
+                Ok(rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?)
+            }
         }
     }
 
@@ -62,6 +69,7 @@ impl<'a> Beneath<'a> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = || rustix::fs::openat(parent, name, flags, mode);
         let file = replacing(parent, name, FileType::RegularFile, create)?;
+        rustix::fs::fchmod(&file, mode)?;
         Ok(File::from(file))
     }
 
@@ -70,12 +78,9 @@ impl<'a> Beneath<'a> {
         replacing(parent, name, FileType::Symlink, || rustix::fs::symlinkat(target, parent, name))
     }
 
-    /// `existing` must be a regular file that this archive has put beneath the root.
+    /// `existing` must be a regular file or a symlink that this archive has put beneath the root.
     pub(super) fn hard_link(&mut self, path: &Path, existing: &Path) -> Result<(), Refusal> {
-        const MISSING: Refusal = Refusal::Because("a hard link must point to an earlier regular file of the archive");
-        if path == existing {
-            return Ok(());
-        }
+        const MISSING: Refusal = Refusal::Because("a hard link must point to an earlier file of the archive");
         let missing = |refusal| if matches!(refusal, Refusal::Io(Errno::NOENT)) { MISSING } else { refusal };
         let source_parent = existing.parent().filter(|parent| !parent.as_os_str().is_empty());
         let source_parent = match source_parent {
@@ -83,13 +88,25 @@ impl<'a> Beneath<'a> {
             None => rustix::io::dup(self.root)?,
         };
         let source = existing.file_name().ok_or(MISSING)?;
-        if kind(source_parent.as_fd(), source).map_err(missing)? != FileType::RegularFile {
-            return Err(MISSING);
+        let kind = kind(source_parent.as_fd(), source).map_err(missing)?;
+        match kind {
+            FileType::RegularFile => {}
+            // What is inside from there may be outside from here.
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(&source_parent, source, Vec::new())?;
+                if points_outside(path, OsStr::from_bytes(target.to_bytes())) {
+                    return Err(Refusal::Because("a hard link to a symlink points outside of the archive"));
+                }
+            }
+            _ => return Err(MISSING),
+        }
+        if path == existing {
+            return Ok(());
         }
         let (parent, name) = self.parent_of(path)?;
-        replacing(parent, name, FileType::RegularFile, || {
-            rustix::fs::linkat(&source_parent, source, parent, name, AtFlags::empty())
-        })
+        // Does not follow a symlink.
+        let link = || rustix::fs::linkat(&source_parent, source, parent, name, AtFlags::empty());
+        replacing(parent, name, kind, link)
     }
 
     /// Opens (and where missing makes) the folder that `path` is in.

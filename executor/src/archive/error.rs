@@ -1,4 +1,5 @@
 //! Why an archive was not extracted, as facts: whose fault it is follows from the kind.
+use std::error::Error;
 use std::fmt;
 use std::io;
 
@@ -30,9 +31,9 @@ impl fmt::Display for Limit {
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     /// Not a gzip-compressed tar archive, or damaged, or cut short.
-    #[error("not a readable .tar.gz archive, after {entries} entries: {source}")]
-    Unreadable { entries: u64, source: io::Error },
-    /// An entry that no well-meant archive has.
+    #[error("not a readable .tar.gz archive, after {entries} entries (last seen: {last:?}): {source}")]
+    Unreadable { entries: u64, last: String, source: io::Error },
+    /// An entry that no well-meant archive has, or that readers understand differently.
     #[error("archive entry {entry:?}: {reason}")]
     Refused { entry: String, reason: &'static str },
     #[error("archive entry {entry:?} exceeds the limit of {allowed} {limit}")]
@@ -56,5 +57,24 @@ impl ExtractError {
             Self::TooLarge { .. } => FailureReason::ArchiveTooLarge,
             Self::Write { .. } | Self::Read(_) | Self::Abandoned => FailureReason::ExtractionFailed,
         }
+    }
+}
+
+/// Whether the operating system failed, rather than a decoder: those describe bytes and have no error number.
+pub(super) fn system_failed(error: &io::Error) -> bool {
+    let number = |cause: &(dyn Error + 'static)| cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    causes(error).any(|cause| number(cause).is_some())
+}
+
+/// The error and everything below it. (`io::Error::source` skips the very error that it wraps.)
+fn causes(error: &io::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn Error + 'static)), below)
+}
+
+fn below<'e>(error: &&'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    let error: &'e (dyn Error + 'static) = *error;
+    match error.downcast_ref::<io::Error>() {
+        Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
+        None => error.source(),
     }
 }

@@ -1,32 +1,35 @@
-//! Extraction of a `.tar.gz` from a hostile stranger. The tar crate only reads; what is written, and where, is
-//! decided here. Ownership, extended attributes and special bits are not taken over, times of files are.
+//! Extraction of a `.tar.gz` from a hostile stranger: what is written, and where, is decided here. Ownership, extended
+//! attributes and special bits are not taken over; permissions are, whatever the umask, and times of files.
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write as _};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 use rustix::fs::{Mode, Timespec, Timestamps};
-use tar::EntryType;
 
 use super::beneath::{Beneath, Refusal};
-use super::error::{ExtractError, Limit};
+use super::block::Kind;
+use super::error::{ExtractError, Limit, system_failed};
 use super::limits::ExtractLimits;
-use super::metered::{Allowance, Metered, system_failed};
+use super::links::points_outside;
+use super::members::{HEADER_BYTES, Member, Members, TarError};
 
 const BUFFER_BYTES: usize = 128 * 1024;
-/// For the headers of one entry, and its padding.
-const HEADER_BYTES: u64 = 1 << 20;
 /// What an entry costs on disk beside its content, for the cache's bookkeeping.
 const ENTRY_DISK_BYTES: u64 = 4096;
+/// Of a name in a message.
+const SHOWN_CHARS: usize = 200;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extracted {
     pub entries: u64,
+    /// Sizes of files, holes included.
     pub unpacked_bytes: u64,
     /// Estimate of what it takes on disk.
     pub disk_bytes: u64,
@@ -40,142 +43,119 @@ pub fn extract(
     limits: &ExtractLimits,
     abandoned: &AtomicBool,
 ) -> Result<Extracted, ExtractError> {
-    let allowance = Allowance::default();
     let decoder = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, archive));
-    let mut archive = tar::Archive::new(Metered::new(decoder, allowance.clone()));
     let mut extraction = Extraction {
+        members: Members::new(decoder),
         beneath: Beneath::new(root),
         limits,
         done: Extracted::default(),
         buffer: vec![0; BUFFER_BYTES],
-        allowance: allowance.clone(),
-        last: String::new(),
+        abandoned,
     };
-    allowance.set(HEADER_BYTES);
-    let mut entries = archive.entries().map_err(|error| extraction.unreadable(error))?;
-    loop {
-        if abandoned.load(Ordering::Relaxed) {
-            return Err(ExtractError::Abandoned);
-        }
-        allowance.set(HEADER_BYTES);
-        let Some(entry) = entries.next() else { break };
-        let entry = entry.map_err(|error| extraction.unreadable(error))?;
-        extraction.entry(entry, abandoned)?;
+    while let Some(member) = extraction.members.next().map_err(|error| extraction.unreadable(error))? {
+        extraction.check_abandoned()?;
+        extraction.entry(&member)?;
     }
-    extraction.drain(archive.into_inner())?;
-    Ok(extraction.done)
+    extraction.drain()
 }
 
-struct Extraction<'a> {
+struct Extraction<'a, R> {
+    members: Members<R>,
     beneath: Beneath<'a>,
     limits: &'a ExtractLimits,
     done: Extracted,
     buffer: Vec<u8>,
-    allowance: Allowance,
-    /// The entry that was reached, for messages.
-    last: String,
+    abandoned: &'a AtomicBool,
 }
 
-impl Extraction<'_> {
-    fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>, abandoned: &AtomicBool) -> Result<(), ExtractError> {
-        let kind = entry.header().entry_type();
-        if kind.is_pax_global_extensions() {
-            // `git archive` puts the commit id there.
-            return Ok(());
-        }
-        let raw = entry.path_bytes().into_owned();
-        self.last = String::from_utf8_lossy(&raw).into_owned();
+impl<R: Read> Extraction<'_, R> {
+    fn entry(&mut self, member: &Member) -> Result<(), ExtractError> {
         self.done.entries += 1;
         self.done.disk_bytes += ENTRY_DISK_BYTES;
         self.check(Limit::Entries, self.done.entries, self.limits.entries)?;
-        let path = self.path(&raw)?;
-        if is_pax_sparse(&mut entry) {
-            return Err(self.refused("sparse files in POSIX format are not supported (create it without --sparse)"));
+        let path = self.path(&member.path)?;
+        let mode = Mode::from_raw_mode(member.mode);
+        if path.as_os_str().is_empty() && member.kind != Kind::Directory {
+            return Err(self.refused("it names the root"));
         }
-        // Archives older than POSIX have no type for folders.
-        let kind = if kind == EntryType::Regular && raw.ends_with(b"/") { EntryType::Directory } else { kind };
-        // An unreadable mode or time is no reason to refuse the file.
-        let mode = Mode::from_raw_mode(entry.header().mode().unwrap_or(0o644) & 0o777);
-        if path.as_os_str().is_empty() {
-            return if kind == EntryType::Directory { Ok(()) } else { Err(self.refused("it names the root")) };
-        }
-        match kind {
-            EntryType::Directory => self.beneath.directory(&path, mode).map_err(|refusal| self.failed(&refusal)),
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                let total = self.done.unpacked_bytes.saturating_add(entry.size());
+        match member.kind {
+            Kind::Directory => {
+                if !path.as_os_str().is_empty() {
+                    self.beneath.directory(&path, mode).map_err(|refusal| self.failed(&refusal))?;
+                }
+            }
+            Kind::File | Kind::GnuSparse => {
+                let total = self.done.unpacked_bytes.saturating_add(member.size);
                 self.check(Limit::UnpackedBytes, total, self.limits.unpacked_bytes)?;
                 let file = self.beneath.file(&path, mode).map_err(|refusal| self.failed(&refusal))?;
-                let modified = entry.header().mtime().ok();
-                self.content(&mut entry, file, modified, abandoned)
+                return self.content(member, file);
             }
-            EntryType::Symlink => {
-                let target = self.link_target(&entry)?;
-                if points_outside(&path, OsStr::from_bytes(&target)) {
+            Kind::Symlink => {
+                let target = self.link_target(member)?;
+                if points_outside(&path, target) {
                     return Err(self.refused("the symlink points outside of the archive"));
                 }
-                let target = OsStr::from_bytes(&target);
-                self.beneath.symlink(&path, target).map_err(|refusal| self.failed(&refusal))
+                self.beneath.symlink(&path, target).map_err(|refusal| self.failed(&refusal))?;
             }
-            EntryType::Link => {
-                let target = self.link_target(&entry)?;
-                let target = self.path(&target)?;
-                self.beneath.hard_link(&path, &target).map_err(|refusal| self.failed(&refusal))
+            Kind::HardLink => {
+                let target = self.path(self.link_target(member)?.as_bytes())?;
+                self.beneath.hard_link(&path, &target).map_err(|refusal| self.failed(&refusal))?;
             }
-            EntryType::Block | EntryType::Char | EntryType::Fifo => Err(self.refused("devices and FIFOs are refused")),
-            _ => Err(self.refused("its type is not supported")),
+            Kind::Device | Kind::Fifo => return Err(self.refused("devices and FIFOs are refused")),
+            _ => return Err(self.refused("its type is not supported")),
         }
+        // There is none.
+        self.members.read(&mut []).map(|_| ()).map_err(|error| self.unreadable(error))
     }
 
-    fn content(
-        &mut self,
-        entry: &mut impl Read,
-        mut file: File,
-        modified: Option<u64>,
-        abandoned: &AtomicBool,
-    ) -> Result<(), ExtractError> {
+    fn content(&mut self, member: &Member, mut file: File) -> Result<(), ExtractError> {
+        let mut end = 0;
         loop {
-            if abandoned.load(Ordering::Relaxed) {
-                return Err(ExtractError::Abandoned);
-            }
-            self.allowance.set(HEADER_BYTES);
-            let bytes = entry.read(&mut self.buffer).map_err(|error| self.unreadable(error))?;
+            self.check_abandoned()?;
+            let read = self.members.read(&mut self.buffer);
+            let (offset, bytes) = read.map_err(|error| self.unreadable(error))?;
             if bytes == 0 {
                 break;
             }
-            self.done.unpacked_bytes += bytes as u64;
             self.done.disk_bytes += bytes as u64;
-            self.check(Limit::UnpackedBytes, self.done.unpacked_bytes, self.limits.unpacked_bytes)?;
-            file.write_all(&self.buffer[..bytes]).map_err(|source| self.write_failed(source))?;
+            let piece = &self.buffer[..bytes];
+            let written = if offset == end { file.write_all(piece) } else { file.write_all_at(piece, offset) };
+            written.map_err(|source| self.write_failed(source))?;
+            end = offset + bytes as u64;
         }
-        if let Some(seconds) = modified.and_then(|seconds| i64::try_from(seconds).ok()) {
-            let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-            let times = Timestamps { last_access: time, last_modification: time };
-            rustix::fs::futimens(&file, &times).map_err(|errno| self.write_failed(errno.into()))?;
+        if end != member.size {
+            file.set_len(member.size).map_err(|source| self.write_failed(source))?;
         }
-        Ok(())
+        self.done.unpacked_bytes += member.size;
+        let time = Timespec { tv_sec: member.modified.seconds, tv_nsec: member.modified.nanoseconds.into() };
+        let times = Timestamps { last_access: time, last_modification: time };
+        rustix::fs::futimens(&file, &times).map_err(|errno| self.write_failed(errno.into()))
     }
 
     /// Reads what follows the end of the archive: only then is the checksum of the compressed stream verified.
-    fn drain(&mut self, mut rest: impl Read) -> Result<(), ExtractError> {
+    fn drain(mut self) -> Result<Extracted, ExtractError> {
         let mut total = self.done.unpacked_bytes;
+        let reached = shown(self.members.reached());
+        let mut rest = self.members.into_input();
         loop {
-            self.allowance.set(HEADER_BYTES);
-            let bytes = rest.read(&mut self.buffer).map_err(|error| self.unreadable(error))?;
+            let bytes = rest.read(&mut self.buffer).map_err(|error| unreadable(error, self.done.entries, &reached))?;
             if bytes == 0 {
-                return Ok(());
+                return Ok(self.done);
+            }
+            if self.abandoned.load(Ordering::Relaxed) {
+                return Err(ExtractError::Abandoned);
             }
             total += bytes as u64;
             // Padding to a full record is not content, but nor is it endless.
             let allowed = self.limits.unpacked_bytes.saturating_add(HEADER_BYTES);
-            self.check(Limit::UnpackedBytes, total, allowed)?;
+            if total > allowed {
+                return Err(ExtractError::TooLarge { entry: reached, limit: Limit::UnpackedBytes, allowed });
+            }
         }
     }
 
     /// Relative, without `.`; refuses whatever could leave the root.
     fn path(&self, raw: &[u8]) -> Result<PathBuf, ExtractError> {
-        if raw.contains(&0) {
-            return Err(self.refused("its path contains NUL"));
-        }
         self.check(Limit::PathBytes, raw.len() as u64, self.limits.path_bytes as u64)?;
         let mut path = PathBuf::new();
         for component in Path::new(OsStr::from_bytes(raw)).components() {
@@ -190,24 +170,27 @@ impl Extraction<'_> {
         Ok(path)
     }
 
-    fn link_target<R: Read>(&self, entry: &tar::Entry<'_, R>) -> Result<Vec<u8>, ExtractError> {
-        let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
-        if target.is_empty() || target.contains(&0) {
-            return Err(self.refused("the link has no valid target"));
+    fn link_target<'m>(&self, member: &'m Member) -> Result<&'m OsStr, ExtractError> {
+        if member.link.is_empty() {
+            return Err(self.refused("the link has no target"));
         }
-        self.check(Limit::PathBytes, target.len() as u64, self.limits.path_bytes as u64)?;
-        Ok(target)
+        self.check(Limit::PathBytes, member.link.len() as u64, self.limits.path_bytes as u64)?;
+        Ok(OsStr::from_bytes(&member.link))
     }
 
     fn check(&self, limit: Limit, value: u64, allowed: u64) -> Result<(), ExtractError> {
         if value <= allowed {
             return Ok(());
         }
-        Err(ExtractError::TooLarge { entry: self.last.clone(), limit, allowed })
+        Err(ExtractError::TooLarge { entry: shown(self.members.reached()), limit, allowed })
+    }
+
+    fn check_abandoned(&self) -> Result<(), ExtractError> {
+        if self.abandoned.load(Ordering::Relaxed) { Err(ExtractError::Abandoned) } else { Ok(()) }
     }
 
     fn refused(&self, reason: &'static str) -> ExtractError {
-        ExtractError::Refused { entry: self.last.clone(), reason }
+        ExtractError::Refused { entry: shown(self.members.reached()), reason }
     }
 
     fn failed(&self, refusal: &Refusal) -> ExtractError {
@@ -218,57 +201,35 @@ impl Extraction<'_> {
     }
 
     fn write_failed(&self, source: io::Error) -> ExtractError {
-        ExtractError::Write { entry: self.last.clone(), source }
+        ExtractError::Write { entry: shown(self.members.reached()), source }
     }
 
-    fn unreadable(&self, error: io::Error) -> ExtractError {
-        if Allowance::caused(&error) {
-            let entry = self.last.clone();
-            return ExtractError::TooLarge { entry, limit: Limit::HeaderBytes, allowed: HEADER_BYTES };
+    fn unreadable(&self, error: TarError) -> ExtractError {
+        let entry = shown(self.members.reached());
+        match error {
+            TarError::Io(error) => unreadable(error, self.done.entries, &entry),
+            TarError::Damaged(reason) => unreadable(io::Error::other(reason), self.done.entries, &entry),
+            TarError::Refused(reason) => ExtractError::Refused { entry, reason },
+            TarError::HeaderBytes => ExtractError::TooLarge { entry, limit: Limit::HeaderBytes, allowed: HEADER_BYTES },
         }
-        if system_failed(&error) {
-            return ExtractError::Read(error);
-        }
-        ExtractError::Unreadable { entries: self.done.entries, source: error }
     }
 }
 
-/// The tar crate does not know this format, in which the file would come out under another name, with its map inside.
-fn is_pax_sparse<R: Read>(entry: &mut tar::Entry<'_, R>) -> bool {
-    let extensions = entry.pax_extensions().ok().flatten();
-    extensions.into_iter().flatten().flatten().any(|extension| extension.key_bytes().starts_with(b"GNU.sparse."))
-}
-
-/// Lexically. (The kernel confines symlinks again wherever they are followed; this is about telling early.)
-fn points_outside(link: &Path, target: &OsStr) -> bool {
-    let mut depth = link.iter().count() - 1;
-    for component in Path::new(target).components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return true,
-        }
+fn unreadable(source: io::Error, entries: u64, reached: &str) -> ExtractError {
+    if system_failed(&source) {
+        return ExtractError::Read(source);
     }
-    false
+    ExtractError::Unreadable { entries, last: reached.to_owned(), source }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tells_where_symlinks_point() {
-        for (link, target, outside) in [
-            ("a", "b", false),
-            ("a", "..", true),
-            ("d/a", "..", false),
-            ("d/a", "../../x", true),
-            ("d/a", "./../b/../..", true),
-            ("a", "/etc/passwd", true),
-            ("a", "b/../../etc", true),
-        ] {
-            assert_eq!(points_outside(Path::new(link), OsStr::new(target)), outside, "{link} -> {target}");
-        }
+/// A name as messages have it: they end up in evidence, which is no place for a megabyte of rubbish.
+fn shown(name: &[u8]) -> String {
+    // A character has at most four bytes.
+    let (head, cut) = name.split_at_checked(4 * SHOWN_CHARS).unwrap_or((name, &[]));
+    let text = String::from_utf8_lossy(head);
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None if !cut.is_empty() => format!("{text}…"),
+        None => text.into_owned(),
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn extract_root_fs(
     let mut archive = tar::Archive::new(BufReader::with_capacity(BUFFER_BYTES, digested));
     let mut beneath = Beneath::new(root);
     let mut done = Extracted::default();
-    let unreadable = |done: Extracted, source| ExtractError::Unreadable { entries: done.entries, source };
+    let unreadable =
+        |done: Extracted, source| ExtractError::Unreadable { entries: done.entries, last: String::new(), source };
     for entry in archive.entries().map_err(ExtractError::Read)? {
         if abandoned.load(Ordering::Relaxed) {
             return Err(ExtractError::Abandoned);

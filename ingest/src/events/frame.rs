@@ -30,19 +30,19 @@ pub(crate) fn lines(frame: &[u8], first_seq: u64, last_seq: u64, plain_bytes: u6
     }
     let plain = Bytes::from(zstd::bulk::decompress(frame, capacity).map_err(FrameError::Zstd)?);
     let mut found = Vec::new();
-    let (mut start, mut seq) = (0, first_seq);
+    let mut start = 0;
     while start < plain.len() {
         let end = plain[start..].iter().position(|byte| *byte == b'\n').map_or(plain.len(), |length| start + length);
         if end > start {
-            found.push(Line { seq, json: plain.slice(start..end) });
-            seq += 1;
+            found.push(plain.slice(start..end));
         }
         start = end + 1;
     }
-    if seq != last_seq + 1 {
-        return Err(FrameError::Count { first_seq, last_seq, got: seq - first_seq });
+    let got = found.len() as u64;
+    if last_seq.checked_sub(first_seq).and_then(|more| more.checked_add(1)) != Some(got) {
+        return Err(FrameError::Count { first_seq, last_seq, got });
     }
-    Ok(found)
+    Ok((first_seq..=last_seq).zip(found).map(|(seq, json)| Line { seq, json }).collect())
 }
 
 #[cfg(test)]

@@ -1,0 +1,41 @@
+//! Everything that reads strangers' bytes, as functions of bytes. They panic where a promise is broken; that there is no
+//! panic otherwise, no endless loop and no endless memory is what the fuzzer adds.
+#![expect(clippy::unnecessary_debug_formatting, reason = "names of strangers are shown escaped")]
+
+mod archive;
+mod http;
+mod messages;
+mod output;
+pub mod seeds;
+mod sse;
+#[expect(dead_code, clippy::unwrap_used, reason = "shared with the tests of extraction; a failed step is a finding")]
+#[path = "../../executor/tests/archives/tarball.rs"]
+mod tarball;
+mod workspace;
+
+/// One thing to feed.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Also the folder in `corpus/`.
+    pub name: &'static str,
+    /// Whether it was understood.
+    pub run: fn(&[u8]) -> bool,
+}
+
+pub const TARGETS: &[Target] = &[
+    Target { name: "archive", run: archive::tar },
+    Target { name: "archive-gzip", run: archive::gzip },
+    Target { name: "archive-gnu-tar", run: archive::against_gnu_tar },
+    Target { name: "job", run: messages::job },
+    Target { name: "event-message", run: messages::event_message },
+    Target { name: "segment", run: messages::segment },
+    Target { name: "log-index", run: messages::log_index },
+    Target { name: "usage", run: messages::usage },
+    Target { name: "evidence", run: messages::evidence },
+    Target { name: "words", run: messages::words },
+    Target { name: "event-stream", run: sse::event_stream },
+    Target { name: "request", run: http::request },
+    Target { name: "query", run: http::query },
+    Target { name: "artifacts", run: workspace::artifacts },
+    Target { name: "redaction", run: output::redaction },
+];
