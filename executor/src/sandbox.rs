@@ -12,6 +12,7 @@ pub mod init;
 mod init_mounts;
 mod init_network;
 mod init_oci;
+mod landlock;
 mod launch;
 mod locate;
 mod lower;

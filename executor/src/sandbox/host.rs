@@ -118,6 +118,9 @@ impl Inner {
         if swept > 0 {
             tracing::warn!(swept, "removed what a killed executor left");
         }
+        if super::landlock::version().is_none() {
+            tracing::warn!("this kernel has no Landlock: sandboxes go without one of their layers");
+        }
         let stage = work_dir.join("stage");
         crate::workspace::remove_tree(&stage).step("remove the old staging folder")?;
         rootfs::build_stage(&stage).step("build the staging folder")?;

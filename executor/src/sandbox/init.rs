@@ -26,7 +26,7 @@ use super::engine::Engine;
 use super::request::Request;
 use super::spawner::Task;
 use super::view::SHELL;
-use super::{init_mounts, init_network, init_oci, rootfs};
+use super::{init_mounts, init_network, init_oci, landlock, rootfs};
 
 /// The helper's own exit code when it gives up; the reason goes over the control socket.
 const FAILED: u8 = 125;
@@ -174,11 +174,13 @@ fn bubblewrap(
     // Opened for each run: bubblewrap reads it from where the offset is.
     let filter =
         fs::File::open(request.stage.join(rootfs::FILTER)).map(OwnedFd::from).at("open the system call filter")?;
+    let landlock = landlock::program().at("make the first program of the sandbox")?;
     limit_resources().at("set resource limits")?;
     become_user(request.uid).at("become the slot's user")?;
     die_with_executor(executor_pid).at("die with the executor")?;
     rustix::thread::set_no_new_privs(true).at("no_new_privs")?;
-    for inherited in [arguments, status, &filter] {
+    let told = rustix::io::dup(status).at("pass descriptors on")?;
+    for inherited in [arguments, status, &filter, &landlock, &told] {
         rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::empty()).at("pass descriptors on")?;
     }
     // std resets SIGPIPE and the signal mask for the program it executes.
@@ -190,6 +192,8 @@ fn bubblewrap(
         .arg("--args")
         .arg(arguments.as_raw_fd().to_string())
         .arg("--")
+        .arg(format!("/proc/self/fd/{}", landlock.as_raw_fd()))
+        .arg(told.as_raw_fd().to_string())
         .args(SHELL)
         .arg(&request.command)
         .env_clear()

@@ -198,6 +198,10 @@ fn user_of(pid: i32) -> Option<u32> {
 
 fn exit(ending: Option<Ending>, exit_code: Option<i32>, failure: Option<String>) -> Result<Exit, SandboxError> {
     match (exit_code, ending) {
+        // An exit code beside it is that of whatever failed, not the command's.
+        (Some(_), _) if failure.is_some() => {
+            Err(SandboxError::unavailable("start the command", failure.unwrap_or_default()))
+        }
         (Some(_), _) => Ok(Exit { exit_code, signal: None }),
         (None, Some(Ending::Killed(signal))) => Ok(Exit { exit_code: None, signal: Some(signal) }),
         // It only ends by itself, without telling an exit code, when the sandbox could not be set up.

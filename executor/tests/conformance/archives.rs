@@ -44,7 +44,7 @@ pub(crate) const ARCHIVES: &[Archive] = &[
     archive("a hard link to the host", "CVE-2025-4517", &[(LINK, "l", "/etc/passwd")], "absolute"),
     archive("a hard link that leads out", "link(2)", &[(LINK, "l", "../outside")], "`..`"),
     archive("a hard link through a symlink", "link(2)", &[(FILE, "f", ""), (SYMLINK, "s", "."), (LINK, "l", "s/f")], "through a symlink"),
-    archive("a hard link to a symlink", "link(2)", &[(SYMLINK, "s", "x"), (LINK, "l", "s")], "regular file"),
+    archive("a hard link by which a symlink would lead out", "link(2)", &[(SYMLINK, "d/s", "../x"), (LINK, "l", "d/s")], "points outside"),
     archive("a character device", "mknod(2)", &[(EntryType::Char, "d", "")], "devices"),
     archive("a block device", "mknod(2)", &[(EntryType::Block, "d", "")], "devices"),
     archive("a FIFO in an archive", "open(2) waits", &[(EntryType::Fifo, "f", "")], "devices and FIFOs"),

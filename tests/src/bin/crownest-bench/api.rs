@@ -138,13 +138,13 @@ async fn follow(system: &System, reference: &Child, address: &str, key: &str) ->
         let pause = EVENT_EVERY.as_secs_f64();
         let command = format!("for i in $(seq {EVENTS}); do echo line 1; sleep {pause}; done");
         let run = system.ready_to_start(&command).await;
-        let before = cpu::of_process(system.ingest_pid());
+        let before = cpu::of_process(system.pid_of("ingest"));
         let line = format!("GET /v1/workspace-runs/{run}/events?stream=true");
         let side = Side { address: system.address(), line, headers: key.to_owned(), body: "" };
         let streams = connect(&side, followers).await?;
         system.start_run(&run).await;
         to_the_end(streams).await?;
-        ours.push(cpu::of_process(system.ingest_pid()) - before);
+        ours.push(cpu::of_process(system.pid_of("ingest")) - before);
     }
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let each = |cost: &[f64]| (cost[1] - cost[0]) / (FOLLOWERS - 1) as f64;

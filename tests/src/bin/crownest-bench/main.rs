@@ -6,6 +6,8 @@ mod api;
 mod bare;
 mod cpu;
 mod reference;
+mod sandbox;
+mod soak;
 mod system;
 
 use std::net::SocketAddr;
@@ -14,6 +16,10 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use system::Upload;
 
+const SOAK_SLOTS: u16 = 2;
+const SOAK_AT_ONCE: usize = 64;
+/// They need no system, or one of their own.
+const WITHOUT_SYSTEM: [Measurement; 2] = [Measurement::Sandbox, Measurement::Soak];
 const BARE_TIME: Duration = Duration::from_millis(1500);
 
 /// One measurement.
@@ -29,6 +35,10 @@ enum Measurement {
     Latency,
     /// Output per second until it is durable
     Log,
+    /// Start of a sandbox and extraction of an archive, without the services
+    Sandbox,
+    /// Many runs at once on two slots, and whether anything is left of them
+    Soak,
     /// Requests per second of the API, and what followers of a run cost, against a bare axum server
     Api,
 }
@@ -54,6 +64,9 @@ struct Arguments {
     /// Runs of the latency measurement
     #[arg(long, default_value_t = 100)]
     latency_runs: usize,
+    /// Runs of the soak measurement, 64 of them under way at once
+    #[arg(long, default_value_t = 10_000)]
+    soak_runs: usize,
     /// Megabytes (10^6 bytes) of output of the log measurement
     #[arg(long, default_value_t = 200)]
     log_megabytes: u64,
@@ -84,13 +97,25 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
+    let wanted = |measurement| arguments.only.is_empty() || arguments.only.contains(&measurement);
+    if wanted(Measurement::Sandbox) {
+        sandbox::measure(arguments.rounds).await?;
+    }
+    if wanted(Measurement::Soak) {
+        let system = system::System::start(SOAK_SLOTS).await?;
+        let soaked = soak::measure(&system, arguments.soak_runs, SOAK_AT_ONCE).await;
+        system.stop().await?;
+        soaked?;
+    }
+    if !arguments.only.is_empty() && arguments.only.iter().all(|one| WITHOUT_SYSTEM.contains(one)) {
+        return Ok(());
+    }
     let system = system::System::start(arguments.slots).await?;
     let slots = usize::from(arguments.slots);
     // Both sides once, unmeasured: caches fill, connections open.
     bare::loop_for(Duration::from_millis(500), slots, COMMAND);
     system.throughput(50, COMMAND, Upload::Each).await?;
 
-    let wanted = |measurement| arguments.only.is_empty() || arguments.only.contains(&measurement);
     for (measurement, name, command, upload, runs) in [
         (Measurement::NoOp, "no-op", COMMAND, Upload::Once, arguments.runs),
         (Measurement::NoOpUpload, "no-op, each with an upload", COMMAND, Upload::Each, arguments.runs),

@@ -34,7 +34,7 @@ pub(crate) struct System {
     key: String,
     address: String,
     executor_ops_url: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl System {
@@ -89,7 +89,7 @@ impl System {
             key: key.reveal().to_owned(),
             address: listen,
             executor_ops_url: format!("http://{executor_ops}"),
-            _folder: folder,
+            folder,
         };
         testkit::eventually("the API is ready", async || {
             let answer = system.client.request(reqwest::Method::GET, "/readyz").send().await.ok()?;
@@ -137,6 +137,22 @@ impl System {
             anyhow::ensure!(begun.elapsed() < DEADLINE, "the runs did not end");
             tokio::time::sleep(POLL).await;
         }
+        let elapsed = begun.elapsed().as_secs_f64();
+        self.check_last().await?;
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        Ok(runs as f64 / elapsed)
+    }
+
+    /// Runs per second with so many under way, each followed to its end.
+    pub(crate) async fn follow(&self, runs: usize, command: &str, at_once: usize) -> anyhow::Result<f64> {
+        let begun = Instant::now();
+        let one = |_| async {
+            let run = self.client.submit_declared(json!({ "command": command }), &self.archive).await;
+            let mut events = self.client.stream(run["id"].as_str().unwrap_or_default(), None, None).await;
+            while events.next().await.is_some() {}
+        };
+        futures_util::stream::StreamExt::for_each_concurrent(futures_util::stream::iter(0..runs), at_once, one).await;
+        anyhow::ensure!(self.open_runs().await? == 0, "a stream ended before its run");
         let elapsed = begun.elapsed().as_secs_f64();
         self.check_last().await?;
         #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
@@ -210,9 +226,14 @@ impl System {
         self.local.postgres_admin_url().reveal().to_owned()
     }
 
-    pub(crate) fn ingest_pid(&self) -> u32 {
-        let ingest = self.services.iter().find(|(name, _)| *name == "ingest");
-        ingest.and_then(|(_, process)| process.pid()).unwrap_or_default()
+    pub(crate) fn pid_of(&self, service: &str) -> u32 {
+        let found = self.services.iter().find(|(name, _)| *name == service);
+        found.and_then(|(_, process)| process.pid()).unwrap_or_default()
+    }
+
+    /// The executor's.
+    pub(crate) fn work_dir(&self) -> std::path::PathBuf {
+        self.folder.path().join("executor")
     }
 
     pub(crate) async fn some_run(&self) -> String {

@@ -1,0 +1,117 @@
+//! Whether anything is left behind: thousands of runs, many more at once than there are slots, then a look at what the
+//! executor and the machine hold, against what they held after a warm-up.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::system::{System, Upload};
+
+/// Before the first look: pools and caches fill.
+const WARM_UP_RUNS: usize = 500;
+const COMMAND: &str = "echo hello";
+/// Where it is not a count: an allocator's reserve is no leak, growth with the number of runs is.
+const MEMORY_BYTES_PER_RUN: u64 = 2_000;
+
+/// Fails if something is left.
+#[expect(clippy::print_stdout, reason = "a report for people")]
+pub(crate) async fn measure(system: &System, runs: usize, at_once: usize) -> anyhow::Result<()> {
+    system.throughput(1, COMMAND, Upload::Each).await?;
+    system.follow(WARM_UP_RUNS, COMMAND, at_once).await?;
+    let before = settled(system).await?;
+    let rate = system.follow(runs, COMMAND, at_once).await?;
+    let after = settled(system).await?;
+    println!("{runs} runs, {at_once} under way at once: {rate:.1} a second; what is held before and after");
+    let mut leaks = Vec::new();
+    for (what, had) in &before {
+        let has = after.get(what).copied().unwrap_or_default();
+        println!("  {what:<42} {had:>12} {has:>12}");
+        let allowed = if what.ends_with("bytes") { MEMORY_BYTES_PER_RUN * runs as u64 } else { 0 };
+        if has > had + allowed {
+            leaks.push(format!("{what}: {had} before, {has} after"));
+        }
+    }
+    println!();
+    anyhow::ensure!(leaks.is_empty(), "something is left: {}", leaks.join("; "));
+    Ok(())
+}
+
+/// Connections and tasks of the last runs take a moment to go.
+async fn settled(system: &System) -> anyhow::Result<BTreeMap<String, u64>> {
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let executor = system.pid_of("executor");
+    let mut held = BTreeMap::new();
+    let process = Path::new("/proc").join(executor.to_string());
+    held.insert("executor: descriptors".to_owned(), entries(&process.join("fd")));
+    held.insert("executor: children".to_owned(), children_of(executor));
+    held.insert("executor: files in its work directory".to_owned(), files(&system.work_dir().join("runs")));
+    held.insert("machine: mounts".to_owned(), lines("/proc/self/mountinfo"));
+    held.insert("machine: control groups".to_owned(), folders(Path::new("/sys/fs/cgroup")));
+    held.insert("machine: loop devices in use".to_owned(), loop_devices());
+    held.insert("machine: processes of sandboxes".to_owned(), sandboxed());
+    for name in ["executor", "ingest", "collector", "metering"] {
+        held.insert(format!("{name}: memory, bytes"), resident(system.pid_of(name)));
+    }
+    Ok(held)
+}
+
+fn entries(folder: &Path) -> u64 {
+    std::fs::read_dir(folder).map_or(0, |entries| entries.count() as u64)
+}
+
+fn lines(file: &str) -> u64 {
+    std::fs::read_to_string(file).map_or(0, |text| text.lines().count() as u64)
+}
+
+fn walk(folder: &Path, count: &mut impl FnMut(&std::fs::DirEntry)) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        count(&entry);
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&entry.path(), count);
+        }
+    }
+}
+
+fn files(folder: &Path) -> u64 {
+    let mut found = 0;
+    walk(folder, &mut |_| found += 1);
+    found
+}
+
+fn folders(folder: &Path) -> u64 {
+    let mut found = 0;
+    walk(folder, &mut |entry| found += u64::from(entry.file_type().is_ok_and(|kind| kind.is_dir())));
+    found
+}
+
+fn loop_devices() -> u64 {
+    let devices = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    devices.filter(|device| device.path().join("loop/backing_file").exists()).count() as u64
+}
+
+fn processes() -> impl Iterator<Item = (u32, String)> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some((pid, std::fs::read_to_string(entry.path().join("status")).ok()?))
+    })
+}
+
+fn children_of(parent: u32) -> u64 {
+    processes().filter(|(_, status)| field(status, "PPid:") == Some(u64::from(parent))).count() as u64
+}
+
+/// Of users that only slots have.
+fn sandboxed() -> u64 {
+    const FIRST_UID: u64 = 1_600_000;
+    processes().filter(|(_, status)| field(status, "Uid:").is_some_and(|uid| uid >= FIRST_UID)).count() as u64
+}
+
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    field(&status, "VmRSS:").unwrap_or_default() * 1024
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
