@@ -49,9 +49,14 @@ pub(crate) fn loop_for(time: Duration, at_once: usize, command: &str) -> f64 {
     count / begun.elapsed().as_secs_f64()
 }
 
-/// One run, to its end.
-pub(crate) fn once(command: &str) -> bool {
-    sandbox(command).output().is_ok_and(|output| output.status.success() && output.stdout == b"hello\n")
+/// Time until the first byte of output, and until the end.
+pub(crate) fn to_end(command: &str) -> std::io::Result<(Duration, Duration)> {
+    let begun = Instant::now();
+    let mut child = sandbox(command).stdout(Stdio::piped()).spawn()?;
+    child.stdout.as_mut().expect("piped").read_exact(&mut [0])?;
+    let first = begun.elapsed();
+    child.wait()?;
+    Ok((first, begun.elapsed()))
 }
 
 /// Milliseconds until the first byte of output.

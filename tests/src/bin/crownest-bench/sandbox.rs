@@ -1,9 +1,10 @@
 //! What the sandbox costs by itself, without the services: its start with everything on, a start on a cached archive, and
 //! the first extraction of an archive, each against the plain tool in the same minute.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use executor::archive::{CacheConfig, ExtractLimits, TreeCache, TreeKey};
@@ -36,41 +37,41 @@ pub(crate) async fn measure(rounds: usize) -> anyhow::Result<()> {
     let key = TreeKey::new("bench", &"0".repeat(64)).context("a key")?;
     drop(cache.get(&key, async || anyhow::Ok(&archive)).await?);
 
-    let (mut starts, mut warm, mut extraction) = (Vec::new(), Vec::new(), Vec::new());
+    let plain = folder.path().join("plain");
+    std::fs::create_dir_all(&plain)?;
+    let (mut starts, mut warm, mut whole, mut extraction) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let plain = folder.path().join("plain");
-        std::fs::create_dir_all(&plain)?;
-        // Before and after, since the machine's own speed changes from minute to minute.
-        let before = bare_start()?;
-        let ours = start(&host, &plain).await?;
-        let cached = {
+        let mut bare = Times::default();
+        let (mut ours, mut cached) = (Times::default(), Times::default());
+        // In turn, since the machine's own speed changes from moment to moment.
+        for number in 0..STARTS {
+            bare.add(bare::to_end(COMMAND)?);
+            ours.add(run(&host, &plain, &format!("plain-{round}-{number}"), Instant::now()).await?);
             let begun = Instant::now();
-            for number in 0..STARTS {
-                let tree = cache.get(&key, async || anyhow::Ok(&archive)).await?;
-                ensure!(tree.was_cached, "it was extracted before");
-                run(&host, tree.path(), &format!("warm-{round}-{number}")).await?;
-            }
-            each(begun)
-        };
-        let bare = f64::midpoint(before, bare_start()?);
+            let tree = cache.get(&key, async || anyhow::Ok(&archive)).await?;
+            ensure!(tree.was_cached, "it was extracted before");
+            cached.add(run(&host, tree.path(), &format!("cached-{round}-{number}"), begun).await?);
+        }
         let cold = cold(folder.path(), &archive, round).await?;
         if round == 0 {
             // Caches fill.
             continue;
         }
-        println!("  round {round}: bare {bare:.2} ms, sandbox {ours:.2} ms, on a cached archive {cached:.2} ms");
-        starts.push(ours / bare);
-        warm.push(cached / bare);
+        println!(
+            "  round {round}, milliseconds to the first output and to the end: bare {bare}, sandbox {ours}, cached {cached}"
+        );
+        starts.push(ours.first / bare.first);
+        warm.push(cached.first / ours.first);
+        whole.push(ours.end / bare.end);
         extraction.push(cold);
     }
     let report = |name: &str, ratios: &[f64]| {
-        println!("  {name:<52} {:>6.2}   (min {:.2}, max {:.2})", median(ratios), min(ratios), max(ratios));
+        println!("  {name:<58} {:>6.2}   (min {:.2}, max {:.2})", median(ratios), min(ratios), max(ratios));
     };
-    println!("sandbox, as ratios (median of {rounds} rounds, one at a time)");
-    report("`echo hello`, everything on ÷ bare bubblewrap", &starts);
-    report("the same on a cached archive ÷ bare bubblewrap", &warm);
-    let pair: Vec<f64> = warm.iter().zip(&starts).map(|(warm, start)| warm / start).collect();
-    report("the same on a cached archive ÷ on an empty folder", &pair);
+    println!("sandbox, as ratios (median of {rounds} rounds of {STARTS}, one at a time)");
+    report("to the first output, everything on ÷ bare bubblewrap", &starts);
+    report("the same on a cached archive ÷ on an empty folder", &warm);
+    report("to the end with all clean-up ÷ bare bubblewrap", &whole);
     report("first extraction, MB/s ÷ `tar xzf`", &extraction);
     #[expect(clippy::cast_precision_loss, reason = "megabytes")]
     let megabytes = bytes as f64 / 1e6;
@@ -78,25 +79,30 @@ pub(crate) async fn measure(rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Milliseconds of one, from the request to the end of the command.
-fn bare_start() -> anyhow::Result<f64> {
-    let begun = Instant::now();
-    for _ in 0..STARTS {
-        ensure!(bare::once(COMMAND), "bubblewrap failed");
-    }
-    Ok(each(begun))
+/// Sums of milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    first: f64,
+    end: f64,
 }
 
-async fn start(host: &SandboxHost, lower: &Path) -> anyhow::Result<f64> {
-    let begun = Instant::now();
-    for number in 0..STARTS {
-        run(host, lower, &format!("start-{number}")).await?;
+impl Times {
+    fn add(&mut self, (first, end): (Duration, Duration)) {
+        self.first += first.as_secs_f64() * 1000.0;
+        self.end += end.as_secs_f64() * 1000.0;
     }
-    Ok(each(begun))
 }
 
-/// To the end of all clean-up: the bare one has nothing to clean up.
-async fn run(host: &SandboxHost, lower: &Path, label: &str) -> anyhow::Result<()> {
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[expect(clippy::cast_precision_loss, reason = "a hundred")]
+        let starts = STARTS as f64;
+        write!(f, "{:.2} {:.2}", self.first / starts, self.end / starts)
+    }
+}
+
+/// To the first output, and to the end of all clean-up: the bare one has nothing to clean up.
+async fn run(host: &SandboxHost, lower: &Path, label: &str, begun: Instant) -> anyhow::Result<(Duration, Duration)> {
     let spec = SandboxSpec {
         label,
         slot: 1,
@@ -109,18 +115,14 @@ async fn run(host: &SandboxHost, lower: &Path, label: &str) -> anyhow::Result<()
     };
     let mut sandbox = host.start(spec).await?;
     let mut stdout = sandbox.take_stdout().context("a stream")?;
-    let mut text = Vec::new();
+    let mut text = vec![0];
+    stdout.read_exact(&mut text).await?;
+    let first = begun.elapsed();
     stdout.read_to_end(&mut text).await?;
     let exit = sandbox.wait().await?;
     ensure!(exit.exit_code == Some(0) && text == b"hello\n", "{exit:?}");
     sandbox.finish().await.cleanup?;
-    Ok(())
-}
-
-fn each(begun: Instant) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a hundred")]
-    let starts = STARTS as f64;
-    begun.elapsed().as_secs_f64() * 1000.0 / starts
+    Ok((first, begun.elapsed()))
 }
 
 /// How much faster than GNU tar, which is asked to set owners no more than we do.
