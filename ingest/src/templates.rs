@@ -1,5 +1,5 @@
 //! Root file systems of sandboxes: imported by operators, immutable, named by the digest of their content. An import
-//! flattens an image in memory ([`tree`]) and stores it in one canonical form ([`pack`]), so that executors need to
+//! flattens an image in memory (`tree.rs`) and stores it in one canonical form (`pack.rs`), so that executors need to
 //! understand nothing else.
 
 mod image;
