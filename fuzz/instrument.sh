@@ -3,6 +3,8 @@
 # that libFuzzer needs, and optimization. It works on stable Rust, and nothing else has to be built again.
 rustc=$1
 shift
+# Programs that Cargo runs while it builds are not linked with libFuzzer.
+if [ "${CARGO_CRATE_NAME:-}" = build_script_build ]; then exec "$rustc" "$@"; fi
 case "${CARGO_PKG_NAME:-}" in
     crownest-schemas | crownest-executor | crownest-ingest | crownest | crownest-fuzz) ;;
     *) exec "$rustc" "$@" ;;
