@@ -49,7 +49,8 @@ fn children(directory: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
-/// A configuration whose uids and control groups nobody else uses, so that they can be looked for.
+/// A configuration whose uids and control groups nobody else uses, so that they can be looked for. (With an OCI runtime,
+/// a host has users 100,000 and 200,000 above its own, too: the others' begin at 1,700,000.)
 struct OwnConfig(SandboxConfig);
 
 impl OwnConfig {
@@ -100,7 +101,7 @@ const CLINGING: &str =
 #[tokio::test]
 async fn finishing_leaves_nothing_even_with_the_command_running() {
     let folder = tempfile::tempdir().unwrap();
-    let config = OwnConfig::new(folder.path(), 1_800_000);
+    let config = OwnConfig::new(folder.path(), 1_500_000);
     let host = SandboxHost::open(config.clone()).await.unwrap();
     let mut sandbox = host.start(spec("a", 1, folder.path(), CLINGING)).await.unwrap();
     let mut ready = [0; 6];
@@ -113,7 +114,7 @@ async fn finishing_leaves_nothing_even_with_the_command_running() {
 #[tokio::test]
 async fn dropping_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let config = OwnConfig::new(folder.path(), 1_801_000);
+    let config = OwnConfig::new(folder.path(), 1_501_000);
     let host = SandboxHost::open(config.clone()).await.unwrap();
     for slot in 1..4 {
         let label = format!("run-{slot}");
@@ -145,7 +146,7 @@ async fn deep_and_unreadable_leftovers_are_removed() {
 }
 
 const HOLD: &str = "CROWNEST_TEST_HOLD";
-const HOLDER_UIDS: u32 = 1_802_000;
+const HOLDER_UIDS: u32 = 1_502_000;
 
 /// Not a test by itself: the process that `an_executor_killed_hard…` kills. Without its variable there is nothing to do.
 #[test]
@@ -208,7 +209,7 @@ async fn an_executor_killed_hard_takes_its_sandboxes_along_and_the_next_one_swee
 #[tokio::test]
 async fn the_sweep_kills_what_survived_in_a_control_group() {
     let folder = tempfile::tempdir().unwrap();
-    let config = OwnConfig::new(folder.path(), 1_803_000);
+    let config = OwnConfig::new(folder.path(), 1_503_000);
     let host = SandboxHost::open(config.clone()).await.unwrap();
     let sandbox = host.start(spec("a", 1, folder.path(), "exec sleep 1000")).await.unwrap();
     let groups: Vec<String> =

@@ -4,16 +4,18 @@ use executor::sandbox::Limits;
 use crate::case::{Case, Expect, Try, check};
 use crate::engine::{Engine, on_each_engine};
 
-use Engine::Runsc;
+use Engine::{Runc, Runsc};
 use Expect::Says;
 use Try::{Python, Shell};
 
+const ALONE: &str = "pid 1 has another user and is not shown";
 const IS_PID_1: &str = "the command is the guest's pid 1";
 
 #[rustfmt::skip]
 pub(crate) const CASES: &[Case] = &[
     Case { name: "sees its own processes only", mechanism: "pid namespace, hidepid",
-        command: Shell("set -- /proc/[0-9]*; echo $#"), expect: Says("1"), differs: &[] },
+        command: Shell("set -- /proc/[0-9]*; echo $#"), expect: Says("2"),
+        differs: &[(Runc, ALONE, Says("1")), (Runsc, IS_PID_1, Says("1"))] },
     Case { name: "signals reach its own processes only", mechanism: "pid namespace, kill(2)",
         command: Python("print(len([p for p in range(1, 70000) if tried(lambda: os.kill(p, 0)) == 'ok']))"), expect: Says("1"), differs: &[] },
     Case { name: "pid 1 has no files", mechanism: "/proc/1: CVE-2019-5736",
