@@ -38,8 +38,9 @@ async fn a_memory_bomb_is_told_as_such(engine: Engine) {
     let bomb = Shell("head -c 300000000 /dev/zero | tail -c 300000000 >/dev/null; echo after");
     let run = attempt(&machine, bomb, limits).await;
     assert!(run.finished.oom_killed, "{:?} {}", run.exit, run.err());
+    // A process that is being killed may still charge a few pages, so that it can end: not the limit to the byte.
     let peak = run.finished.usage.memory_peak_bytes.expect("a counter");
-    assert!(peak <= 128 << 20, "{peak}");
+    assert!(peak < 130 << 20, "{peak}");
     if engine == Runsc {
         // The guest's memory is its kernel's: with that, everything is gone, and nobody saw an exit code.
         assert_eq!(run.exit, Exit { exit_code: None, signal: Some(9) });
