@@ -182,7 +182,9 @@ fn limit_reached(record: &Record) -> Option<&'static str> {
     if record.oom_killed {
         return Some("the kernel killed a process of the command because the memory limit was reached");
     }
-    record.disk_full.then_some("the disk limit of /workspace was reached: no space or no inode was left at the end")
+    record
+        .disk_full
+        .then_some("the disk limit (/workspace and /tmp) was reached: no space or no inode was left at the end")
 }
 
 /// Returns when the attempt should stop without a word; a cancellation comes too late for that.

@@ -140,13 +140,16 @@ impl Launch {
     }
 }
 
-/// The writable folders of the overlay.
+/// What the run writes to: the folders of the overlay, and `/tmp`.
 fn fill(layers: &Path, uid: u32) -> io::Result<()> {
     fs::create_dir(layers.join("work"))?;
-    let upper = layers.join("upper");
-    fs::create_dir(&upper)?;
-    fs::set_permissions(&upper, Permissions::from_mode(0o755))?;
-    std::os::unix::fs::chown(&upper, Some(uid), Some(uid))
+    for (name, mode) in [("upper", 0o755), ("tmp", 0o1777)] {
+        let folder = layers.join(name);
+        fs::create_dir(&folder)?;
+        fs::set_permissions(&folder, Permissions::from_mode(mode))?;
+        std::os::unix::fs::chown(&folder, Some(uid), Some(uid))?;
+    }
+    Ok(())
 }
 
 /// The reading end does not block.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::config::{Network, PROXY, Root, SandboxSpec};
-use super::init_mounts::{HOST_ROOT, ROOT, WORKSPACE};
+use super::init_mounts::{HOST_ROOT, ROOT, TMP, WORKSPACE};
 
 /// Inside; on the host it is the slot's uid.
 pub(super) const USER_ID: u32 = 1000;
@@ -74,7 +74,7 @@ const MOUNTS: [Mount; 6] = [
     Mount::Shown { source: "/usr", at: "/usr" },
     Mount::Proc,
     Mount::Devices,
-    Mount::Memory { at: "/tmp", mode: "1777" },
+    Mount::Writable { source: TMP, at: "/tmp" },
     Mount::Memory { at: HOME, mode: "0700" },
     Mount::Writable { source: WORKSPACE, at: WORKING_FOLDER },
 ];
