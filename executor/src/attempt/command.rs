@@ -205,9 +205,11 @@ async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, be
             attempt.parts.metrics.limits_reached.with_label_values(&[limit]).inc();
         }
     }
+    attempt.parts.metrics.cpu_throttled_ms.inc_by(finished.usage.cpu_throttled_ms.unwrap_or(0));
     record.resources = Resources {
         cpu_user_ms: finished.usage.cpu_user_ms,
         cpu_system_ms: finished.usage.cpu_system_ms,
+        cpu_throttled_ms: finished.usage.cpu_throttled_ms,
         memory_peak_bytes: finished.usage.memory_peak_bytes,
         io_read_bytes: finished.usage.io_read_bytes,
         io_write_bytes: finished.usage.io_write_bytes,

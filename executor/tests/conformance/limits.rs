@@ -73,6 +73,10 @@ async fn processor_time_is_limited_and_counted(engine: Engine) {
     let usage = run.finished.usage;
     let used = usage.cpu_user_ms.expect("a counter") + usage.cpu_system_ms.expect("a counter");
     assert!(used > 50 && used < wall / 2, "{used} ms of {wall} ms");
+    // A limit that slows down, and that says so.
+    assert!(usage.cpu_throttled_ms.expect("a counter") > 0, "{usage:?}");
+    let unhindered = attempt(&machine, Shell("true"), Limits { cpu_millis: 64_000, ..Limits::default() }).await;
+    assert_eq!(unhindered.finished.usage.cpu_throttled_ms, Some(0));
     // Only bubblewrap's own processes are known to the number.
     assert_eq!(usage.pids_peak.is_some(), engine == Bubblewrap);
 }

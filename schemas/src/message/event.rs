@@ -129,6 +129,10 @@ pub struct Resources {
     pub cpu_user_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_system_ms: Option<u64>,
+    /// How long the sandbox was held back by its CPU limit, which slows down and never ends a command; added up over the
+    /// processors. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
