@@ -2,6 +2,7 @@
 //! flattens an image in memory (`tree.rs`) and stores it in one canonical form (`pack.rs`), so that executors need to
 //! understand nothing else.
 
+mod deletion;
 mod image;
 mod pack;
 mod prepare;
@@ -21,6 +22,7 @@ use schemas::message::RootFs;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use self::deletion::{Deleted, delete};
 use self::pack::Packed;
 use crate::db::{DbError, templates};
 
@@ -57,6 +59,14 @@ pub enum TemplateError {
     VersionTaken { slug: String, version: String, id: TemplateVersionId },
     #[error("template version {0} does not exist")]
     UnknownVersion(TemplateVersionId),
+    #[error("version {version} of {slug} does not exist")]
+    UnknownName { slug: String, version: String },
+    #[error("{0} is what runs of its template get that name no version: give them another one first")]
+    InUse(TemplateVersionId),
+    #[error("{runs} runs that are not over have {id}: try again when they are")]
+    HasRuns { id: TemplateVersionId, runs: i64 },
+    #[error("{0} was deleted from the store meanwhile, with the last version that had it: import it again")]
+    ObjectGone(String),
 }
 
 /// A version of a template, as operators see it.
@@ -134,6 +144,10 @@ pub async fn import(client: &mut Client, store: &Store, asked: Import) -> Result
     let transaction = client.transaction().await.map_err(DbError::from)?;
     templates::lock_slug(&transaction, &asked.slug).await?;
     check_free(&transaction, &wanted).await?;
+    templates::lock_object(&transaction, &root_fs.key).await?;
+    if store.size(&root_fs.key).await?.is_none() {
+        return Err(TemplateError::ObjectGone(root_fs.key.clone()));
+    }
     let existed = !templates::insert(&transaction, &wanted).await?;
     if asked.make_current {
         templates::make_current(&transaction, &wanted.version_id).await?;

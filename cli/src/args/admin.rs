@@ -66,6 +66,21 @@ pub(crate) enum TemplatesCommand {
         #[arg(value_name = "TPLV_ID")]
         id: TemplateVersionId,
     },
+    /// Delete a version that nobody needs: not the current one, and none that runs have which are not over
+    #[command(after_help = "\
+The root file system leaves the store with the last version that has it. Evidence of earlier runs keeps its digest; that \
+of a copy of the tar still tells whether it is the same.
+
+Example:
+  crownest admin templates delete python-node 2026-11-01")]
+    Delete {
+        #[arg(value_name = "SLUG")]
+        slug: String,
+        #[arg(value_name = "VERSION")]
+        version: String,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
 }
 
 const IMPORT_HELP: &str = "\
