@@ -23,6 +23,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 pub use self::deletion::{Deleted, delete};
+pub use self::image::IgnoredSetting;
+use self::image::Settings;
 use self::pack::Packed;
 use crate::db::{DbError, templates};
 
@@ -108,6 +110,8 @@ pub struct Imported {
     pub existed: bool,
     /// Devices, FIFOs and sockets that were left out.
     pub skipped: u64,
+    /// What the image says of how it wants to be run: a run has its own command, user and working folder.
+    pub ignored: Vec<IgnoredSetting>,
 }
 
 /// Reads, stores and registers. Importing the same content again changes nothing but what is current.
@@ -118,7 +122,8 @@ pub async fn import(client: &mut Client, store: &Store, asked: Import) -> Result
     }
     let (path, ref_name) = (asked.path.clone(), asked.ref_name.clone());
     let read = tokio::task::spawn_blocking(move || read(&path, ref_name.as_deref()));
-    let (packed, env, skipped) = read.await.map_err(|error| TemplateError::Scratch(error.into()))??;
+    let Content { packed, env, skipped, ignored } =
+        read.await.map_err(|error| TemplateError::Scratch(error.into()))??;
     let version = asked.version.unwrap_or_else(|| packed.sha256[..NAME_DIGITS].to_owned());
     let mut root_fs = RootFs {
         key: object_key(&packed.sha256),
@@ -155,7 +160,7 @@ pub async fn import(client: &mut Client, store: &Store, asked: Import) -> Result
     let version = templates::find(&transaction, &wanted.version_id).await?;
     transaction.commit().await.map_err(DbError::from)?;
     let version = version.ok_or(TemplateError::UnknownVersion(wanted.version_id))?;
-    Ok(Imported { version, existed, skipped })
+    Ok(Imported { version, existed, skipped, ignored })
 }
 
 /// All versions of all templates, newest first.
@@ -175,11 +180,16 @@ pub async fn make_current(client: &mut Client, id: &TemplateVersionId) -> Result
     Ok(version)
 }
 
-fn read(
-    path: &std::path::Path,
-    ref_name: Option<&str>,
-) -> Result<(Packed, BTreeMap<String, String>, u64), TemplateError> {
-    let (mut tree, spool, mut env) = source::read(path, ref_name)?;
+/// What is at a path, ready to be stored.
+struct Content {
+    packed: Packed,
+    env: BTreeMap<String, String>,
+    skipped: u64,
+    ignored: Vec<IgnoredSetting>,
+}
+
+fn read(path: &std::path::Path, ref_name: Option<&str>) -> Result<Content, TemplateError> {
+    let (mut tree, spool, Settings { mut env, ignored }) = source::read(path, ref_name)?;
     let skipped = spool.skipped;
     let contents = spool.into_file();
     prepare::prepare(&mut tree, &contents)?;
@@ -188,7 +198,7 @@ fn read(
         !ours && !name.is_empty() && !name.contains('\0') && !value.contains('\0')
     });
     let packed = pack::pack(&tree, &contents).map_err(TemplateError::Scratch)?;
-    Ok((packed, env, skipped))
+    Ok(Content { packed, env, skipped, ignored })
 }
 
 async fn upload(store: &Store, packed: Packed, root_fs: &RootFs) -> Result<(), TemplateError> {

@@ -153,7 +153,10 @@ impl Layout {
     fn image(&self, name: &str, architecture: &str, layers: &[(&str, Vec<u8>)]) -> Value {
         let config = json!({
             "architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
-            "config": {"Env": ["PATH=/opt/bin:/bin", "GREETING=hello", "HOME=/root", "CROWNEST=no"]},
+            "config": {
+                "Env": ["PATH=/opt/bin:/bin", "GREETING=hello", "HOME=/root", "CROWNEST=no"],
+                "WorkingDir": "/srv/\u{1b}[31mapp", "User": "1001:1001", "Entrypoint": ["/init", "--"], "Cmd": ["x"],
+            },
         });
         let layers: Vec<Value> = layers
             .iter()
@@ -213,6 +216,21 @@ async fn an_image_of_layers_becomes_one_root() {
     assert!(message.contains("found 2; the layout has wanted (linux/"), "{message}");
     let imported = run(&crownest, &["import", &path, "--slug", "image", "--ref", "wanted"]).await;
     assert_eq!(imported["env"], json!({"PATH": "/opt/bin:/bin", "GREETING": "hello"}));
+    let ignored = json!([
+        {"name": "WorkingDir", "value": "/srv/\u{1b}[31mapp"},
+        {"name": "User", "value": "1001:1001"},
+        {"name": "Entrypoint", "value": "[\"/init\",\"--\"]"},
+    ]);
+    assert_eq!(imported["ignored"], ignored);
+    let again = ["admin", "templates", "import", &path, "--slug", "image", "--ref", "wanted"];
+    let said = crownest.run(again).await.expect(0).stderr;
+    for warning in [
+        "the image's WorkingDir is not heeded in runs: /srv/\\u{1b}[31mapp\n",
+        "the image's User is not heeded in runs: 1001:1001\n",
+        "the image's Entrypoint is not heeded in runs: [\"/init\",\"--\"]\n",
+    ] {
+        assert!(said.contains(warning), "{said}");
+    }
 
     let client = stack.client();
     let command = "cat /etc/marker; echo; ls /etc /data; echo $PATH $GREETING $HOME $CROWNEST $ADDED; touch /x 2>/dev/null || echo read-only";
@@ -223,8 +241,7 @@ async fn an_image_of_layers_becomes_one_root() {
     let output: String =
         events.iter().filter(|event| event["type"] == "stdout").filter_map(|event| event["data"].as_str()).collect();
     // `touch` is not in this root at all.
-    let expected =
-        "above\n/data:\nnew\n\n/etc:\ngroup\nmarker\npasswd\n/opt/bin:/bin mine /home/runner 1 own\nread-only\n";
+    let expected = "above\n/data:\nnew\n\n/etc:\ngroup\nmarker\npasswd\n/home/runner/.local/bin:/opt/bin:/bin mine /home/runner 1 own\nread-only\n";
     assert_eq!(output, expected);
 
     let digest = wanted["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:")).expect("a digest");

@@ -86,7 +86,7 @@ Example:
 const IMPORT_HELP: &str = "\
 A root file system needs a /bin/sh. Its user is 1000 (`runner`, unless the image names another), its root is read-only;
 /workspace, /tmp, /home/runner and /dev/shm are the sandbox's own. Owners, special files and special bits are not taken
-over. Of an image's configuration the environment is; entry point, user and working folder are not.
+over. Of an image's configuration the environment is; entry point, user and working folder are not, and a warning says so.
 The contents need space in TMPDIR while this runs. Importing the same again changes nothing.
 
 Examples:

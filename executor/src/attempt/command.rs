@@ -15,7 +15,7 @@ use super::{Attempt, Interrupted, Record, Trees, collect, stopped};
 use crate::claim::Stop;
 use crate::egress::Proxy;
 use crate::redact::Redaction;
-use crate::sandbox::{Exit, Network, Root, Sandbox, SandboxError, SandboxSpec};
+use crate::sandbox::{Exit, HOME_PROGRAMS, Network, Root, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -97,9 +97,12 @@ async fn redaction(env: &EnvValues) -> Result<Redaction, Interrupted> {
 async fn start(attempt: &Attempt<'_>, trees: &Trees, env: &EnvValues) -> Result<Sandbox, SandboxError> {
     let job = attempt.job;
     // The run's own variables come later, and so win over those of its template.
-    let template = job.template.root_fs.iter().flat_map(|root_fs| &root_fs.env);
-    let mut env: Vec<(OsString, OsString)> =
-        template.chain(env.reveal()).map(|(name, value)| (name.into(), value.into())).collect();
+    let template = job.template.root_fs.iter().flat_map(|root_fs| &root_fs.env).map(|(name, value)| match &**name {
+        "PATH" => (name.into(), format!("{HOME_PROGRAMS}:{value}").into()),
+        _ => (name.into(), value.into()),
+    });
+    let own = env.reveal().iter().map(|(name, value)| (name.into(), value.into()));
+    let mut env: Vec<(OsString, OsString)> = template.chain(own).collect();
     env.push(("CROWNEST_RUN_ID".into(), job.run_id.as_str().into()));
     let spec = SandboxSpec {
         label: &format!("{}-{}", job.run_id, attempt.number),

@@ -13,9 +13,11 @@ pub(super) const HOSTNAME: &str = "crownest";
 pub(super) const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 pub(super) const WORKING_FOLDER: &str = "/workspace";
 const HOME: &str = "/home/runner";
+/// Where `pip install` and its like put programs of a user. First in the `PATH` of every run that sets none itself.
+pub const HOME_PROGRAMS: &str = "/home/runner/.local/bin";
 
 const BASE_ENV: [(&str, &str); 8] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("PATH", "/home/runner/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", HOME),
     ("USER", "runner"),
     ("SHELL", "/bin/sh"),

@@ -45,6 +45,8 @@ pub(crate) const CASES: &[Case] = &[
         command: Python("print(tried(lambda: os.mknod('d', stat.S_IFBLK | 0o666, os.makedev(8, 0))), tried(lambda: os.mknod('c', stat.S_IFCHR | 0o666, os.makedev(1, 1))))"), expect: Says("EPERM EPERM"), differs: &[(Bubblewrap, "Landlock is asked first", Says("EACCES EACCES"))] },
     Case { name: "FIFOs and sockets can be made", mechanism: "mknod(2)",
         command: Python("os.mkfifo('f'); s = socket.socket(socket.AF_UNIX); s.bind('s'); print(*sorted(os.listdir('.')))"), expect: Says("f hello.txt s src"), differs: &[] },
+    Case { name: "programs in the home are found", mechanism: "PATH",
+        command: Shell("mkdir -p ~/.local/bin; printf '#!/bin/sh\necho own' > ~/.local/bin/tool; chmod +x ~/.local/bin/tool; tool"), expect: Says("own"), differs: &[] },
     Case { name: "FIFOs and sockets work in /tmp", mechanism: "unix(7), fifo(7)",
         command: Python("s = socket.socket(socket.AF_UNIX); s.bind('/tmp/s'); s.listen(); c = socket.socket(socket.AF_UNIX); c.connect('/tmp/s'); a, _ = s.accept(); c.send(b'sent'); os.mkfifo('/tmp/f'); f = os.open('/tmp/f', os.O_RDWR); os.write(f, b' and written'); print((a.recv(9) + os.read(f, 99)).decode())"), expect: Says("sent and written"), differs: &[] },
     Case { name: "files without a name can be made in /tmp", mechanism: "O_TMPFILE, unlink(2)",

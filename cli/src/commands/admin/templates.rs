@@ -9,8 +9,11 @@ use serde_json::Value;
 use super::written;
 use crate::args::admin::{StoreArgs, TemplatesCommand};
 use crate::failure::{Failure, Stop};
-use crate::output::{Output, Record, Table};
+use crate::output::{Output, Record, Table, escape};
 use crate::up::DataArgs;
+
+/// Of a setting of an image, in a warning.
+const LONGEST_VALUE: usize = 200;
 
 pub(super) async fn run(
     command: TemplatesCommand,
@@ -49,6 +52,10 @@ fn record_of(version: &TemplateVersion) -> impl FnOnce(&Value) -> String {
 fn tell(imported: &Imported, output: &mut Output) {
     if imported.existed {
         output.note("This template has this content already; nothing was stored.");
+    }
+    for setting in &imported.ignored {
+        let value: String = setting.value.chars().take(LONGEST_VALUE).collect();
+        output.warn(&format!("warning: the image's {} is not heeded in runs: {}", setting.name, escape::line(&value)));
     }
     if imported.skipped > 0 {
         output.note(&format!("{} devices, FIFOs or sockets were left out.", imported.skipped));
