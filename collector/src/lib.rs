@@ -13,6 +13,8 @@ mod seal;
 mod service;
 mod sweep;
 mod tables;
+mod transparency;
 
 pub use config::CollectorConfig;
 pub use service::{Collector, start};
+pub use transparency::TransparencyConfig;

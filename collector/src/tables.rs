@@ -2,6 +2,8 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod gaps;
+pub(crate) mod log_checkpoints;
+pub(crate) mod log_entries;
 pub(crate) mod log_parts;
 pub(crate) mod runs;
 pub(crate) mod seals;

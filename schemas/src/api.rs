@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod artifact;
 pub mod error;
+pub mod inclusion;
 pub mod key;
 pub mod list;
 pub mod project;

@@ -158,6 +158,19 @@ pub(super) fn events() -> Value {
     })
 }
 
+pub(super) fn inclusion_answer() -> Value {
+    let other = "0".repeat(64);
+    json!({ "inclusion": {
+        "logOrigin": "crownest.example/tlog",
+        "checkpoint": "crownest.example/tlog\n2\nZ8TSL/Q6VLExkXpQFSaXfxp3C/X0nFvrA1ZzfBEAqCc=\n\n\u{2014} crownest.example/tlog \
+            yHE1bSJ0ZXN0IHNpZ25hdHVyZSB0ZXN0IHNpZ25hdHVyZSB0ZXN0IHNpZ25hdHVyZSB0ZXN0IHNpZ25hdHVyZSB0ZXN0IHM=\n",
+        "leafIndex": 1,
+        "treeSize": 2,
+        "entry": { "evidenceSha256": SHA256, "runSha256": other, "sealedAt": at(9_000) },
+        "hashes": [other],
+    } })
+}
+
 pub(super) fn evidence_answer() -> Value {
     let run = run();
     let completeness = json!({

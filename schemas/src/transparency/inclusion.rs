@@ -11,7 +11,7 @@ use crate::canonical::CanonicalError;
 use crate::id::RunId;
 use crate::merkle::{Hash, leaf_hash};
 
-/// Answer of `GET /v1/workspace-runs/{id}/evidence/inclusion`, below `inclusion`.
+/// The proof, as the API gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inclusion {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::MAX_TREE_SIZE;
+use super::{MAX_TREE_SIZE, entry, note};
 
 /// Hashes of a full tile, and entries of a full bundle.
 pub const FULL_WIDTH: u64 = 256;
@@ -61,6 +61,29 @@ pub enum Resource {
     Hashes(Tile),
     /// The entries whose leaf hashes this tile of level 0 has.
     Entries(Tile),
+}
+
+impl Resource {
+    /// Where it is in the bucket.
+    pub fn object_key(self) -> String {
+        format!("tlog/{self}")
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "text/plain; charset=utf-8",
+            Self::Hashes(_) | Self::Entries(_) => "application/octet-stream",
+        }
+    }
+
+    /// Nothing that this log wrote there is larger.
+    pub fn max_bytes(self) -> usize {
+        match self {
+            Self::Checkpoint => note::MAX_BYTES,
+            Self::Hashes(tile) => tile.width() * 32,
+            Self::Entries(_) => entry::MAX_BUNDLE_BYTES,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -49,6 +49,10 @@ impl Tiles {
         Ok(())
     }
 
+    pub fn has(&self, tile: Tile) -> bool {
+        self.tiles.contains_key(&(tile.level(), tile.index()))
+    }
+
     /// The root over a range of leaves as it occurs in proofs; `None` if a tile is missing.
     pub fn root_of(&self, range: &Range<u64>) -> Option<Hash> {
         let hashes: Vec<Hash> =
