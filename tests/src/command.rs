@@ -103,7 +103,7 @@ impl Crownest {
         for name in FOREIGN {
             command.env_remove(name);
         }
-        command.args(args).env("XDG_CONFIG_HOME", self.config.path());
+        command.args(args).env("XDG_CONFIG_HOME", self.config.path()).env("XDG_STATE_HOME", self.config.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
