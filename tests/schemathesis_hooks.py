@@ -23,6 +23,7 @@ EXISTING = {
     "/v1/artifacts/{id}/download": "CROWNEST_ARTIFACT",
     "/v1/workspace-runs/{id}/events": "CROWNEST_RUN",
     "/v1/workspace-runs/{id}/evidence": "CROWNEST_RUN",
+    "/v1/workspace-runs/{id}/evidence/inclusion": "CROWNEST_RUN",
 }
 
 

@@ -8,6 +8,7 @@ use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 
+use crate::signing::SigningConfig;
 use crate::transparency::TransparencyConfig;
 
 #[derive(Debug, Clone, Args)]
@@ -20,6 +21,8 @@ pub struct CollectorConfig {
     pub s3: S3Config,
     #[command(flatten)]
     pub ops: OpsConfig,
+    #[command(flatten)]
+    pub signing: SigningConfig,
     #[command(flatten)]
     pub transparency: TransparencyConfig,
     /// Bytes of unsealed log that move from the database to the object store as one part

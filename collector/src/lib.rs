@@ -11,6 +11,7 @@ mod metrics;
 mod pace;
 mod seal;
 mod service;
+pub mod signing;
 mod sweep;
 mod tables;
 mod transparency;

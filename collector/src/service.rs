@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
 use crate::metrics::Metrics;
-use crate::transparency::{self, Log, LogMetrics, Signer};
+use crate::transparency::{self, Log, LogMetrics};
 use crate::{dead, intake, sweep};
 
 /// What every part of the collector works with. Cheap to clone.
@@ -41,6 +41,7 @@ pub struct Collector {
 
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
+    let signer = config.signing.open()?;
     let pool = postgres::open(&config.postgres)?;
     let store = s3::open(&config.s3);
     let amqp = Amqp::new(&config.amqp, "collector");
@@ -56,20 +57,25 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         part_bytes: config.part_bytes,
         segment_retention: Duration::from_millis(config.segment_retention_ms),
     };
-    let log = Log {
+    let log_metrics = LogMetrics::register(&ops.registry)?;
+    let log = signer.map(|signer| Log {
         postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
         store: parts.store.clone(),
-        signer: Signer::test(),
+        signer,
         config: config.transparency.clone(),
-        metrics: LogMetrics::register(&ops.registry)?,
-    };
+        metrics: log_metrics,
+    });
     let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
 
     let mut workers = JoinSet::new();
     workers.spawn(intake::work(parts.clone(), shutdown.clone()));
     workers.spawn(dead::work(parts.clone(), shutdown.clone()));
     workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
-    workers.spawn(transparency::work(log, shutdown.clone()));
+    if let Some(log) = log {
+        workers.spawn(transparency::work(log, shutdown.clone()));
+    } else {
+        tracing::warn!("without --signing-key-file the evidence log is not written");
+    }
     let token = shutdown.clone();
     workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
     tracing::info!(%ops_address, "collector started");

@@ -5,7 +5,6 @@ mod batch;
 mod config;
 mod objects;
 mod sequencer;
-mod signer;
 
 use std::time::Duration;
 
@@ -15,9 +14,10 @@ use infra::s3::Store;
 use prometheus::{Histogram, HistogramOpts, IntGauge, Registry};
 use tokio_util::sync::CancellationToken;
 
+use crate::signing::Signer;
+
 pub use self::config::TransparencyConfig;
 use self::sequencer::{BATCH, Sequencer};
-pub(crate) use self::signer::Signer;
 
 /// A batch begins at most this long after a run was sealed, if the one before was not full.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -38,6 +38,20 @@ create trigger log_grows before insert on collector.log_checkpoints
 grant select, insert on collector.log_entries to crownest_collector;
 grant select, insert, delete on collector.log_checkpoints to crownest_collector;
 
+-- Whoever has signed here. Public keys only; they stay when a key is replaced.
+create table collector.signing_keys (
+    public_key bytea primary key check (length(public_key) = 32),
+    added_at timestamptz not null default clock_timestamp()
+);
+grant select, insert on collector.signing_keys to crownest_collector;
+
+create function collector.public_signing_keys() returns table (public_key bytea)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+begin atomic
+    select signing_keys.public_key from collector.signing_keys order by added_at;
+end;
+grant execute on function collector.public_signing_keys to crownest_ingest;
+
 -- For readers: a run's entry, once a signed checkpoint covers it, and the latest checkpoint.
 create function collector.log_entry_of_run(p_run text)
 returns table (leaf_index bigint, entry bytea, checkpoint text)

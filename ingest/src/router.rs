@@ -8,7 +8,7 @@ use infra::ops::Ops;
 
 use crate::app::App;
 use crate::auth::authenticate;
-use crate::endpoints::{api_keys, artifacts, evidence_log, projects, runs, usage, webhooks};
+use crate::endpoints::{api_keys, artifacts, evidence_log, jwks, projects, runs, usage, webhooks};
 use crate::error::{ApiError, Code};
 use crate::observe;
 use crate::openapi;
@@ -18,6 +18,7 @@ pub(crate) fn build(app: &App, ops: &Ops) -> Router {
     Router::new()
         .nest("/v1", v1(app))
         .route("/openapi.json", get(openapi::serve))
+        .route("/.well-known/jwks.json", get(jwks::handle).with_state(app.clone()))
         .route("/tlog/{*path}", get(evidence_log::handle).with_state(app.clone()))
         // The operations listener has the metrics; the public one only says how the service is.
         .route("/healthz", get_service(health.clone()))

@@ -41,7 +41,7 @@ impl Store {
     fn tiles(&self, size: u64, ranges: &[Range<u64>]) -> Tiles {
         let mut tiles = Tiles::new(size);
         for tile in tiles::needed(ranges, size) {
-            tiles.insert(tile, &self.0[&Resource::Hashes(tile).to_string()]).unwrap();
+            tiles.insert(tile, &self.0[&Resource::Hashes(tile).to_string()]).expect("a whole tile");
         }
         tiles
     }
@@ -54,7 +54,7 @@ fn grown(sizes: &[u64]) -> (Store, Vec<TreeHead>, Vec<Hash>) {
     for &size in sizes {
         for index in edge.size()..size {
             leaves.push(leaf_hash(&index.to_be_bytes()));
-            edge.append(leaves[leaves.len() - 1], &mut |full| store.keep(&full)).unwrap();
+            edge.append(leaves[leaves.len() - 1], &mut |full| store.keep(&full)).expect("it is not full");
         }
         edge.partial().for_each(|partial| store.keep(&partial));
         heads.push(TreeHead { size, root: edge.root() });

@@ -6,7 +6,6 @@ use schemas::id::RunId;
 use schemas::merkle::leaf_hash;
 use schemas::transparency::inclusion::{EntryMismatch, Inclusion, Logged};
 use schemas::transparency::proof::verify_inclusion;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::log_reader::LogReader;
@@ -50,7 +49,7 @@ async fn ask(client: &Client, run: &RunId) -> Result<RunAudit, Failure> {
     let (Some(sealed_at), Ok(bytes)) = (sealed_at, canonical::to_vec(&evidence)) else {
         return problem("evidence_replaced", "what is served as evidence is no Evidence Bundle");
     };
-    if evidence["workspaceRunId"] != Value::from(run.as_str()) {
+    if evidence["workspaceRunId"] != *run.as_str() {
         return problem("evidence_replaced", "what is served is the evidence of another run");
     }
     let inclusion = match client.inclusion(run).await {

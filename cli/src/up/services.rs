@@ -95,6 +95,9 @@ impl Stack {
         let api_url = format!("http://{}", reachable(ingest.address()));
 
         let mut flags = base(local, Role::Collector, true);
+        if let Some(path) = bootstrap::signing_key(data)? {
+            flags.extend(["--signing-key-file".to_owned(), path.display().to_string()]);
+        }
         if std::env::var_os("CROWNEST_PUBLIC_URL").is_none() {
             flags.extend(["--public-url".to_owned(), api_url.clone()]);
         }

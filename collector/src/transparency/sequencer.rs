@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use infra::postgres::Client;
 use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::entry::{Entry, run_digest};
@@ -16,7 +15,7 @@ use super::batch::Tail;
 use super::{Log, objects};
 use crate::tables::log_checkpoints::SignedTree;
 use crate::tables::log_entries::Unlogged;
-use crate::tables::{log_checkpoints, log_entries};
+use crate::tables::{log_checkpoints, log_entries, signing_keys};
 
 /// Most entries that are added at once.
 pub(super) const BATCH: usize = 4096;
@@ -31,6 +30,8 @@ pub(super) struct Sequencer<'a> {
     /// The session that holds the lock: once it is gone, nothing can be assigned or signed any more.
     client: Client,
     key: NoteKey,
+    /// Whoever has signed the log before, too.
+    public_keys: Vec<[u8; 32]>,
     tail: Tail,
 }
 
@@ -46,11 +47,13 @@ impl<'a> Sequencer<'a> {
             anyhow::bail!("--log-origin: the log is called `{origin}` since its first entry, got `{configured}`");
         }
         let key = NoteKey::new(&origin, log.signer.public_key())?;
-        let mut sequencer = Self { log, client, key, tail: Tail::default() };
+        // Before the first signature, so that whoever reads one can verify it.
+        let public_keys = signing_keys::add(&client, &log.signer.public_key()).await?;
+        let mut sequencer = Self { log, client, key, public_keys, tail: Tail::default() };
         if let Some(signed) = latest {
             sequencer.tail = sequencer.read_tail(signed.tree).await?;
             // It may have been signed and not published.
-            objects::publish(&log.store, &signed.checkpoint, &log.signer.public_keys()).await?;
+            objects::publish(&log.store, &signed.checkpoint, &sequencer.public_keys).await?;
             log.metrics.size.set(i64::try_from(signed.tree.size)?);
         }
         Ok(sequencer)
@@ -85,9 +88,9 @@ impl<'a> Sequencer<'a> {
         if added > 0 {
             let grown = self.tail.append(entries)?;
             objects::write(&self.log.store, grown).await?;
-            let signed = self.sign().await?;
+            let signed = self.sign();
             log_checkpoints::insert(&self.client, &signed).await?;
-            objects::publish(&self.log.store, &signed.checkpoint, &self.log.signer.public_keys()).await?;
+            objects::publish(&self.log.store, &signed.checkpoint, &self.public_keys).await?;
             self.log.metrics.size.set(i64::try_from(signed.tree.size)?);
             self.log.metrics.batch_seconds.observe(begun.elapsed().as_secs_f64());
         }
@@ -108,12 +111,11 @@ impl<'a> Sequencer<'a> {
         Ok(entries)
     }
 
-    async fn sign(&self) -> anyhow::Result<SignedTree> {
+    fn sign(&self) -> SignedTree {
         let checkpoint = Checkpoint { origin: self.key.name().to_owned(), tree: self.tail.tree() };
         let text = checkpoint.to_text();
-        let signature = self.log.signer.sign(text.as_bytes()).await.context("the checkpoint could not be signed")?;
-        let checkpoint_note = note::signed(&text, &self.key, &signature);
-        Ok(SignedTree { tree: checkpoint.tree, checkpoint: checkpoint_note })
+        let note = note::signed(&text, &self.key, &self.log.signer.sign(text.as_bytes()));
+        SignedTree { tree: checkpoint.tree, checkpoint: note }
     }
 
     async fn tidy(&self) -> anyhow::Result<()> {

@@ -88,6 +88,18 @@ pub(crate) async fn logged_entry(client: &impl GenericClient, run: &RunId) -> Re
     optional(client, sql, &[&run.as_str()]).await?.map(entry).transpose()
 }
 
+/// Public keys of what was signed, the oldest first.
+pub(crate) async fn signing_keys(client: &impl GenericClient) -> Result<Vec<[u8; 32]>, DbError> {
+    let column = "public_key";
+    let key = |row: &Row| {
+        let bytes: &[u8] = row.try_get(column)?;
+        bytes
+            .try_into()
+            .map_err(|error: std::array::TryFromSliceError| DbError::Column { column, source: error.into() })
+    };
+    rows(client, "select public_key from collector.public_signing_keys()", &[]).await?.iter().map(key).collect()
+}
+
 pub(crate) async fn find_artifact(
     client: &impl GenericClient,
     org: &OrgId,

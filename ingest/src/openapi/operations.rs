@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema};
 use schemas::api::archive::{ArchiveAnswer, DeclaredArchive, FinalizeArchive, TransferAnswer};
 use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
 use schemas::api::inclusion::InclusionAnswer;
+use schemas::api::jwks::JwkSet;
 use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
@@ -281,6 +282,14 @@ pub(super) const ALL: &[Operation] = &[
     .scope(Scope::WorkspaceRunRead)
     .takes(RUN_ID)
     .answers(200, json::<InclusionAnswer>(examples::inclusion_answer)),
+    Operation::new(
+        "get",
+        "/.well-known/jwks.json",
+        "getPublicKeys",
+        "Public keys of everything that is signed here, retired ones too",
+    )
+    .public()
+    .answers(200, json::<JwkSet>(examples::jwks)),
     Operation::new(
         "get",
         "/tlog/checkpoint",
