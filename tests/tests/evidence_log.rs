@@ -146,3 +146,68 @@ async fn killed_writers_leave_one_log_with_every_run_once() {
         assert_eq!(merkle::root(&leaves[..usize::try_from(size).unwrap()])[..], root[..], "{size}");
     }
 }
+
+async fn database(stack: &Stack, sql: &str) {
+    stack.admin.get().await.expect("the database answers").batch_execute(sql).await.expect("it is done");
+}
+
+async fn checkpoint(stack: &Stack) -> Option<String> {
+    let found = stack.store.get_version(&Resource::Checkpoint.object_key(), 4096).await.expect("the store answers");
+    found.map(|version| String::from_utf8(version.body.to_vec()).expect("a note"))
+}
+
+#[tokio::test]
+async fn whatever_a_crash_left_is_finished_to_the_same_bytes() {
+    let options = Options { collector: false, executor: false, metering: false, ..Default::default() };
+    let stack = Stack::with(options).await;
+    let logged = async |size: i64| {
+        eventually("the log has this size", async || {
+            checkpoint(&stack).await.filter(|note| note.contains(&format!("\n{size}\n")))
+        })
+        .await
+    };
+    seal(&stack, 0, 250).await;
+    let mut collector = stack.spawn_collector();
+    let small = logged(250).await;
+    collector.kill().await;
+
+    // Indexes are given, and nothing of it is in the store. More runs have been sealed since.
+    seal(&stack, 250, 17).await;
+    let assigned = "insert into collector.log_entries
+        select row_number() over (order by run_id) + 249, run_id, convert_to('{\"runSha256\":\"' || run_id || '\"}', 'utf8')
+        from (select run_id from collector.seals where not logged order by run_id limit 10) as ten;
+        update collector.seals set logged = true where run_id in (select run_id from collector.log_entries)";
+    database(&stack, assigned).await;
+    seal(&stack, 267, 3).await;
+    let mut collector = stack.spawn_collector();
+    let note = logged(270).await;
+    collector.kill().await;
+    let sizes: Vec<i64> = signed_trees(&stack).await.into_keys().collect();
+    assert_eq!(sizes, [250, 260, 270], "what had its indexes is a batch of its own");
+
+    // Signed, and not published; or not even signed, with everything else in the store.
+    for left in ["select 1", "delete from collector.log_checkpoints where tree_size = 270"] {
+        database(&stack, left).await;
+        let key = Resource::Checkpoint.object_key();
+        stack.store.delete(&key).await.unwrap();
+        stack.store.put_new(&key, small.clone().into(), "text/plain").await.unwrap();
+        let mut collector = stack.spawn_collector();
+        assert_eq!(logged(270).await, note);
+        collector.kill().await;
+    }
+
+    // Later, what only the tree of 250 entries needed is tidied up; who still has its checkpoint takes the full tile.
+    database(&stack, "update collector.log_checkpoints set signed_at = now() - interval '1 hour'").await;
+    let _collector = stack.spawn_collector();
+    let partial = Tile::in_tree(0, 0, 250).unwrap();
+    eventually("the partial tile is gone", async || {
+        let left = stack.store.size(&Resource::Entries(partial).object_key()).await.unwrap();
+        left.is_none().then_some(())
+    })
+    .await;
+    let entries = monitor(&stack.client(), 270).await;
+    assert_eq!(entries.len(), 270);
+    assert!(entries[250..260].iter().all(|entry| entry["runSha256"].as_str().unwrap().starts_with("wsr_")));
+    let sizes: Vec<i64> = signed_trees(&stack).await.into_keys().collect();
+    assert_eq!(sizes, [260, 270], "the last bundle of these is not full yet");
+}

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use infra::s3::{Put, Store, StoreError};
+use infra::s3::{Put, Store, StoreError, Version};
 use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::note::MAX_BYTES;
 use schemas::transparency::tile::{FULL_WIDTH, Resource, Tile};
@@ -36,30 +36,34 @@ pub(super) async fn read_edge(store: &Store, tree_size: u64) -> anyhow::Result<E
     Ok(Edge::restore(tree_size, tiles))
 }
 
-/// Puts the checkpoint in place of a smaller one. Whatever else is there, and signed by one of the keys, is an error: a
-/// writer that was overtaken, or a database that was set back, must not undo what was told to the world.
-pub(super) async fn publish(store: &Store, checkpoint: &str, public_keys: &[[u8; 32]]) -> anyhow::Result<()> {
+/// What is published, if anything is. An error if that is signed by one of the keys and not the beginning of ours: a writer
+/// that was overtaken, or a database that was set back, must not undo, or sign otherwise, what was told to the world.
+pub(super) async fn published(store: &Store, ours: &Checkpoint, keys: &[[u8; 32]]) -> anyhow::Result<Option<Version>> {
+    let present = store.get_version(&Resource::Checkpoint.object_key(), MAX_BYTES as u64 + 1).await?;
+    let note = present.as_ref().and_then(|present| std::str::from_utf8(&present.body).ok()).unwrap_or_default();
+    // What nobody of ours signed is rubbish, and is replaced.
+    if let Ok(Checkpoint { tree, .. }) = Checkpoint::verified(note, &ours.origin, keys) {
+        let ours = ours.tree;
+        anyhow::ensure!(
+            tree.size < ours.size || tree == ours,
+            "the store has a checkpoint of {} entries, and the database one of {}: they are not the same log",
+            tree.size,
+            ours.size
+        );
+    }
+    Ok(present)
+}
+
+/// Puts the checkpoint in place of a smaller one.
+pub(super) async fn publish(store: &Store, checkpoint: &str, keys: &[[u8; 32]]) -> anyhow::Result<()> {
     let ours = Checkpoint::unverified(checkpoint)?;
     let (key, content_type) = (Resource::Checkpoint.object_key(), Resource::Checkpoint.content_type());
     for _ in 0..TRIES {
         let body = checkpoint.to_owned().into();
-        let put = match store.get_version(&key, MAX_BYTES as u64 + 1).await? {
-            None => store.put_new(&key, body, content_type).await?,
+        let put = match published(store, &ours, keys).await? {
             Some(present) if present.body == checkpoint.as_bytes() => return Ok(()),
-            Some(present) => {
-                let note = std::str::from_utf8(&present.body).unwrap_or_default();
-                // What nobody of ours signed is rubbish, and is replaced.
-                if let Ok(present) = Checkpoint::verified(note, &ours.origin, public_keys) {
-                    let (present, ours) = (present.tree, ours.tree);
-                    anyhow::ensure!(
-                        present.size < ours.size || present == ours,
-                        "the store has a checkpoint of {} entries, and the database one of {}: they are not the same log",
-                        present.size,
-                        ours.size
-                    );
-                }
-                store.replace(&present, &key, body, content_type).await?
-            }
+            Some(present) => store.replace(&present, &key, body, content_type).await?,
+            None => store.put_new(&key, body, content_type).await?,
         };
         if put == Put::Created {
             return Ok(());

@@ -55,6 +55,9 @@ impl<'a> Sequencer<'a> {
             // It may have been signed and not published.
             objects::publish(&log.store, &signed.checkpoint, &sequencer.public_keys).await?;
             log.metrics.size.set(i64::try_from(signed.tree.size)?);
+        } else {
+            let nothing = Checkpoint { origin, tree: sequencer.tail.tree() };
+            objects::published(&log.store, &nothing, &sequencer.public_keys).await?;
         }
         Ok(sequencer)
     }
