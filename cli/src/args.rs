@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod artifacts;
 pub(crate) mod connection;
 pub(crate) mod env;
+pub(crate) mod evidence;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 use self::admin::AdminArgs;
 use self::artifacts::ArtifactsCommand;
 use self::connection::ConnectionArgs;
+use self::evidence::EvidenceCommand;
 use self::projects::ProjectsCommand;
 use self::templates::TemplatesCommand;
 use self::webhooks::WebhooksCommand;
@@ -103,6 +105,9 @@ Example:
     /// Files that runs left behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
+    /// Check Evidence Bundles and the log that they are in
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Be told when a run has ended
     #[command(subcommand)]
     Webhooks(WebhooksCommand),

@@ -3,6 +3,7 @@
 mod answer;
 mod artifacts;
 mod download;
+mod evidence_log;
 mod follow;
 pub(crate) mod idempotency;
 mod pages;

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod artifacts;
+pub(crate) mod audit;
 mod cancel;
 pub(crate) mod completions;
 mod create;

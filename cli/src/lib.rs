@@ -4,6 +4,7 @@
 mod archive_file;
 mod args;
 mod atomic_file;
+mod audit;
 mod client;
 mod commands;
 mod config_file;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::args::evidence::EvidenceCommand;
 use crate::args::{Cli, Command};
 use crate::client::Client;
 use crate::failure::Stop;
@@ -63,6 +65,7 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         Command::Usage => commands::usage::run(&client()?, output).await,
         Command::Webhooks(command) => commands::webhooks::run(command, &client()?, output).await,
         Command::Artifacts(command) => commands::artifacts::run(command, &client()?, output).await,
+        Command::Evidence(EvidenceCommand::Audit(args)) => commands::audit::run(&args, &client()?, output).await,
         Command::WorkspaceRuns(command) => commands::workspace_runs(*command, &client()?, output).await,
     }
 }

@@ -8,6 +8,9 @@ use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 
+use crate::signing::SigningConfig;
+use crate::transparency::TransparencyConfig;
+
 #[derive(Debug, Clone, Args)]
 pub struct CollectorConfig {
     #[command(flatten)]
@@ -18,6 +21,10 @@ pub struct CollectorConfig {
     pub s3: S3Config,
     #[command(flatten)]
     pub ops: OpsConfig,
+    #[command(flatten)]
+    pub signing: SigningConfig,
+    #[command(flatten)]
+    pub transparency: TransparencyConfig,
     /// Bytes of unsealed log that move from the database to the object store as one part
     #[arg(long, env = "CROWNEST_COLLECTOR_PART_BYTES", default_value_t = 8 * 1024 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]

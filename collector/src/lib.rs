@@ -11,8 +11,11 @@ mod metrics;
 mod pace;
 mod seal;
 mod service;
+pub mod signing;
 mod sweep;
 mod tables;
+mod transparency;
 
 pub use config::CollectorConfig;
 pub use service::{Collector, start};
+pub use transparency::TransparencyConfig;

@@ -1,6 +1,6 @@
 //! What the collector counts.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub parts: IntCounter,
     pub retries: IntCounterVec,
     pub unsealed: IntGauge,
+    pub log_lag_seconds: Gauge,
 }
 
 impl Metrics {
@@ -53,6 +54,10 @@ impl Metrics {
                 "crownest_collector_unsealed_runs",
                 "Runs whose outcome is fixed but not yet durable",
             )?,
+            log_lag_seconds: Gauge::new(
+                "crownest_collector_evidence_log_lag_seconds",
+                "How long the oldest sealed run has waited to be in the evidence log",
+            )?,
         };
         registry.register(Box::new(metrics.batch_size.clone()))?;
         registry.register(Box::new(metrics.messages.clone()))?;
@@ -63,6 +68,7 @@ impl Metrics {
         registry.register(Box::new(metrics.parts.clone()))?;
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.unsealed.clone()))?;
+        registry.register(Box::new(metrics.log_lag_seconds.clone()))?;
         Ok(metrics)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use infra::amqp::{Amqp, Message, Publisher};
 use infra::ops::Ops;
 use infra::outbox::Outbox;
-use infra::postgres::{self, Pool};
+use infra::postgres::{self, Pool, PostgresConfig};
 use infra::s3::{self, Store};
 use schemas::message::{LiveNotice, LiveRun, encode_json};
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
 use crate::metrics::Metrics;
+use crate::transparency::{self, Log, LogMetrics};
 use crate::{dead, intake, sweep};
 
 /// What every part of the collector works with. Cheap to clone.
@@ -40,6 +41,7 @@ pub struct Collector {
 
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
+    let signer = config.signing.open()?;
     let pool = postgres::open(&config.postgres)?;
     let store = s3::open(&config.s3);
     let amqp = Amqp::new(&config.amqp, "collector");
@@ -55,12 +57,25 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         part_bytes: config.part_bytes,
         segment_retention: Duration::from_millis(config.segment_retention_ms),
     };
+    let log_metrics = LogMetrics::register(&ops.registry)?;
+    let log = signer.map(|signer| Log {
+        postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
+        store: parts.store.clone(),
+        signer,
+        config: config.transparency.clone(),
+        metrics: log_metrics,
+    });
     let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
 
     let mut workers = JoinSet::new();
     workers.spawn(intake::work(parts.clone(), shutdown.clone()));
     workers.spawn(dead::work(parts.clone(), shutdown.clone()));
     workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
+    if let Some(log) = log {
+        workers.spawn(transparency::work(log, shutdown.clone()));
+    } else {
+        tracing::warn!("without --signing-key-file the evidence log is not written");
+    }
     let token = shutdown.clone();
     workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
     tracing::info!(%ops_address, "collector started");

@@ -2,10 +2,13 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod gaps;
+pub(crate) mod log_checkpoints;
+pub(crate) mod log_entries;
 pub(crate) mod log_parts;
 pub(crate) mod runs;
 pub(crate) mod seals;
 pub(crate) mod segments;
+pub(crate) mod signing_keys;
 
 /// Database integers are signed; what we count never reaches the other half.
 pub(crate) fn to_sql(value: u64) -> i64 {

@@ -157,6 +157,11 @@ async fn check_what_was_written(services: &LocalServices) -> Result<(), Error> {
     // New objects must not land on the ids of old ones.
     store.delete("later").await?;
     assert_eq!(store.put_new("later", "later".into(), "text/plain").await?, Put::Created);
+    let version = store.get_version("later", 1024).await?.ok_or("the object")?;
+    assert_eq!((&version.body[..], store.get_version("missing", 1).await?.is_none()), (&b"later"[..], true));
+    assert_eq!(store.replace(&version, "later", "new".into(), "text/plain").await?, Put::Created);
+    assert_eq!(store.replace(&version, "later", "newer".into(), "text/plain").await?, Put::Exists);
+    assert_eq!(&store.get("later").await?[..], b"new");
     assert_eq!(&store.get("kept").await?[..], b"object");
     Ok(())
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{LastUsed, Principals};
 use crate::config::ApiConfig;
 use crate::events::Hub;
+use crate::evidence_log::OpenReads;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::rate_limit::RateLimit;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub plans: Plans,
     pub rate_limit: RateLimit,
     pub hub: Hub,
+    pub log_reads: OpenReads,
     pub metrics: Metrics,
     /// Told to stop: streams end, so that requests in flight can drain.
     pub stopping: CancellationToken,

@@ -2,6 +2,8 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod artifacts;
+pub(crate) mod evidence_log;
+pub(crate) mod jwks;
 pub(crate) mod projects;
 pub(crate) mod runs;
 pub(crate) mod templates;

@@ -16,6 +16,7 @@ mod endpoints;
 mod env;
 mod error;
 mod events;
+mod evidence_log;
 #[doc(hidden)]
 pub mod fuzzing;
 mod idempotency;

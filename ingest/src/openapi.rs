@@ -92,8 +92,8 @@ fn headers() -> Value {
 fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     let mut success = json!({ "description": operation.summary, "headers": header_refs(&["X-Request-Id"]) });
-    for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"] {
-        success["headers"][name] = header_ref(name);
+    for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"].iter().filter(|_| !operation.public) {
+        success["headers"][*name] = header_ref(name);
     }
     if operation.has_idempotency_key() {
         success["headers"]["Idempotency-Replayed"] = header_ref("Idempotency-Replayed");
@@ -102,7 +102,7 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
         success["content"] = media(content, generator);
     }
     responses.insert(operation.status.to_string(), success.clone());
-    if operation.answer.is_some_and(|content| matches!(content, Content::Bytes(_))) {
+    if operation.takes_range() {
         success["description"] = json!("The part that the Range header asked for");
         responses.insert("206".to_owned(), success);
     }
@@ -114,6 +114,9 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
         "responses": responses,
         "x-crownest-required-scope": operation.scope,
     });
+    if operation.public {
+        described["security"] = json!([]);
+    }
     if let Some(content) = operation.request {
         described["requestBody"] = json!({ "required": true, "content": media(content, generator) });
     }
@@ -208,7 +211,7 @@ mod tests {
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 assert!(operation.get("x-crownest-required-scope").is_some(), "{method} {path}");
-                assert_eq!(path.contains("{id}"), operation["parameters"].to_string().contains("\"path\""), "{path}");
+                assert_eq!(path.contains('{'), operation["parameters"].to_string().contains("\"path\""), "{path}");
             }
         }
         let text = document.to_string();

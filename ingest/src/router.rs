@@ -1,4 +1,4 @@
-//! Which path leads where. Everything below `/v1` is authenticated; what is not listed here does not exist.
+//! Which path leads where. Everything below `/v1` is authenticated, the rest is public; what is not listed here does not exist.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -8,7 +8,7 @@ use infra::ops::Ops;
 
 use crate::app::App;
 use crate::auth::authenticate;
-use crate::endpoints::{api_keys, artifacts, projects, runs, templates, usage, webhooks};
+use crate::endpoints::{api_keys, artifacts, evidence_log, jwks, projects, runs, templates, usage, webhooks};
 use crate::error::{ApiError, Code};
 use crate::observe;
 use crate::openapi;
@@ -18,6 +18,8 @@ pub(crate) fn build(app: &App, ops: &Ops) -> Router {
     Router::new()
         .nest("/v1", v1(app))
         .route("/openapi.json", get(openapi::serve))
+        .route("/.well-known/jwks.json", get(jwks::handle).with_state(app.clone()))
+        .route("/tlog/{*path}", get(evidence_log::handle).with_state(app.clone()))
         // The operations listener has the metrics; the public one only says how the service is.
         .route("/healthz", get_service(health.clone()))
         .route("/readyz", get_service(health))
@@ -44,6 +46,7 @@ fn v1(app: &App) -> Router {
         .route("/workspace-runs/{id}/cancel", post(runs::cancel::handle))
         .route("/workspace-runs/{id}/events", get(runs::events::handle))
         .route("/workspace-runs/{id}/evidence", get(runs::evidence::handle))
+        .route("/workspace-runs/{id}/evidence/inclusion", get(runs::inclusion::handle))
         .route("/uploads/{id}", put(runs::upload_staged::handle))
         .route("/artifacts/{id}", get(artifacts::get::handle).delete(artifacts::delete::handle))
         .route("/artifacts/{id}/download-url", post(artifacts::download_url::handle))

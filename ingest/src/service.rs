@@ -19,6 +19,7 @@ use crate::app::{App, Shared};
 use crate::auth::{LastUsed, Principals};
 use crate::config::IngestConfig;
 use crate::events::Hub;
+use crate::evidence_log::OpenReads;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::rate_limit::RateLimit;
@@ -83,6 +84,7 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
         plans: Plans::new(api.requests_per_minute),
         rate_limit: RateLimit::new(),
         hub: Hub::default(),
+        log_reads: OpenReads::default(),
         metrics,
         stopping: shutdown.clone(),
         config: api,

@@ -3,6 +3,8 @@
 pub mod archive;
 pub mod artifact;
 pub mod error;
+pub mod inclusion;
+pub mod jwks;
 pub mod key;
 pub mod list;
 pub mod project;

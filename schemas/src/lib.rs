@@ -16,6 +16,7 @@ pub mod partition;
 pub mod run;
 pub mod scope;
 pub mod timestamp;
+pub mod transparency;
 pub mod usage;
 pub mod word;
 

@@ -9,6 +9,11 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(data).finalize().into()
 }
 
+/// Hash of two neighbours, the left one first: SHA-256 of a byte 1 and both hashes.
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
+
 /// Root over leaf hashes; the root of no leaves is the hash of the empty string.
 pub fn root(leaves: &[Hash]) -> Hash {
     match leaves {
@@ -18,7 +23,7 @@ pub fn root(leaves: &[Hash]) -> Hash {
             // RFC 6962: the left subtree holds the largest power of two that is smaller than the number of leaves.
             let split = leaves.len().next_power_of_two() / 2;
             let (left, right) = leaves.split_at(split);
-            Sha256::new().chain_update([1]).chain_update(root(left)).chain_update(root(right)).finalize().into()
+            node_hash(&root(left), &root(right))
         }
     }
 }

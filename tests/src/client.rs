@@ -48,6 +48,18 @@ impl Client {
         Self { http, base: base.to_owned(), key: key.to_owned() }
     }
 
+    /// A client that anybody could be.
+    pub fn without_key(&self) -> Self {
+        Self { key: String::new(), ..self.clone() }
+    }
+
+    /// The body of a successful answer, as it is.
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
+        let answer = self.request(Method::GET, path).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.bytes().await.expect("a body").to_vec()
+    }
+
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         self.http.request(method, url).bearer_auth(&self.key).timeout(Duration::from_secs(60))

@@ -14,7 +14,7 @@ use crate::process::program;
 /// The first `crownest up` on a busy machine takes longest.
 const DEADLINE: Duration = Duration::from_secs(180);
 /// What would lead a command elsewhere.
-const FOREIGN: [&str; 7] = [
+const FOREIGN: [&str; 9] = [
     "CROWNEST_API_URL",
     "CROWNEST_API_KEY",
     "CROWNEST_BEARER_TOKEN",
@@ -22,6 +22,8 @@ const FOREIGN: [&str; 7] = [
     "CROWNEST_LISTEN",
     "CROWNEST_OPS_LISTEN",
     "CROWNEST_ENV_KEY_FILE",
+    "CROWNEST_SIGNING_KEY",
+    "CROWNEST_SIGNING_KEY_FILE",
 ];
 
 #[derive(Debug)]
@@ -117,7 +119,7 @@ impl Crownest {
         for name in FOREIGN {
             command.env_remove(name);
         }
-        command.args(args).env("XDG_CONFIG_HOME", self.config.path());
+        command.args(args).env("XDG_CONFIG_HOME", self.config.path()).env("XDG_STATE_HOME", self.config.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command

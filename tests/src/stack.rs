@@ -22,6 +22,12 @@ const UIDS_OF_EXECUTOR: u32 = 100;
 /// A key file for environment variables of runs, that ingest and executors share.
 pub const ENV_KEYS: &str = "k1 8f0a6d1b5c2e4f70918273645546372819a0b1c2d3e4f5061728394a5b6c7d8e\n";
 
+/// The key that signs evidence in tests: that of RFC 8410 section 10.3.
+pub const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+";
+
 /// What a test wants to be different.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -244,6 +250,7 @@ impl Stack {
 
     fn collector_flags(&self) -> Vec<String> {
         let mut flags = self.base(&self.lease.access.collector_url, true);
+        flags.push(format!("--signing-key={SIGNING_KEY}"));
         flags.extend(self.options.collector_flags.clone());
         flags
     }

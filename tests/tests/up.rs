@@ -63,6 +63,16 @@ impl Machine {
         self.crownest.run(self.args("down", &[])).await.expect(0).data()
     }
 
+    /// Waits until every ended run is in the log, and proven to be.
+    async fn audit(&self) -> Value {
+        eventually("the audit passes", async || {
+            let audit = self.crownest.run(["evidence", "audit", "--json"]).await;
+            assert_ne!(audit.code, 3, "{}", audit.text());
+            (audit.code == 0).then(|| audit.data())
+        })
+        .await
+    }
+
     async fn status(&self, code: i32) -> Value {
         self.crownest.run(self.args("status", &[])).await.expect(code).data()
     }
@@ -222,6 +232,7 @@ async fn a_killed_system_goes_on_where_it_was() {
     let first = client.submit(json!({"command": "echo first"}), &archive).await;
     client.wait_terminal(&first).await;
     let evidence = client.evidence(&first).await;
+    machine.audit().await;
     let interrupted = client.submit(json!({"command": "echo on; sleep 2; echo done"}), &archive).await;
     let queued = client.submit(json!({"command": "echo queued"}), &archive).await;
     eventually("it runs", async || {
@@ -241,6 +252,8 @@ async fn a_killed_system_goes_on_where_it_was() {
     assert_eq!((&attempts[0]["ended"], &attempts[1]["ended"]), (&json!("lost"), &json!("exited")));
     assert_eq!(client.wait_terminal(&queued).await["status"], "succeeded");
     assert_eq!(client.evidence(&first).await, evidence, "durable means durable");
+    // The log of before the kill is the beginning of this one.
+    assert!(machine.audit().await["grownFrom"].as_u64() >= Some(1));
     let status = ["workspace-runs", "status", &first, "--json"];
     assert_eq!(machine.crownest.run(status).await.expect(0).data()["status"], "succeeded", "still logged in");
     assert_eq!(machine.down().await["stopped"], true);

@@ -9,7 +9,7 @@ pub(crate) enum ProjectsCommand {
     List(PageArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct PageArgs {
     /// Entries per page, 1 to 500 [default: 50, with --all 500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]

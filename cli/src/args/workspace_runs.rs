@@ -122,7 +122,7 @@ pub(crate) struct UploadArgs {
     pub file: PathBuf,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct ListArgs {
     /// Only runs in this state, such as running or failed
     #[arg(long)]

@@ -48,12 +48,28 @@ pub(super) fn env_keys(data: &Path) -> anyhow::Result<Option<PathBuf>> {
     }
     let path = data.join("env-keys");
     if !path.exists() {
-        let line = infra::keyring::generate().context("no randomness for a key")?;
-        let mut file = AtomicFile::create(&path, 0o600).map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
-        let written = file.write(line.reveal().as_bytes()).and_then(|()| file.finish());
-        written.map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
+        write_secret(&path, &infra::keyring::generate().context("no randomness for a key")?)?;
     }
     Ok(Some(path))
+}
+
+/// The file with the key that signs evidence, made at the first start. Whoever has set one of its variables keeps the key
+/// elsewhere.
+pub(super) fn signing_key(data: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if ["CROWNEST_SIGNING_KEY_FILE", "CROWNEST_SIGNING_KEY"].iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(None);
+    }
+    let path = data.join("signing-key.pem");
+    if !path.exists() {
+        write_secret(&path, &collector::signing::generate()?)?;
+    }
+    Ok(Some(path))
+}
+
+fn write_secret(path: &Path, secret: &Secret) -> anyhow::Result<()> {
+    let mut file = AtomicFile::create(path, 0o600).map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
+    let written = file.write(secret.reveal().as_bytes()).and_then(|()| file.finish());
+    written.map_err(|failure| anyhow::anyhow!("{}", failure.message))
 }
 
 /// Saves address and key for the command line, unless it is logged in elsewhere. True if it was saved.

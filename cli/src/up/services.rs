@@ -85,11 +85,6 @@ impl Stack {
         s3::open(&local.s3().config(BUCKET)).ensure_bucket().await?;
 
         let (front, back) = (CancellationToken::new(), CancellationToken::new());
-        let collector = parse(base(local, Role::Collector, true))?;
-        let collector = collector::start(collector, back.clone()).await.context("the collector cannot start")?;
-        let metering = parse(base(local, Role::Metering, false))?;
-        let metering = metering::start(metering, back.clone()).await.context("metering cannot start")?;
-
         let env_keys = bootstrap::env_keys(data)?.map(|path| path.display().to_string());
         let env_keys: Vec<String> = env_keys.into_iter().flat_map(|path| ["--env-key-file".to_owned(), path]).collect();
         // Before the executor: an address that is taken must not cost the runs in the queue an attempt.
@@ -97,6 +92,18 @@ impl Stack {
         flags.extend(["--listen".to_owned(), listen_address(args, data).to_string()]);
         flags.extend(env_keys.clone());
         let ingest = ingest::start(parse(flags)?, front.clone()).await.context("ingest cannot start")?;
+        let api_url = format!("http://{}", reachable(ingest.address()));
+
+        let mut flags = base(local, Role::Collector, true);
+        if let Some(path) = bootstrap::signing_key(data)? {
+            flags.extend(["--signing-key-file".to_owned(), path.display().to_string()]);
+        }
+        if std::env::var_os("CROWNEST_PUBLIC_URL").is_none() {
+            flags.extend(["--public-url".to_owned(), api_url.clone()]);
+        }
+        let collector = collector::start(parse(flags)?, back.clone()).await.context("the collector cannot start")?;
+        let metering = parse(base(local, Role::Metering, false))?;
+        let metering = metering::start(metering, back.clone()).await.context("metering cannot start")?;
 
         let mut flags = base(local, Role::Executor, true);
         flags.extend(["--work-dir".to_owned(), data.join("executor").display().to_string()]);
@@ -106,7 +113,6 @@ impl Stack {
         }
         let executor = executor::start(parse(flags)?, front.clone()).await.context("the executor cannot start")?;
 
-        let api_url = format!("http://{}", reachable(ingest.address()));
         let saved = bootstrap::login(&api_url, &key_file)?;
         tracing::info!(api_url, key_file = %key_file.display(), saved, "everything is up");
         let operations = [

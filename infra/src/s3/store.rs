@@ -7,11 +7,11 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-/// Whether a conditional put created the object.
+/// Whether a conditional put wrote the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     Created,
-    /// An object was there before; it is unchanged.
+    /// Another object was there; it is unchanged.
     Exists,
 }
 
@@ -34,6 +34,13 @@ impl StoreError {
         }
         Self::Request { action, key: key.to_owned(), reason: DisplayErrorContext(error).to_string() }
     }
+}
+
+/// An object as it was when it was read, and what the store calls this version of it.
+#[derive(Debug, Clone)]
+pub struct Version {
+    pub body: Bytes,
+    pub etag: String,
 }
 
 /// One bucket. Cheap to clone.
@@ -67,21 +74,49 @@ impl Store {
 
     /// Writes an object that must not be there yet (`If-None-Match: *`).
     pub async fn put_new(&self, key: &str, body: Bytes, content_type: &str) -> Result<Put, StoreError> {
-        let sent = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .if_none_match("*")
-            .content_type(content_type)
-            .body(ByteStream::from(body))
-            .send()
-            .await;
-        match sent {
+        self.put_expecting(None, key, body, content_type).await
+    }
+
+    /// Replaces this version of an object (`If-Match`), or nothing at all.
+    pub async fn replace(
+        &self,
+        version: &Version,
+        key: &str,
+        body: Bytes,
+        content_type: &str,
+    ) -> Result<Put, StoreError> {
+        self.put_expecting(Some(&version.etag), key, body, content_type).await
+    }
+
+    async fn put_expecting(
+        &self,
+        etag: Option<&str>,
+        key: &str,
+        body: Bytes,
+        content_type: &str,
+    ) -> Result<Put, StoreError> {
+        let put = self.client.put_object().bucket(&self.bucket).key(key);
+        let put = match etag {
+            Some(etag) => put.if_match(etag),
+            None => put.if_none_match("*"),
+        };
+        match put.content_type(content_type).body(ByteStream::from(body)).send().await {
             Ok(_) => Ok(Put::Created),
             Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 412) => Ok(Put::Exists),
             Err(error) => Err(StoreError::from_sdk("writing", key, error)),
         }
+    }
+
+    /// The first `max_bytes` of the object with its version; `None` if there is none.
+    pub async fn get_version(&self, key: &str, max_bytes: u64) -> Result<Option<Version>, StoreError> {
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let answer = request.range(format!("bytes=0-{}", max_bytes.saturating_sub(1))).send().await;
+        let answer = match answer.map_err(|error| StoreError::from_sdk("reading", key, error)) {
+            Err(StoreError::NotFound(_)) => return Ok(None),
+            answer => answer?,
+        };
+        let etag = answer.e_tag().unwrap_or_default().to_owned();
+        Ok(Some(Version { body: Self::collect(key, answer.body).await?, etag }))
     }
 
     /// The whole object, in memory: for objects whose size is known to be small.

@@ -1,4 +1,4 @@
-//! The collector's functions for readers: stored events, evidence and artifacts. Its tables are out of reach.
+//! The collector's functions for readers: stored events, evidence, its log and artifacts. Its tables are out of reach.
 
 use infra::postgres::GenericClient;
 use schemas::api::artifact::Artifact;
@@ -66,6 +66,38 @@ pub(crate) async fn parts_of_run(client: &impl GenericClient, run: &RunId) -> Re
 pub(crate) async fn evidence_key(client: &impl GenericClient, run: &RunId) -> Result<Option<String>, DbError> {
     let sql = "select evidence_key from collector.evidence_of_run($1)";
     Ok(optional(client, sql, &[&run.as_str()]).await?.map(|row| row.try_get("evidence_key")).transpose()?)
+}
+
+/// A run's entry in the evidence log, and a checkpoint that covers it.
+#[derive(Debug)]
+pub(crate) struct LoggedEntry {
+    pub leaf_index: u64,
+    pub entry: Vec<u8>,
+    pub checkpoint: String,
+}
+
+pub(crate) async fn logged_entry(client: &impl GenericClient, run: &RunId) -> Result<Option<LoggedEntry>, DbError> {
+    let sql = "select leaf_index, entry, checkpoint from collector.log_entry_of_run($1)";
+    let entry = |row: Row| {
+        Ok(LoggedEntry {
+            leaf_index: unsigned(&row, "leaf_index")?,
+            entry: row.try_get("entry")?,
+            checkpoint: row.try_get("checkpoint")?,
+        })
+    };
+    optional(client, sql, &[&run.as_str()]).await?.map(entry).transpose()
+}
+
+/// Public keys of what was signed, the oldest first.
+pub(crate) async fn signing_keys(client: &impl GenericClient) -> Result<Vec<[u8; 32]>, DbError> {
+    let column = "public_key";
+    let key = |row: &Row| {
+        let bytes: &[u8] = row.try_get(column)?;
+        bytes
+            .try_into()
+            .map_err(|error: std::array::TryFromSliceError| DbError::Column { column, source: error.into() })
+    };
+    rows(client, "select public_key from collector.public_signing_keys()", &[]).await?.iter().map(key).collect()
 }
 
 pub(crate) async fn find_artifact(

@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod evidence;
 pub(crate) mod finalize_archive;
 pub(crate) mod get;
+pub(crate) mod inclusion;
 pub(crate) mod list;
 pub(crate) mod start;
 pub(crate) mod upload_archive;

@@ -7,6 +7,7 @@ use schemas::api::archive::{
     Archive, ArchiveAnswer, DeclaredArchive, FinalizeArchive, Transfer, TransferAnswer, TransferStatus,
 };
 use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
+use schemas::api::jwks::{Jwk, JwkSet};
 use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
@@ -157,6 +158,32 @@ pub(super) fn events() -> Value {
         has_more: true,
         next_seq: Some(6),
     })
+}
+
+/// The key of RFC 8410 section 10.1.
+const PUBLIC_KEY: [u8; 32] = [
+    0x19, 0xbf, 0x44, 0x09, 0x69, 0x84, 0xcd, 0xfe, 0x85, 0x41, 0xba, 0xc1, 0x67, 0xdc, 0x3b, 0x96, 0xc8, 0x50, 0x86,
+    0xaa, 0x30, 0xb6, 0xb6, 0xcb, 0x0c, 0x5c, 0x38, 0xad, 0x70, 0x31, 0x66, 0xe1,
+];
+
+pub(super) fn jwks() -> Value {
+    written(JwkSet { keys: vec![Jwk::ed25519(&PUBLIC_KEY)] })
+}
+
+pub(super) fn inclusion_answer() -> Value {
+    json!({ "inclusion": {
+        "logOrigin": "crownest.example/tlog",
+        "checkpoint": "crownest.example/tlog\n2\nTklA45bCJ5sPDyvQoSA2f04twLT1ViM0OeSMjmmYaRY=\n\n\u{2014} crownest.example/tlog \
+            CU0VtWn7DGrO9ATOPAEBDHFUPrNfD56yYsd2IRq0hdKh7bk2pMKFoeog9pWBz8M07l2jsMFMhHE31s14xbqVwV9RaQg=\n",
+        "leafIndex": 1,
+        "treeSize": 2,
+        "entry": {
+            "evidenceSha256": SHA256,
+            "runSha256": "4bd23027e655e6e157dbe5d4da516b02484f64fa4ea5b84149807e2ba3cd0dd9",
+            "sealedAt": at(9_000),
+        },
+        "hashes": ["0".repeat(64)],
+    } })
 }
 
 pub(super) fn evidence_answer() -> Value {
@@ -391,7 +418,17 @@ pub(super) fn deliveries() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use schemas::api::inclusion::InclusionAnswer;
     use schemas::evidence::EvidenceAnswer;
+    use schemas::transparency::inclusion::Logged;
+
+    #[test]
+    fn the_proof_of_inclusion_is_one() {
+        let answer: InclusionAnswer = serde_json::from_value(inclusion_answer()).unwrap();
+        let run = run().id;
+        let bundle = Logged { run: &run, evidence_sha256: SHA256, attestation_sha256: None, sealed_at: at(9_000) };
+        answer.inclusion.verify(&bundle, &[PUBLIC_KEY]).unwrap();
+    }
 
     #[test]
     fn the_evidence_is_what_its_type_says() {

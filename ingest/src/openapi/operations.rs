@@ -4,6 +4,8 @@ use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use schemas::api::archive::{ArchiveAnswer, DeclaredArchive, FinalizeArchive, TransferAnswer};
 use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
+use schemas::api::inclusion::InclusionAnswer;
+use schemas::api::jwks::JwkSet;
 use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
@@ -38,6 +40,8 @@ pub(super) struct Operation {
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
     pub(super) scope: Option<Scope>,
+    /// Needs no key, and counts for none.
+    pub(super) public: bool,
     pub(super) parameters: &'static [Parameter],
     pub(super) request: Option<Content>,
     pub(super) status: u16,
@@ -54,6 +58,7 @@ impl Operation {
             id,
             summary,
             scope: None,
+            public: false,
             parameters: &[],
             request: None,
             status: 200,
@@ -64,6 +69,11 @@ impl Operation {
 
     const fn scope(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    const fn public(mut self) -> Self {
+        self.public = true;
         self
     }
 
@@ -93,15 +103,21 @@ impl Operation {
         self
     }
 
+    pub(super) fn takes_range(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == parameter::RANGE.name)
+    }
+
     pub(super) fn has_idempotency_key(&self) -> bool {
         self.parameters.iter().any(|parameter| parameter.name == parameter::IDEMPOTENCY_KEY.name)
     }
 
     /// Every code that the operation may answer with.
     pub(super) fn codes(&self) -> impl Iterator<Item = Code> {
-        let always = [Code::Unauthorized, Code::InvalidApiKey, Code::RateLimited, Code::InternalError];
+        let always = [Code::RateLimited, Code::InternalError];
+        let keyed: &[Code] = if self.public { &[] } else { &[Code::Unauthorized, Code::InvalidApiKey] };
         // A query that is no query, a body that is no body.
-        let input = (self.request.is_some() || !self.parameters.is_empty()).then_some(Code::InvalidRequest);
+        let input =
+            (!self.public && (self.request.is_some() || !self.parameters.is_empty())).then_some(Code::InvalidRequest);
         let scope = self.scope.map(|_| Code::Forbidden);
         let id = self.path.contains("{id}").then_some(Code::NotFound);
         let json = matches!(self.request, Some(Content::Json(..))).then_some(Code::FileTooLarge);
@@ -111,7 +127,7 @@ impl Operation {
             &[]
         };
         let implied = input.into_iter().chain(scope).chain(id).chain(json).chain(repeated.iter().copied());
-        always.into_iter().chain(implied).chain(self.errors.iter().copied())
+        always.into_iter().chain(keyed.iter().copied()).chain(implied).chain(self.errors.iter().copied())
     }
 }
 
@@ -264,6 +280,47 @@ pub(super) const ALL: &[Operation] = &[
     .scope(Scope::WorkspaceRunRead)
     .takes(RUN_ID)
     .answers(200, json::<EvidenceAnswer>(examples::evidence_answer)),
+    Operation::new(
+        "get",
+        "/v1/workspace-runs/{id}/evidence/inclusion",
+        "getEvidenceInclusion",
+        "The proof that the evidence log has the Evidence Bundle of a run; a few seconds after it was sealed",
+    )
+    .scope(Scope::WorkspaceRunRead)
+    .takes(RUN_ID)
+    .answers(200, json::<InclusionAnswer>(examples::inclusion_answer)),
+    Operation::new(
+        "get",
+        "/.well-known/jwks.json",
+        "getPublicKeys",
+        "Public keys of everything that is signed here, retired ones too",
+    )
+    .public()
+    .answers(200, json::<JwkSet>(examples::jwks)),
+    Operation::new(
+        "get",
+        "/tlog/checkpoint",
+        "getLogCheckpoint",
+        "Size and root hash of the evidence log, signed (C2SP tlog-checkpoint); `/tlog` is its monitoring prefix",
+    )
+    .public()
+    .answers(200, Content::Bytes("text/plain"))
+    .errors(&[Code::NotFound]),
+    Operation::new("get", "/tlog/tile/{level}/{index}", "getLogTile", "Hashes of the evidence log (C2SP tlog-tiles)")
+        .public()
+        .takes(&[parameter::TILE_LEVEL, parameter::TILE_INDEX])
+        .answers(200, Content::Bytes("application/octet-stream"))
+        .errors(&[Code::NotFound]),
+    Operation::new(
+        "get",
+        "/tlog/tile/entries/{index}",
+        "getLogEntries",
+        "Entries of the evidence log, each with its length in two bytes before it (C2SP tlog-tiles)",
+    )
+    .public()
+    .takes(&[parameter::TILE_INDEX])
+    .answers(200, Content::Bytes("application/octet-stream"))
+    .errors(&[Code::NotFound]),
     Operation::new("get", "/v1/sandboxes/{id}/artifacts", "listArtifacts", "List what was kept of a sandbox")
         .scope(Scope::ArtifactRead)
         .takes(&[parameter::SANDBOX_ID, parameter::LIMIT, parameter::CURSOR])

@@ -3,6 +3,7 @@
 use schemas::id::{ApiKeyId, ArtifactId, BatchId, DeliveryId, ProjectId, RunId, SandboxId, UploadId, WebhookId};
 use schemas::limits;
 use schemas::run::RunStatus;
+use schemas::transparency::tile;
 use serde_json::{Value, json};
 
 /// A parameter of an operation.
@@ -18,6 +19,11 @@ pub(super) struct Parameter {
 impl Parameter {
     const fn path(description: &'static str, schema: fn() -> Value) -> Self {
         Self { name: "id", place: "path", required: true, description, schema }
+    }
+
+    const fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
     }
 
     const fn query(name: &'static str, description: &'static str, schema: fn() -> Value) -> Self {
@@ -133,6 +139,15 @@ pub(super) const ARCHIVE_SHA256: Parameter = Parameter::header(
 pub(super) const ARCHIVE_SIZE: Parameter =
     Parameter::header("x-crownest-archive-size", "Bytes of the archive", || whole_number(1, limits::ARCHIVE_BYTES))
         .required();
+pub(super) const TILE_LEVEL: Parameter =
+    Parameter::path("Height of the tile: 0 has the hashes of entries", || whole_number(0, u64::from(tile::MAX_LEVEL)))
+        .named("level");
+pub(super) const TILE_INDEX: Parameter = Parameter::path(
+    "Number of the tile, in groups of three digits, such as `005` or `x001/234`, and `.p/` with the width of a partial \
+     one. Slashes are sent as they are",
+    || json!({ "type": "string", "pattern": "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$" }),
+)
+.named("index");
 pub(super) const RANGE: Parameter =
     Parameter::header("Range", "One range of bytes (RFC 9110)", || json!({ "type": "string" }));
 pub(super) const IDEMPOTENCY_KEY: Parameter = Parameter::header(

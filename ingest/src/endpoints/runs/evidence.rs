@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
+use infra::s3::StoreError;
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
@@ -27,7 +28,14 @@ pub(crate) async fn handle(
         let message = "The evidence of this run does not exist yet: it is sealed when the run is over.";
         ApiError::new(Code::NotFound, message)
     })?;
-    let evidence = app.store.get(&key).await?;
+    let evidence = match app.store.get(&key).await {
+        Err(StoreError::NotFound(_)) => {
+            tracing::error!(key, "evidence that was sealed is not in the store any more");
+            let message = "The evidence of this run was sealed, but is not in the object store any more.";
+            return Err(ApiError::new(Code::NotFound, message));
+        }
+        evidence => evidence?,
+    };
     let mut body = BytesMut::with_capacity(evidence.len() + 16);
     body.put_slice(b"{\"evidence\":");
     body.put_slice(evidence.trim_ascii_end());

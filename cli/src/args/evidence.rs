@@ -1,0 +1,43 @@
+//! `crownest evidence …`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use schemas::id::RunId;
+
+const AUDIT_HELP: &str = "\
+Every sealed run has an entry in an append-only log with signed checkpoints. This checks that the latest checkpoint is \
+signed, that the log only grew since the last audit on this machine, and that the evidence which is served now is the \
+one that was logged: for every run that the key may see, or for those given by --run. Nothing is believed that does \
+not follow from the signed checkpoint.
+
+Exit codes: 0 all is as it was logged, 3 something was changed or removed, 1 something could not be checked.
+
+Examples:
+  crownest evidence audit
+  crownest evidence audit --run wsr_… --json
+  crownest evidence audit --full --state /var/lib/audit/crownest.json";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceCommand {
+    /// Check that no Evidence Bundle was changed or removed since it was sealed
+    #[command(after_help = AUDIT_HELP)]
+    Audit(AuditArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Check this run only; may be repeated [default: every ended run that the key may see]
+    #[arg(long = "run", value_name = "WSR_ID")]
+    pub runs: Vec<RunId>,
+    /// Read every entry of the log too: they must have its root hash, and no two may be about one run
+    #[arg(long)]
+    pub full: bool,
+    /// Remembers the checkpoint of the last audit
+    /// [default: crownest/audit-HOST.json under $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Public keys that may have signed the checkpoint, as a JWK set [default: those that the API publishes]
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+}
