@@ -24,6 +24,7 @@ EXISTING = {
     "/v1/templates/{id}": "CROWNEST_TEMPLATE",
     "/v1/workspace-runs/{id}/events": "CROWNEST_RUN",
     "/v1/workspace-runs/{id}/evidence": "CROWNEST_RUN",
+    "/v1/workspace-runs/{id}/attestations": "CROWNEST_RUN",
     "/v1/workspace-runs/{id}/evidence/inclusion": "CROWNEST_RUN",
 }
 

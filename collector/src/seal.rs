@@ -1,6 +1,7 @@
 //! Seals ended runs: event log and Evidence Bundle to the object store, then one transaction that makes the runs
 //! terminal, then the acknowledgement. Doing it again produces the same bytes.
 
+mod attest;
 mod bundle;
 mod usage;
 
@@ -105,6 +106,7 @@ struct Sealed {
     leaves: Vec<schemas::merkle::Hash>,
     evidence_key: String,
     evidence_sha256: String,
+    attestation_sha256: String,
 }
 
 pub(crate) async fn seal(parts: &Parts, ids: &[RunId]) -> anyhow::Result<()> {
@@ -112,6 +114,7 @@ pub(crate) async fn seal(parts: &Parts, ids: &[RunId]) -> anyhow::Result<()> {
     if cases.is_empty() {
         return Ok(());
     }
+    parts.signer.register(&parts.pool).await?;
     let sealed: Vec<Sealed> = stream::iter(cases.into_iter().map(|case| write(parts, case)))
         .buffer_unordered(CONCURRENT_WRITES)
         .try_collect()
@@ -224,16 +227,19 @@ async fn write(parts: &Parts, case: Case) -> anyhow::Result<Sealed> {
     let part = case.last_part(&terminal)?;
     let prefix = case.row.prefix();
     let last_part = log::describe(&prefix, case.parts.len(), &part);
-    let evidence = bundle::assemble(&case, &last_part, &part.leaves);
-    let evidence: Bytes = schemas::canonical::to_vec(&evidence)?.into();
+    let bundle = bundle::assemble(&case, &last_part, &part.leaves);
+    let evidence: Bytes = schemas::canonical::to_vec(&bundle)?.into();
     let evidence_key = format!("{prefix}/evidence.json");
     let evidence_sha256 = hex::encode(Sha256::digest(&evidence));
-    // Both are complete before either is announced, so their order does not matter.
+    let statements = attest::statements(parts, &bundle, &prefix, &evidence_sha256)?;
+    let attestation_sha256 = statements.first().map(attest::Unsigned::sha256).unwrap_or_default();
+    // All are complete before any is announced, so their order does not matter.
     tokio::try_join!(
         log::put_part(&parts.store, &last_part, part.bytes.into()),
         log::put_once(&parts.store, &evidence_key, evidence, "application/json"),
+        try_join_all(statements.iter().map(|statement| statement.put(parts))),
     )?;
-    Ok(Sealed { case, terminal, last_part, leaves: part.leaves, evidence_key, evidence_sha256 })
+    Ok(Sealed { case, terminal, last_part, leaves: part.leaves, evidence_key, evidence_sha256, attestation_sha256 })
 }
 
 async fn finish(parts: &Parts, sealed: &[Sealed]) -> anyhow::Result<()> {
@@ -264,14 +270,15 @@ async fn finish(parts: &Parts, sealed: &[Sealed]) -> anyhow::Result<()> {
     let terminal: Vec<_> = sealed.iter().map(|s| (&s.case.row.id, s.case.decision.attempt, &s.terminal)).collect();
     let ids: Vec<&str> = sealed.iter().map(|s| s.case.row.id.as_str()).collect();
     let keys: Vec<&str> = sealed.iter().map(|s| s.evidence_key.as_str()).collect();
-    let digests: Vec<&str> = sealed.iter().map(|s| s.evidence_sha256.as_str()).collect();
+    let evidence: Vec<&str> = sealed.iter().map(|s| s.evidence_sha256.as_str()).collect();
+    let attestations: Vec<&str> = sealed.iter().map(|s| s.attestation_sha256.as_str()).collect();
     // They travel together: none needs the answer of another.
     tokio::try_join!(
         runs::end(&transaction, &ended),
         try_join_all(last_parts),
         async { Ok(try_join_all(collected).await?) },
         async { Ok(segments::insert(&transaction, &terminal).await?) },
-        seals::finish(&transaction, &ids, &keys, &digests),
+        seals::finish(&transaction, &ids, &keys, &evidence, &attestations),
         async { Ok(parts.outbox.insert(&transaction, &letters).await?) },
     )?;
     transaction.commit().await?;

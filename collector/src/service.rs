@@ -1,6 +1,7 @@
 //! Puts the collector together: intake and sealer, the dead-letter reader, the relay and the sweeper.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use infra::amqp::{Amqp, Message, Publisher};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
 use crate::metrics::Metrics;
+use crate::signing::Signer;
 use crate::transparency::{self, Log, LogMetrics};
 use crate::{dead, intake, sweep};
 
@@ -28,6 +30,8 @@ pub(crate) struct Parts {
     pub metrics: Metrics,
     pub part_bytes: u64,
     pub segment_retention: Duration,
+    pub signer: Arc<Signer>,
+    pub builder_id: String,
 }
 
 /// A running collector.
@@ -41,7 +45,7 @@ pub struct Collector {
 
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
-    let signer = config.signing.open()?;
+    let signer = Arc::new(config.signing.open()?);
     let pool = postgres::open(&config.postgres)?;
     let store = s3::open(&config.s3);
     let amqp = Amqp::new(&config.amqp, "collector");
@@ -56,26 +60,24 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         outbox: Outbox::new("collector"),
         part_bytes: config.part_bytes,
         segment_retention: Duration::from_millis(config.segment_retention_ms),
+        signer: Arc::clone(&signer),
+        builder_id: config.signing.builder_id.clone(),
     };
     let log_metrics = LogMetrics::register(&ops.registry)?;
-    let log = signer.map(|signer| Log {
+    let log = Log {
         postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
         store: parts.store.clone(),
         signer,
         config: config.transparency.clone(),
         metrics: log_metrics,
-    });
+    };
     let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
 
     let mut workers = JoinSet::new();
     workers.spawn(intake::work(parts.clone(), shutdown.clone()));
     workers.spawn(dead::work(parts.clone(), shutdown.clone()));
     workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
-    if let Some(log) = log {
-        workers.spawn(transparency::work(log, shutdown.clone()));
-    } else {
-        tracing::warn!("without --signing-key-file the evidence log is not written");
-    }
+    workers.spawn(transparency::work(log, shutdown.clone()));
     let token = shutdown.clone();
     workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
     tracing::info!(%ops_address, "collector started");

@@ -6,6 +6,7 @@ mod config;
 mod objects;
 mod sequencer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -31,7 +32,7 @@ pub(crate) struct Log {
     /// For one connection: whoever writes the log keeps it.
     pub postgres: PostgresConfig,
     pub store: Store,
-    pub signer: Signer,
+    pub signer: Arc<Signer>,
     pub config: TransparencyConfig,
     pub metrics: LogMetrics,
 }

@@ -46,6 +46,7 @@ fn v1(app: &App) -> Router {
         .route("/workspace-runs/{id}/cancel", post(runs::cancel::handle))
         .route("/workspace-runs/{id}/events", get(runs::events::handle))
         .route("/workspace-runs/{id}/evidence", get(runs::evidence::handle))
+        .route("/workspace-runs/{id}/attestations", get(runs::attestations::handle))
         .route("/workspace-runs/{id}/evidence/inclusion", get(runs::inclusion::handle))
         .route("/uploads/{id}", put(runs::upload_staged::handle))
         .route("/artifacts/{id}", get(artifacts::get::handle).delete(artifacts::delete::handle))

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod artifact;
+pub mod attestations;
 pub mod error;
 pub mod inclusion;
 pub mod jwks;

@@ -2,6 +2,7 @@
 //! the Evidence Bundle and the API shapes. No I/O happens here.
 
 pub mod api;
+pub mod attestation;
 pub mod canonical;
 pub mod egress;
 pub mod env;

@@ -12,12 +12,13 @@ use super::{from_sql, to_sql};
 pub(crate) struct Unlogged {
     pub run_id: RunId,
     pub evidence_sha256: String,
+    pub attestation_sha256: Option<String>,
     pub sealed_at: Timestamp,
 }
 
 /// Sealed runs without an entry, in the order of their endings.
 pub(crate) async fn unlogged(client: &impl GenericClient, limit: usize) -> anyhow::Result<Vec<Unlogged>> {
-    let sql = "select run_id, evidence_sha256, decided_at from collector.seals
+    let sql = "select run_id, evidence_sha256, attestation_sha256, decided_at from collector.seals
                where sealed_at is not null and not logged order by decided_at, run_id limit $1";
     let rows = client.query(&client.prepare_cached(sql).await?, &[&to_sql(limit as u64)]).await?;
     rows.iter()
@@ -25,6 +26,7 @@ pub(crate) async fn unlogged(client: &impl GenericClient, limit: usize) -> anyho
             Ok(Unlogged {
                 run_id: row.get::<_, String>("run_id").parse()?,
                 evidence_sha256: row.get::<_, Option<_>>("evidence_sha256").context("a sealed run without digest")?,
+                attestation_sha256: row.get("attestation_sha256"),
                 sealed_at: Timestamp::from(row.get::<_, time::OffsetDateTime>("decided_at")),
             })
         })

@@ -68,12 +68,14 @@ pub(crate) async fn finish(
     client: &impl GenericClient,
     runs: &[&str],
     keys: &[&str],
-    digests: &[&str],
+    evidence: &[&str],
+    attestations: &[&str],
 ) -> anyhow::Result<()> {
-    let sql = "update collector.seals set sealed_at = clock_timestamp(), evidence_key = done.key, evidence_sha256 = done.sha256
-               from unnest($1::text[], $2::text[], $3::text[]) as done (run_id, key, sha256)
+    let sql = "update collector.seals set sealed_at = clock_timestamp(), evidence_key = done.key,
+                   evidence_sha256 = done.evidence, attestation_sha256 = done.attestation
+               from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as done (run_id, key, evidence, attestation)
                where seals.run_id = done.run_id";
-    client.execute(&client.prepare_cached(sql).await?, &[&runs, &keys, &digests]).await?;
+    client.execute(&client.prepare_cached(sql).await?, &[&runs, &keys, &evidence, &attestations]).await?;
     Ok(())
 }
 

@@ -46,9 +46,9 @@ impl<'a> Sequencer<'a> {
         if let Some(configured) = log.config.log_origin.as_ref().filter(|configured| **configured != origin) {
             anyhow::bail!("--log-origin: the log is called `{origin}` since its first entry, got `{configured}`");
         }
-        let key = NoteKey::new(&origin, log.signer.public_key())?;
+        let key = NoteKey::new(&origin, *log.signer.public_key().bytes())?;
         // Before the first signature, so that whoever reads one can verify it.
-        let public_keys = signing_keys::add(&client, &log.signer.public_key()).await?;
+        let public_keys = signing_keys::add(&client, log.signer.public_key().bytes()).await?;
         let mut sequencer = Self { log, client, key, public_keys, tail: Tail::default() };
         if let Some(signed) = latest {
             sequencer.tail = sequencer.read_tail(signed.tree).await?;
@@ -91,7 +91,7 @@ impl<'a> Sequencer<'a> {
         if added > 0 {
             let grown = self.tail.append(entries)?;
             objects::write(&self.log.store, grown).await?;
-            let signed = self.sign();
+            let signed = self.sign().await?;
             log_checkpoints::insert(&self.client, &signed).await?;
             objects::publish(&self.log.store, &signed.checkpoint, &self.public_keys).await?;
             self.log.metrics.size.set(i64::try_from(signed.tree.size)?);
@@ -114,11 +114,11 @@ impl<'a> Sequencer<'a> {
         Ok(entries)
     }
 
-    fn sign(&self) -> SignedTree {
+    async fn sign(&self) -> anyhow::Result<SignedTree> {
         let checkpoint = Checkpoint { origin: self.key.name().to_owned(), tree: self.tail.tree() };
         let text = checkpoint.to_text();
-        let note = note::signed(&text, &self.key, &self.log.signer.sign(text.as_bytes()));
-        SignedTree { tree: checkpoint.tree, checkpoint: note }
+        let note = note::signed(&text, &self.key, &self.log.signer.sign(text.as_bytes()).await?);
+        Ok(SignedTree { tree: checkpoint.tree, checkpoint: note })
     }
 
     async fn tidy(&self) -> anyhow::Result<()> {
@@ -134,7 +134,7 @@ impl<'a> Sequencer<'a> {
 
 fn entry(run: &Unlogged) -> anyhow::Result<Vec<u8>> {
     let entry = Entry {
-        attestation_sha256: None,
+        attestation_sha256: run.attestation_sha256.clone(),
         evidence_sha256: run.evidence_sha256.clone(),
         run_sha256: run_digest(&run.run_id),
         sealed_at: run.sealed_at,

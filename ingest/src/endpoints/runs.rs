@@ -1,5 +1,6 @@
 //! `/v1/workspace-runs`, and the staged uploads of their archives.
 
+pub(crate) mod attestations;
 pub(crate) mod cancel;
 pub(crate) mod create;
 pub(crate) mod create_transfer;

@@ -186,6 +186,18 @@ pub(super) fn inclusion_answer() -> Value {
     } })
 }
 
+pub(super) fn attestations() -> Value {
+    json!({ "data": [{
+        "predicateType": schemas::attestation::predicate::RUN_EVIDENCE,
+        "objectKey": format!("runs/org=org_1/project=prj_1/date=2026-11-02/run={}/attestation.dsse.json", run().id),
+        "envelope": {
+            "payload": "eyJfdHlwZSI6Imh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEifQ==",
+            "payloadType": schemas::attestation::dsse::PAYLOAD_TYPE,
+            "signatures": [{ "keyid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", "sig": "MEUCIQ==" }],
+        },
+    }] })
+}
+
 pub(super) fn evidence_answer() -> Value {
     let run = run();
     let completeness = json!({

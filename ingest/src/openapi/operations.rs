@@ -4,6 +4,7 @@ use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use schemas::api::archive::{ArchiveAnswer, DeclaredArchive, FinalizeArchive, TransferAnswer};
 use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
+use schemas::api::attestations::AttestationList;
 use schemas::api::inclusion::InclusionAnswer;
 use schemas::api::jwks::JwkSet;
 use schemas::api::key::{ApiKey, ApiKeyAnswer};
@@ -280,6 +281,15 @@ pub(super) const ALL: &[Operation] = &[
     .scope(Scope::WorkspaceRunRead)
     .takes(RUN_ID)
     .answers(200, json::<EvidenceAnswer>(examples::evidence_answer)),
+    Operation::new(
+        "get",
+        "/v1/workspace-runs/{id}/attestations",
+        "listAttestations",
+        "The signed in-toto statements about a run, in DSSE envelopes, once its evidence is durable",
+    )
+    .scope(Scope::WorkspaceRunRead)
+    .takes(RUN_ID)
+    .answers(200, json::<AttestationList>(examples::attestations)),
     Operation::new(
         "get",
         "/v1/workspace-runs/{id}/evidence/inclusion",

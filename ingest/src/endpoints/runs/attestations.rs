@@ -1,0 +1,50 @@
+//! `GET /v1/workspace-runs/{id}/attestations`: the signed statements about a run, as they are stored.
+
+use axum::Json;
+use axum::extract::State;
+use infra::s3::StoreError;
+use schemas::api::attestations::{Attestation, AttestationList};
+use schemas::attestation::dsse::Envelope;
+use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE};
+use schemas::id::RunId;
+use schemas::scope::Scope;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::db::collector;
+use crate::error::{ApiError, Code};
+use crate::path_id::PathId;
+
+/// Beside the bundle; only the first is there for every run.
+const STATEMENTS: [(&str, &str); 2] =
+    [("attestation.dsse.json", RUN_EVIDENCE), ("provenance.dsse.json", SLSA_PROVENANCE)];
+
+pub(crate) async fn handle(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId<RunId>,
+) -> Result<Json<AttestationList>, ApiError> {
+    caller.require(Scope::WorkspaceRunRead)?;
+    let client = app.pool.get().await?;
+    super::find(&client, &caller, &id).await?;
+    let key = collector::evidence_key(&client, &id).await?;
+    drop(client);
+    let key = key.ok_or_else(|| {
+        let message = "Nothing is signed about this run yet: its evidence is sealed and signed when the run is over.";
+        ApiError::new(Code::NotFound, message)
+    })?;
+    let prefix = key.strip_suffix("evidence.json").unwrap_or(&key);
+    let mut data = Vec::new();
+    for (name, predicate_type) in STATEMENTS {
+        let object_key = format!("{prefix}{name}");
+        match app.store.get(&object_key).await {
+            Ok(bytes) => {
+                let envelope = Envelope::parse(&bytes).map_err(ApiError::internal)?;
+                data.push(Attestation { predicate_type: predicate_type.to_owned(), object_key, envelope });
+            }
+            Err(StoreError::NotFound(_)) => {}
+            Err(error @ StoreError::Request { .. }) => return Err(error.into()),
+        }
+    }
+    Ok(Json(AttestationList { data }))
+}
