@@ -15,6 +15,7 @@ pub mod message;
 pub mod partition;
 pub mod run;
 pub mod scope;
+pub mod test_report;
 pub mod timestamp;
 pub mod usage;
 pub mod word;
