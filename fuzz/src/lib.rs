@@ -11,6 +11,7 @@ mod sse;
 #[expect(dead_code, clippy::unwrap_used, reason = "shared with the tests of extraction; a failed step is a finding")]
 #[path = "../../executor/tests/archives/tarball.rs"]
 mod tarball;
+mod test_report;
 mod workspace;
 
 /// One thing to feed.
@@ -38,4 +39,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "query", run: http::query },
     Target { name: "artifacts", run: workspace::artifacts },
     Target { name: "redaction", run: output::redaction },
+    Target { name: "junit", run: test_report::junit },
+    Target { name: "ctrf", run: test_report::ctrf },
 ];

@@ -12,6 +12,16 @@ word_enum! {
     }
 }
 
+impl ReportFormat {
+    /// For people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Ctrf => "CTRF JSON",
+            Self::Junit => "JUnit XML",
+        }
+    }
+}
+
 word_enum! {
     /// How a test case ended.
     CaseStatus: "one of error, failed, passed, skipped" {

@@ -44,7 +44,7 @@ fn is_ctrf(head: &[u8]) -> bool {
     let compact: Vec<u8> = head.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let says_so = br#""reportFormat":"CTRF""#;
     compact.starts_with(b"{")
-        && (compact.starts_with(br#"{"results":{"tool":{"#)
+        && (compact.starts_with(br#"{"results":{"tool":{"name":"#)
             || compact.windows(says_so.len()).any(|window| window == says_so))
 }
 
@@ -67,7 +67,8 @@ mod tests {
             ("junit.txt", "<testsuites>", None),
             ("xml", "<testsuites>", None),
             ("ctrf.json", "{\n  \"reportFormat\": \"CTRF\",\n", ctrf),
-            ("a.json", "{\"results\" : { \"tool\": {", ctrf),
+            ("a.json", "{\"results\" : { \"tool\": {\n\"name\": \"jest\"", ctrf),
+            ("a.json", "{\"results\":{\"tool\":{\"driver\":{", None),
             ("a.json", "{\"results\":[]}", None),
             ("a.json", "[{\"reportFormat\":\"CTRF\"}]", None),
             ("a.xml", "{\"reportFormat\":\"CTRF\"", None),
