@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod artifacts;
 pub(crate) mod connection;
 pub(crate) mod env;
+pub(crate) mod evidence;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 use self::admin::AdminArgs;
 use self::artifacts::ArtifactsCommand;
 use self::connection::ConnectionArgs;
+use self::evidence::EvidenceCommand;
 use self::projects::ProjectsCommand;
 use self::webhooks::WebhooksCommand;
 use self::workspace_runs::WorkspaceRunsCommand;
@@ -25,7 +27,7 @@ Environment: CROWNEST_API_URL, CROWNEST_API_KEY; CROWNEST_BEARER_TOKEN wins over
 Flags win over the environment, the environment over the file that `crownest login` saves.
 
 Exit codes: 0 success, 1 an error of the API or at run time, 2 a usage error.
-`workspace-runs run-archive` exits with the exit code of the run.
+`workspace-runs run-archive` exits with the exit code of the run, `evidence diff` with 1 also if results differ.
 
 Examples:
   crownest login --api-url https://crownest.example.com --api-key cn_live_…
@@ -98,6 +100,9 @@ Example:
     /// Files that runs left behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
+    /// What is durably known of runs that have ended
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Be told when a run has ended
     #[command(subcommand)]
     Webhooks(WebhooksCommand),

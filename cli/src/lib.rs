@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::args::evidence::EvidenceCommand;
 use crate::args::{Cli, Command};
 use crate::client::Client;
 use crate::failure::Stop;
@@ -60,6 +61,9 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         Command::Login => commands::login::run(&cli.connection, output).await,
         Command::Projects(command) => commands::projects::run(command, &client()?, output).await,
         Command::Usage => commands::usage::run(&client()?, output).await,
+        Command::Evidence(EvidenceCommand::Diff(args)) => {
+            commands::evidence_diff::run(&args, &cli.connection, output).await
+        }
         Command::Webhooks(command) => commands::webhooks::run(command, &client()?, output).await,
         Command::Artifacts(command) => commands::artifacts::run(command, &client()?, output).await,
         Command::WorkspaceRuns(command) => commands::workspace_runs(*command, &client()?, output).await,

@@ -1,7 +1,7 @@
 //! Test reports among the artifacts: found or declared, counted in the evidence, or said to be none.
 
 use serde_json::json;
-use testkit::{Stack, archive};
+use testkit::{Crownest, Stack, archive};
 
 #[tokio::test]
 async fn test_reports_are_counted_whatever_becomes_of_the_run() {
@@ -68,4 +68,29 @@ async fn test_reports_are_counted_whatever_becomes_of_the_run() {
         ]
     );
     assert_eq!(client.run(&run).await["tests"], counts, "kept with the run");
+}
+
+#[tokio::test]
+async fn two_runs_are_compared_test_by_test() {
+    let stack = Stack::start().await;
+    let (client, crownest) = (stack.client(), Crownest::of(&stack));
+    let command = "printf '<testsuite><testcase name=\"a\">%s</testcase></testsuite>' \"$(cat result)\" > report.txt; \
+                   test ! -s result";
+    let body = json!({"command": command, "artifacts": [{"path": "report.txt", "report": "junit"}]});
+    let mut runs = Vec::new();
+    for result in ["", "<failure/>"] {
+        let run = client.submit(body.clone(), &archive(&[("result", result)])).await;
+        client.wait_terminal(&run).await;
+        runs.push(run);
+    }
+    let found = crownest.run(["evidence", "diff", &runs[0], &runs[1], "--json"]).await.expect(1).data();
+    assert_eq!(
+        found["tests"]["cases"]["newlyFailing"],
+        json!([{"name": "a", "a": "passed", "b": "failed"}]),
+        "{found}"
+    );
+    let facts = found["facts"].as_array().expect("facts").iter().filter(|fact| fact["same"] == false);
+    let different: Vec<_> = facts.map(|fact| fact["name"].as_str().expect("a name")).collect();
+    assert_eq!(different, ["outcome", "exitCode", "failureReason", "archive"]);
+    crownest.run(["evidence", "diff", &runs[1], &runs[1]]).await.expect(0);
 }
