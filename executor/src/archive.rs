@@ -1,5 +1,6 @@
 //! Archives of strangers, and root file systems of templates: extraction onto disk, and the cache that does it once per
 //! digest.
+mod ahead;
 mod beneath;
 mod block;
 mod cache;

@@ -17,6 +17,7 @@ mod launch;
 mod locate;
 mod lower;
 mod process;
+mod ready;
 mod remains;
 mod request;
 mod rootfs;

@@ -9,22 +9,34 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use support::{DEADLINE, Machine, collect};
 
-/// The only process of the helper program while no sandbox is being started.
+/// The process of the helper program that neither waits for a run nor works for one.
 fn fork_server() -> Pid {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        // More than one while a helper is being prepared, none while it is started again.
+        if let [pid] = servers()[..] {
+            return Pid::from_raw(pid).unwrap();
+        }
+        assert!(Instant::now() < deadline, "expected one fork server, found {:?}", servers());
+        std::thread::yield_now();
+    }
+}
+
+fn servers() -> Vec<i32> {
     let executor = std::process::id().to_string();
     let is_ours = |process: &Path| {
         let arguments = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
         let mut arguments = arguments.split('\0');
+        let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
         arguments.next().is_some_and(|program| program.ends_with("/crownest-sandbox"))
             && arguments.next() == Some(&executor)
+            && !name.starts_with("sandbox-")
     };
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let found: Vec<i32> = processes
+    processes
         .filter(|process| is_ours(process))
         .map(|process| process.file_name().unwrap().to_str().unwrap().parse().unwrap())
-        .collect();
-    let [pid] = found[..] else { panic!("expected one fork server, found {found:?}") };
-    Pid::from_raw(pid).unwrap()
+        .collect()
 }
 
 #[tokio::test]

@@ -47,6 +47,25 @@ async fn a_run_comes_out_as_if_it_had_run_here() {
     assert!(done.stdout == blob, "{} bytes instead of {}", done.stdout.len(), blob.len());
     assert_eq!(done.stderr, String::from_utf8_lossy(b"\xff\x00 no text \xc3\x28\r\n"));
 
+    // The same bytes again, whenever.
+    let run = crownest.run(["workspace-runs", "list", "--limit", "1", "--json"]).await.expect(0).data()[0].clone();
+    let logs = async |options: &[&str]| {
+        let command = ["workspace-runs", "logs", run["id"].as_str().unwrap()];
+        crownest.run(command.iter().chain(options)).await
+    };
+    assert!(logs(&["--raw"]).await.expect(0).stdout == blob);
+    assert_eq!(logs(&["--raw", "--stream", "stderr"]).await.expect(0).stdout, b"\xff\x00 no text \xc3\x28\r\n");
+    let found = logs(&["--grep", r"(?-u)^\xff.* text"]).await.expect(0).stdout;
+    let number = found.iter().position(|&byte| byte == b':').unwrap();
+    assert_eq!(&found[number..], b":stderr:\xff\x00 no text \xc3\x28\r\n");
+    let seq = String::from_utf8_lossy(&found[..number]).into_owned();
+    let since = logs(&["--raw", "--stream", "stderr", "--since-seq", &seq]).await.expect(0);
+    assert_eq!(since.stdout.len(), 15);
+    let after = logs(&["--raw", "--stream", "stderr", "--after-seq", &seq]).await.expect(0);
+    assert_eq!(after.stdout, b"");
+    assert_eq!(logs(&["--grep", "no text", "--stream", "stdout"]).await.expect(1).stdout, b"");
+    assert!(logs(&["--grep", "("]).await.expect(2).stderr.contains("unclosed group"));
+
     let failed = crownest.run(run_archive(&path, &["--", "sh", "-c", "echo 'a  b'; exit 7"])).await.expect(7);
     assert_eq!((failed.text().as_str(), failed.stderr.as_str()), ("a  b\n", ""), "arguments stay what they are");
 

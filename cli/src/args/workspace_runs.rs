@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use regex::bytes::Regex;
 use schemas::Timestamp;
 use schemas::id::{BatchId, ProjectId, RunId};
 use schemas::run::RunStatus;
@@ -11,6 +12,7 @@ use super::env::EnvArgs;
 use super::pair::parse_pair;
 use super::projects::PageArgs;
 use super::run_request::{COMMAND_HELP, RunRequestArgs};
+use crate::client::Channel;
 use crate::client::idempotency::IdempotencyKey;
 
 const RUN_ARCHIVE_HELP: &str = "\
@@ -63,10 +65,13 @@ Examples:
     /// Print the output of a run; of a live one until it ends
     #[command(after_help = "\
 Standard output of the run goes to standard output, its standard error to standard error. The exit code is 0 whatever \
-that of the run was. With --json every event is one line.
+that of the run was; with --grep it is 1 if no line matches, with --raw if a part of the stream was never stored. \
+With --json every event (or matching line) is one line.
 
 Examples:
   crownest workspace-runs logs wsr_…
+  crownest workspace-runs logs wsr_… --raw >stdout.bin
+  crownest workspace-runs logs wsr_… --grep '(?i)error' --stream stderr
   crownest workspace-runs logs wsr_… --after-seq 100 --no-follow --json")]
     Logs(LogsArgs),
     /// Cancel a run; one that ended already stays as it is
@@ -148,12 +153,45 @@ pub(crate) struct LogsArgs {
     /// Begin after the event with this sequence number
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub after_seq: u64,
+    /// Begin with the event of this sequence number
+    #[arg(long, value_name = "N", conflicts_with = "after_seq")]
+    pub since_seq: Option<u64>,
+    /// Print the exact bytes of one stream (standard output, or that of --stream) and nothing else
+    #[arg(long, conflicts_with_all = ["grep", "json"])]
+    pub raw: bool,
+    /// Print only lines that match this regular expression, each after the sequence number of the event in which it
+    /// begins and the name of its stream
+    #[arg(long, value_name = "REGEX", value_parser = parse_regex)]
+    pub grep: Option<Regex>,
+    /// With --raw or --grep: only this stream
+    #[arg(long, value_name = "STREAM", value_enum)]
+    pub stream: Option<Stream>,
     /// Go on until the run ends (the default)
     #[arg(long, overrides_with = "no_follow")]
     pub follow: bool,
     /// Stop after what is stored now
     #[arg(long, overrides_with = "follow")]
     pub no_follow: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl From<Stream> for Channel {
+    fn from(stream: Stream) -> Self {
+        match stream {
+            Stream::Stdout => Self::Stdout,
+            Stream::Stderr => Self::Stderr,
+        }
+    }
+}
+
+/// Output need not be UTF-8.
+fn parse_regex(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

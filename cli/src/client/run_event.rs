@@ -12,6 +12,16 @@ pub(crate) enum Channel {
     Stderr,
 }
 
+impl Channel {
+    /// As the type of its events.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RunEvent {
     pub seq: u64,

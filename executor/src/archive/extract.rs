@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use rustix::fs::{Mode, Timespec, Timestamps};
 
+use super::ahead::read_ahead;
 use super::beneath::{Beneath, Refusal};
 use super::block::Kind;
 use super::error::{ExtractError, Limit, system_failed};
@@ -20,6 +21,8 @@ use super::links::points_outside;
 use super::members::{HEADER_BYTES, Member, Members, TarError};
 
 const BUFFER_BYTES: usize = 128 * 1024;
+/// Below it, starting a thread to decompress costs more than it saves.
+const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 /// What an entry costs on disk beside its content, for the cache's bookkeeping.
 const ENTRY_DISK_BYTES: u64 = 4096;
 /// Of a name in a message.
@@ -43,9 +46,22 @@ pub fn extract(
     limits: &ExtractLimits,
     abandoned: &AtomicBool,
 ) -> Result<Extracted, ExtractError> {
+    let is_small = archive.metadata().map_err(ExtractError::Read)?.len() < AHEAD_FROM_BYTES;
     let decoder = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, archive));
+    if is_small {
+        return extract_tar(decoder, root, limits, abandoned);
+    }
+    read_ahead(decoder, |tar| extract_tar(tar, root, limits, abandoned)).map_err(ExtractError::Read)?
+}
+
+fn extract_tar(
+    tar: impl Read,
+    root: BorrowedFd<'_>,
+    limits: &ExtractLimits,
+    abandoned: &AtomicBool,
+) -> Result<Extracted, ExtractError> {
     let mut extraction = Extraction {
-        members: Members::new(decoder),
+        members: Members::new(tar),
         beneath: Beneath::new(root),
         limits,
         done: Extracted::default(),

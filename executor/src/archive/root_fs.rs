@@ -12,6 +12,7 @@ use rustix::fs::{Mode, Timespec, Timestamps};
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
+use super::ahead::read_ahead;
 use super::beneath::{Beneath, Refusal};
 use super::error::{ExtractError, Limit};
 use super::extract::Extracted;
@@ -30,8 +31,25 @@ pub(super) fn extract_root_fs(
     abandoned: &AtomicBool,
 ) -> Result<Extracted, ExtractError> {
     let decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, archive));
-    let digested = Digested { inner: decoder.map_err(ExtractError::Read)?, digest: Sha256::new() };
-    let mut archive = tar::Archive::new(BufReader::with_capacity(BUFFER_BYTES, digested));
+    let mut digested = Digested { inner: decoder.map_err(ExtractError::Read)?, digest: Sha256::new() };
+    let done =
+        read_ahead(&mut digested, |tar| extract_tar(tar, root, limits, abandoned)).map_err(ExtractError::Read)??;
+    let got = hex::encode(digested.digest.finalize());
+    if got == sha256 {
+        return Ok(done);
+    }
+    let source = io::Error::other(format!("the root file system has the SHA-256 {got}, expected {sha256}"));
+    Err(ExtractError::Unreadable { entries: done.entries, last: String::new(), source })
+}
+
+/// Reads to the end of `tar`, beyond that of the archive.
+fn extract_tar(
+    tar: impl Read,
+    root: BorrowedFd<'_>,
+    limits: &ExtractLimits,
+    abandoned: &AtomicBool,
+) -> Result<Extracted, ExtractError> {
+    let mut archive = tar::Archive::new(tar);
     let mut beneath = Beneath::new(root);
     let mut done = Extracted::default();
     let unreadable =
@@ -62,12 +80,7 @@ pub(super) fn extract_root_fs(
     }
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(|error| unreadable(done, error))?;
-    let got = hex::encode(rest.into_inner().digest.finalize());
-    if got == sha256 {
-        return Ok(done);
-    }
-    let source = io::Error::other(format!("the root file system has the SHA-256 {got}, expected {sha256}"));
-    Err(unreadable(done, source))
+    Ok(done)
 }
 
 enum Failure {

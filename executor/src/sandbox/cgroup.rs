@@ -8,6 +8,8 @@ mod v2;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -33,6 +35,8 @@ pub(super) struct Hierarchy {
     parent: PathBuf,
     /// On top of what runs may have.
     overhead: Overhead,
+    /// Groups so far, for their names.
+    made: Arc<AtomicU64>,
 }
 
 impl Hierarchy {
@@ -48,27 +52,17 @@ impl Hierarchy {
             }
             Version::V1(controllers)
         };
-        Ok(Self { version, parent, overhead })
+        Ok(Self { version, parent, overhead, made: Arc::default() })
     }
 
-    /// Makes a run's group and sets its limits.
-    pub(super) fn create(&self, name: &str, limits: Limits) -> io::Result<Cgroup> {
-        let cgroup = self.run(name);
+    /// Makes a group, without limits yet. Its name says nothing: it is there before the run.
+    pub(super) fn create(&self) -> io::Result<Cgroup> {
+        let cgroup = self.group(&self.made.fetch_add(1, Ordering::Relaxed).to_string());
         for directory in cgroup.directories() {
             if let Err(error) = fs::create_dir(&directory) {
                 let _ = cgroup.remove();
                 return Err(error);
             }
-        }
-        let Overhead { pids, pids_for_each, .. } = self.overhead;
-        let limits = Limits { pids: limits.pids.saturating_mul(pids_for_each).saturating_add(pids), ..limits };
-        let limited = match &self.version {
-            Version::V1(controllers) => v1::limit(controllers, &cgroup.path, limits),
-            Version::V2(root) => v2::limit(&root.join(&cgroup.path), limits),
-        };
-        if let Err(error) = limited {
-            let _ = cgroup.remove();
-            return Err(error);
         }
         Ok(cgroup)
     }
@@ -76,7 +70,7 @@ impl Hierarchy {
     /// Groups that a killed executor left.
     pub(super) fn leftovers(&self) -> io::Result<Vec<Cgroup>> {
         let mut names = std::collections::BTreeSet::new();
-        for directory in self.run("").directories() {
+        for directory in self.group("").directories() {
             for entry in fs::read_dir(directory)? {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
@@ -84,22 +78,22 @@ impl Hierarchy {
                 }
             }
         }
-        Ok(names.iter().filter_map(|name| name.to_str()).map(|name| self.run(name)).collect())
+        Ok(names.iter().filter_map(|name| name.to_str()).map(|name| self.group(name)).collect())
     }
 
     /// Removes this host's own place, if no run is left in it.
     pub(super) fn remove_if_empty(&self) {
-        for directory in self.run("").directories() {
+        for directory in self.group("").directories() {
             let _ = fs::remove_dir(directory);
         }
     }
 
-    fn run(&self, name: &str) -> Cgroup {
+    fn group(&self, name: &str) -> Cgroup {
         Cgroup { version: self.version.clone(), path: self.parent.join(name), overhead: self.overhead }
     }
 }
 
-/// One run's group, in every hierarchy.
+/// The group of one run, or of a helper that waits for one, in every hierarchy.
 #[derive(Debug)]
 pub(super) struct Cgroup {
     version: Version,
@@ -108,6 +102,15 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
+    pub(super) fn limit(&self, limits: Limits) -> io::Result<()> {
+        let Overhead { pids, pids_for_each, .. } = self.overhead;
+        let limits = Limits { pids: limits.pids.saturating_mul(pids_for_each).saturating_add(pids), ..limits };
+        match &self.version {
+            Version::V1(controllers) => v1::limit(controllers, &self.path, limits),
+            Version::V2(root) => v2::limit(&root.join(&self.path), limits),
+        }
+    }
+
     /// Moves a process of ours into the group.
     pub(super) fn join(&self, pid: i32) -> io::Result<()> {
         let pid = pid.to_string();

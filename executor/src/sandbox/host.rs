@@ -18,6 +18,7 @@ use super::disk::Disk;
 use super::engine::Engine;
 use super::error::{SandboxError, Step as _};
 use super::launch::Launch;
+use super::ready::ReadyPool;
 use super::remains;
 use super::running::Sandbox;
 use super::spawner::Spawner;
@@ -33,8 +34,9 @@ pub struct SandboxHost {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) spawner: Spawner,
-    pub(super) hierarchy: Hierarchy,
+    spawner: Arc<Spawner>,
+    pub(super) ready: ReadyPool,
+    hierarchy: Hierarchy,
     pub(super) engine: Engine,
     work_dir: PathBuf,
     uid_base: u32,
@@ -125,8 +127,10 @@ impl Inner {
         crate::workspace::remove_tree(&stage).step("remove the old staging folder")?;
         rootfs::build_stage(&stage).step("build the staging folder")?;
         let needed = engine.needs().into_iter().chain([work_dir.clone()]).collect();
+        let spawner = Arc::new(Spawner::start(helper, needed).step("start the spawner thread")?);
         Ok(Self {
-            spawner: Spawner::start(helper, needed).step("start the spawner thread")?,
+            ready: ReadyPool::open(Arc::clone(&spawner), hierarchy.clone()).step("start a thread")?,
+            spawner,
             hierarchy,
             engine,
             uid_base: config.uid_base,
@@ -182,6 +186,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.ready.close();
         // Fails, rightly, if a run could not be cleaned up.
         self.hierarchy.remove_if_empty();
     }
@@ -232,6 +237,11 @@ impl Slot {
 
     pub(super) fn uid(&self) -> u32 {
         self.inner.uid_base + self.number
+    }
+
+    /// A helper in the place of the one that a run in this slot has used up.
+    pub(super) fn refill(&self) {
+        self.inner.ready.refill();
     }
 
     /// Never give this slot to another run.

@@ -3,13 +3,14 @@
 //! credentials belong to threads, and the executor has many.
 //!
 //! Order of operations of a run (each is named in the error it may cause):
-//! 1. take standard input, output and error from the executor; wait until it has put us into the run's control groups
-//!    and sends the run's descriptors
-//! 2. mount namespace, overlay, staging folder (`init_mounts`); with egress also a network namespace and a listening
+//! 1. take standard input, output and error from the executor; mount namespace; wait until there is a run (the executor
+//!    has put us into control groups by then, and set their limits) and take its descriptors
+//! 2. overlay, staging folder (`init_mounts`); with egress also a network namespace and a listening
 //!    socket in it (`init_network`); hand the overlay and the socket to the executor
 //! 3. open the system call filter, resource limits, then groups, gid and uid of the slot; no way back from here (for an
 //!    OCI runtime: the slot's user namespace, and its root)
 //! 4. tie our life to the executor's, set `no_new_privs`, exec bubblewrap (or fork pid 1 in new namespaces)
+use std::ffi::CStr;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
@@ -37,6 +38,12 @@ pub(super) const MAX_OPEN_FILES: u64 = 65_536;
 pub(super) const CORE_BYTES: u64 = 1;
 /// Under memory pressure of the whole machine, sandboxes go before the executor.
 const OOM_SCORE_ADJ: &str = "500";
+
+/// A helper's word that it waits for a run.
+pub(super) const READY: &[u8] = b"ready";
+/// What `ps` calls it meanwhile, and from then on.
+const WAITING: &CStr = c"sandbox-ready";
+const WORKING: &CStr = c"sandbox-run";
 
 /// A step that failed, for the executor to read.
 pub(super) type Failure = (&'static str, io::Error);
@@ -137,7 +144,11 @@ fn lend_user_namespace(control: &OwnedFd) -> Result<(), Failure> {
 }
 
 fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
+    init_mounts::unshare().at("unshare mount namespace")?;
+    rustix::thread::set_name(WAITING).at("take a name")?;
+    control::send(control.as_fd(), READY, &[]).at("report")?;
     let message = control::receive(control.as_fd()).at("receive descriptors")?;
+    rustix::thread::set_name(WORKING).at("take a name")?;
     let mut fds = message.map(|message| message.fds).unwrap_or_default().into_iter();
     let mut next = || fds.next().ok_or_else(|| io::Error::other("the executor is gone")).at("receive descriptors");
     let [request, lower, instructions, status] = [next()?, next()?, next()?, next()?];

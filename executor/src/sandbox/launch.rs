@@ -9,23 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::pipe::PipeFlags;
-
-use super::cgroup::Cgroup;
 use super::config::{Limits, Network, Root, SandboxSpec};
 use super::control;
-use super::disk::Disk;
 use super::engine::{Engine, Runtime, RuntimeKind};
 use super::error::{SandboxError, Step as _};
 use super::host::{Inner, Slot};
 use super::init_oci::STARTED;
 use super::lower;
 use super::process::wait_readable;
+use super::ready::Ready;
 use super::remains::Remains;
 use super::request::{Request, memfd};
 use super::rootfs;
 use super::running::{Parts, Sandbox, Target};
-use super::spawner::Task;
 use super::status::Status;
 
 /// Generous: a start takes about 10 ms, unless the machine is in trouble.
@@ -73,10 +69,22 @@ impl Launch {
             Engine::Oci(_) => Some(host.runtime_users(uid, deadline)?),
         };
         let disk = host.disk(&slot).step("make the slot's disk (--disk-bytes)")?;
-        let (mut remains, cgroup) = self.prepare(host, slot, disk.clone())?;
+        let run_dir = host.run_dir(&self.label);
+        if let Err(error) = fs::create_dir(&run_dir) {
+            return Err(SandboxError::InvalidSpec(format!("label {:?} cannot be used: {error}", self.label)));
+        }
+        let ready = host.ready.take().inspect_err(|_| drop(fs::remove_dir(&run_dir)))?;
+        let Ready { helper, control: ours, stdout, stderr, cgroup } = ready;
+        let (monitor, cgroup) = (Arc::new(helper), Arc::new(cgroup));
+        let layers = disk.as_ref().map(|disk| disk.folder(&self.label));
+        let on_disk = disk.clone().zip(layers.clone());
+        let remains = Remains::new(Arc::clone(&monitor), Arc::clone(&cgroup), run_dir.clone(), slot, on_disk);
+        // The helper is in the group already: everything that it does from here on is limited and counted.
+        cgroup.limit(self.limits).step("set the limits of the control group")?;
+        fill(&run_dir, layers.as_deref(), uid).step("create run directory")?;
         let request = Request {
             uid,
-            run_dir: host.run_dir(&self.label),
+            run_dir,
             disk: disk.map(|disk| (disk.device().to_owned(), self.label.clone().into())),
             stage: host.stage(),
             root: self.root.clone(),
@@ -86,21 +94,14 @@ impl Launch {
         };
 
         let (mut status, status_writer) = Status::pipe().step("status pipe")?;
-        let (ours, theirs) = control::pair().step("socket pair")?;
-        let (stdout, stdout_writer) = pipe().step("output pipe")?;
-        let (stderr, stderr_writer) = pipe().step("output pipe")?;
         let lower = lower::mount(&self.lower, idmap.as_fd())?;
         let request = memfd(&request.to_bytes()).step("memfd")?;
         let instructions = memfd(&self.instructions).step("memfd")?;
-        let given = [theirs.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()];
-        let monitor = remains.watch(host.spawner.spawn(Task::Run, &given, deadline)?);
-        // From here on everything that the helper does is limited and counted.
-        cgroup.join(monitor.pid()).step("join the control group")?;
         let mut lent = vec![request.as_fd(), lower.as_fd(), instructions.as_fd(), status_writer.as_fd()];
         lent.extend(users.as_ref().map(|users| users.as_fd()));
         control::send(ours.as_fd(), b"run", &lent).step("send descriptors")?;
         // Only the sandbox holds these from here on, so that their end is its end.
-        drop((theirs, stdout_writer, stderr_writer, status_writer, lower));
+        drop((status_writer, lower));
 
         let (workspace, listener) = handshake(&ours, deadline)?;
         let pid_1 =
@@ -114,46 +115,21 @@ impl Launch {
         let parts = Parts { monitor, target, status, stdout, stderr, workspace, listener, cgroup, remains };
         Sandbox::new(parts).step("watch the sandbox")
     }
-
-    /// Everything on disk and in the control groups that a run needs before its helper starts.
-    fn prepare(
-        &self,
-        host: &Inner,
-        slot: Slot,
-        disk: Option<Arc<Disk>>,
-    ) -> Result<(Remains, Arc<Cgroup>), SandboxError> {
-        let run_dir = host.run_dir(&self.label);
-        if let Err(error) = fs::create_dir(&run_dir) {
-            return Err(SandboxError::InvalidSpec(format!("label {:?} cannot be used: {error}", self.label)));
-        }
-        let uid = slot.uid();
-        let created = host.hierarchy.create(&self.label, self.limits);
-        let cgroup = Arc::new(created.inspect_err(|_| drop(fs::remove_dir(&run_dir))).step("create control group")?);
-        let layers = disk.as_ref().map(|disk| disk.folder(&self.label));
-        let remains = Remains::new(Arc::clone(&cgroup), run_dir.clone(), slot, disk.zip(layers.clone()));
-        fs::create_dir(run_dir.join("lower")).step("create run directory")?;
-        if let Some(layers) = &layers {
-            fs::create_dir(run_dir.join("disk")).and_then(|()| fs::create_dir(layers)).step("create run directory")?;
-        }
-        fill(layers.as_ref().unwrap_or(&run_dir), uid).step("create run directory")?;
-        Ok((remains, cgroup))
-    }
 }
 
-/// The writable folders of the overlay.
-fn fill(layers: &Path, uid: u32) -> io::Result<()> {
+/// The folders that the helper mounts on and the writable ones of the overlay.
+fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
+    fs::create_dir(run_dir.join("lower"))?;
+    if let Some(layers) = layers {
+        fs::create_dir(run_dir.join("disk"))?;
+        fs::create_dir(layers)?;
+    }
+    let layers = layers.unwrap_or(run_dir);
     fs::create_dir(layers.join("work"))?;
     let upper = layers.join("upper");
     fs::create_dir(&upper)?;
     fs::set_permissions(&upper, Permissions::from_mode(0o755))?;
     std::os::unix::fs::chown(&upper, Some(uid), Some(uid))
-}
-
-/// The reading end does not block.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
-    Ok((reader, writer))
 }
 
 /// Two messages at most: the workspace (and the socket of an egress proxy), then either a failure, or that the sandbox has

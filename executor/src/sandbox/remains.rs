@@ -41,8 +41,7 @@ pub(super) struct Remains {
 
 #[derive(Debug)]
 struct Held {
-    /// The first process, once there is one. It may not have joined the control group yet.
-    process: Option<Arc<Process>>,
+    helper: Arc<Process>,
     cgroup: Arc<Cgroup>,
     run_dir: PathBuf,
     slot: Slot,
@@ -51,17 +50,14 @@ struct Held {
 }
 
 impl Remains {
-    pub(super) fn new(cgroup: Arc<Cgroup>, run_dir: PathBuf, slot: Slot, disk: Option<(Arc<Disk>, PathBuf)>) -> Self {
-        Self { held: Some(Held { process: None, cgroup, run_dir, slot, disk }) }
-    }
-
-    /// The run's first process belongs to what remains, too.
-    pub(super) fn watch(&mut self, process: Process) -> Arc<Process> {
-        let process = Arc::new(process);
-        if let Some(held) = self.held.as_mut() {
-            held.process = Some(Arc::clone(&process));
-        }
-        process
+    pub(super) fn new(
+        helper: Arc<Process>,
+        cgroup: Arc<Cgroup>,
+        run_dir: PathBuf,
+        slot: Slot,
+        disk: Option<(Arc<Disk>, PathBuf)>,
+    ) -> Self {
+        Self { held: Some(Held { helper, cgroup, run_dir, slot, disk }) }
     }
 
     /// Kills, counts, removes. Blocking.
@@ -72,8 +68,7 @@ impl Remains {
 
 impl Held {
     fn reclaim(self) -> Reclaimed {
-        let process = self.process.as_ref().map_or(Ok(()), |process| process.kill());
-        let killed = process.and_then(|()| self.cgroup.kill_and_wait());
+        let killed = self.helper.kill().and_then(|()| self.cgroup.kill_and_wait());
         let accounting = self.cgroup.accounting();
         let disk = self.disk.as_ref().and_then(|(disk, _)| {
             disk.usage().inspect_err(|error| tracing::warn!(%error, "the disk of a slot cannot be asked")).ok()
@@ -84,6 +79,7 @@ impl Held {
                 self.disk.as_ref().map_or(Ok(()), |(_, folder)| remove_tree(folder).at("empty the slot's disk"))
             })
             .and_then(|()| remove(&self.cgroup, &self.run_dir));
+        self.slot.refill();
         if cleanup.is_err() {
             // Somebody may still act, or own files, under this uid.
             self.slot.block();

@@ -30,12 +30,13 @@ impl Process {
     }
 }
 
-/// All in control groups of this host's runs.
+/// All in control groups of this host's runs, but for helpers that wait for another run.
 fn processes_in(group: &str) -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
     entries
         .filter(|folder| fs::read_to_string(folder.join("cgroup")).is_ok_and(|groups| groups.contains(group)))
         .filter_map(|folder| Some(Process { status: fs::read_to_string(folder.join("status")).ok()?, folder }))
+        .filter(|process| process.field("Name") != ["sandbox-ready"])
         .collect()
 }
 
