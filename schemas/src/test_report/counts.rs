@@ -77,3 +77,40 @@ impl TestSummary {
         (!reports.is_empty()).then(|| Self { reports: reports.to_vec(), counts: all })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_summary_adds_up_and_keeps_its_shape() {
+        let report =
+            |id: &str, counts| TestReport { artifact_id: id.parse().unwrap(), format: ReportFormat::Ctrf, counts };
+        let one = TestCounts {
+            total: 3,
+            passed: 1,
+            failed: 1,
+            errors: 1,
+            duration_ms: (1 << 53) - 2,
+            ..TestCounts::default()
+        };
+        let two = TestCounts { total: 2, passed: 1, skipped: 1, flaky: 1, duration_ms: 9, ..TestCounts::default() };
+        let summary = TestSummary::of(&[report("art_1", one), report("art_2", two)]).unwrap();
+        let written = serde_json::to_value(&summary).unwrap();
+        assert_eq!(
+            written,
+            json!({
+                "total": 5, "passed": 2, "failed": 1, "errors": 1, "skipped": 1, "flaky": 1, "durationMs": 9_007_199_254_740_991_u64,
+                "reports": [
+                    {"artifactId": "art_1", "format": "ctrf", "total": 3, "passed": 1, "failed": 1, "errors": 1, "skipped": 0,
+                     "flaky": 0, "durationMs": 9_007_199_254_740_990_u64},
+                    {"artifactId": "art_2", "format": "ctrf", "total": 2, "passed": 1, "failed": 0, "errors": 0, "skipped": 1,
+                     "flaky": 1, "durationMs": 9},
+                ],
+            })
+        );
+        assert_eq!(serde_json::from_value::<TestSummary>(written).unwrap(), summary);
+        assert_eq!(TestSummary::of(&[]), None);
+    }
+}

@@ -60,6 +60,10 @@ impl<R: BufRead> BufRead for Source<R> {
     }
 
     fn consume(&mut self, amount: usize) {
+        if amount == 0 {
+            // Looking at the bytes would wait for some.
+            return;
+        }
         if let Ok(available) = self.input.fill_buf() {
             let consumed = &available[..amount];
             if let Some(at) = consumed.iter().position(|byte| *byte == 0) {
