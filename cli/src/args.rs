@@ -5,6 +5,7 @@ pub(crate) mod artifacts;
 pub(crate) mod connection;
 pub(crate) mod env;
 pub(crate) mod evidence;
+pub(crate) mod evidence_diff;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
@@ -27,7 +28,7 @@ Environment: CROWNEST_API_URL, CROWNEST_API_KEY; CROWNEST_BEARER_TOKEN wins over
 Flags win over the environment, the environment over the file that `crownest login` saves.
 
 Exit codes: 0 success, 1 an error of the API or at run time, 2 a usage error.
-`workspace-runs run-archive` exits with the exit code of the run, `evidence diff` with 1 also if results differ.
+`workspace-runs run-archive` exits with the exit code of the run.
 
 Examples:
   crownest login --api-url https://crownest.example.com --api-key cn_live_…
@@ -100,7 +101,7 @@ Example:
     /// Files that runs left behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
-    /// What is durably known of runs that have ended
+    /// Compare what is durably known of runs
     #[command(subcommand)]
     Evidence(EvidenceCommand),
     /// Be told when a run has ended

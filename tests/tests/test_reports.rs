@@ -83,7 +83,7 @@ async fn two_runs_are_compared_test_by_test() {
         client.wait_terminal(&run).await;
         runs.push(run);
     }
-    let found = crownest.run(["evidence", "diff", &runs[0], &runs[1], "--json"]).await.expect(1).data();
+    let found = crownest.run(["evidence", "diff", &runs[0], &runs[1], "--json"]).await.expect(3).data();
     assert_eq!(
         found["tests"]["cases"]["newlyFailing"],
         json!([{"name": "a", "a": "passed", "b": "failed"}]),

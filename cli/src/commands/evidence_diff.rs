@@ -14,11 +14,13 @@ use serde_json::Value;
 
 use self::compare::Comparison;
 use crate::args::connection::ConnectionArgs;
-use crate::args::evidence::{DiffArgs, EvidenceSource};
+use crate::args::evidence_diff::{DiffArgs, EvidenceSource};
 use crate::client::Client;
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, field};
 
+/// The runs were compared, and their results differ: neither success nor an error.
+const EXIT_DIFFERENT: u8 = 3;
 /// More than any bundle has.
 const FILE_BYTES: u64 = 64 << 20;
 
@@ -36,7 +38,7 @@ pub(crate) async fn run(args: &DiffArgs, api: &ConnectionArgs, output: &mut Outp
     let value = serde_json::to_value(&comparison)
         .map_err(|error| Failure::new("internal_error", format!("the comparison cannot be written: {error}")))?;
     output.result(&value, |_| readable::text(&comparison))?;
-    Ok(if comparison.same_result { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if comparison.same_result { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DIFFERENT) })
 }
 
 async fn load(source: &EvidenceSource, client: Option<&Client>) -> Result<Value, Failure> {

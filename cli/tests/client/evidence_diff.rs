@@ -44,7 +44,7 @@ fn api(sent: &'static str) -> Server {
 fn two_runs_are_compared_test_by_test() {
     let (home, server) = (Home::new(), api(AFTER));
     let ended = home.run(&server.url, &["evidence", "diff", "wsr_1", "wsr_2"]);
-    assert_eq!(ended.code, Some(1), "{}", ended.err());
+    assert_eq!(ended.code, Some(3), "{}", ended.err());
     assert_eq!(
         ended.out(),
         "              A                        B                   B/A\n\
@@ -65,7 +65,7 @@ fn two_runs_are_compared_test_by_test() {
     );
     let ended = home.run(&server.url, &["evidence", "diff", "wsr_1", "wsr_2", "--json"]);
     let found = ended.lines().remove(0)["data"].clone();
-    assert_eq!((ended.code, &found["sameResult"]), (Some(1), &json!(false)));
+    assert_eq!((ended.code, &found["sameResult"]), (Some(3), &json!(false)));
     assert_eq!(found["tests"]["cases"]["newlyFailing"], json!([{"name": "b", "a": "passed", "b": "failed"}]));
     assert_eq!(found["amounts"][0], json!({"name": "commandMs", "a": 200, "b": 300, "ratio": 1.5}));
     home.run(&server.url, &["evidence", "diff", "wsr_1", "wsr_1"]).success();
