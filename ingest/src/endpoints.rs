@@ -4,5 +4,6 @@ pub(crate) mod api_keys;
 pub(crate) mod artifacts;
 pub(crate) mod projects;
 pub(crate) mod runs;
+pub(crate) mod templates;
 pub(crate) mod usage;
 pub(crate) mod webhooks;

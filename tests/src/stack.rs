@@ -27,6 +27,8 @@ pub const ENV_KEYS: &str = "k1 8f0a6d1b5c2e4f70918273645546372819a0b1c2d3e4f5061
 pub struct Options {
     pub plan: &'static str,
     pub slots: u16,
+    /// Of executors: `bubblewrap`, or `oci` for runc.
+    pub engine: &'static str,
     /// Services to run in the test's own process; the others are the test's business.
     pub executor: bool,
     pub collector: bool,
@@ -47,6 +49,7 @@ impl Default for Options {
         Self {
             plan: "local",
             slots: 2,
+            engine: "bubblewrap",
             executor: true,
             collector: true,
             metering: true,
@@ -257,6 +260,7 @@ impl Stack {
         let uid = FIRST_UID + self.lease.access.number * UIDS_OF_TEST + number * UIDS_OF_EXECUTOR;
         let mut flags = self.base(&self.lease.access.executor_url, true);
         flags.extend(["--slots".to_owned(), self.options.slots.to_string(), "--uid-base".to_owned(), uid.to_string()]);
+        flags.extend(["--engine".to_owned(), self.options.engine.to_owned()]);
         flags.extend(["--work-dir".to_owned(), self.work_dir(number).display().to_string()]);
         flags.extend(self.env_key_flags("executor", self.options.executor_env_keys));
         flags.extend(self.options.executor_flags.clone());
