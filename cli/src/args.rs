@@ -5,6 +5,7 @@ pub(crate) mod artifacts;
 pub(crate) mod connection;
 pub(crate) mod env;
 pub(crate) mod evidence;
+pub(crate) mod evidence_diff;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
@@ -105,7 +106,7 @@ Example:
     /// Files that runs left behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
-    /// Check Evidence Bundles and the log that they are in
+    /// Check and compare Evidence Bundles
     #[command(subcommand)]
     Evidence(EvidenceCommand),
     /// Be told when a run has ended

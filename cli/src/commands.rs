@@ -7,6 +7,7 @@ mod cancel;
 pub(crate) mod completions;
 mod create;
 mod evidence;
+pub(crate) mod evidence_diff;
 mod list;
 pub(crate) mod login;
 mod logs;

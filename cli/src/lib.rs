@@ -63,6 +63,9 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         Command::Projects(command) => commands::projects::run(command, &client()?, output).await,
         Command::Templates(command) => commands::templates::run(command, &client()?, output).await,
         Command::Usage => commands::usage::run(&client()?, output).await,
+        Command::Evidence(EvidenceCommand::Diff(args)) => {
+            commands::evidence_diff::run(&args, &cli.connection, output).await
+        }
         Command::Webhooks(command) => commands::webhooks::run(command, &client()?, output).await,
         Command::Artifacts(command) => commands::artifacts::run(command, &client()?, output).await,
         Command::Evidence(EvidenceCommand::Audit(args)) => commands::audit::run(&args, &client()?, output).await,

@@ -4,6 +4,7 @@ use schemas::Timestamp;
 use schemas::api::run::RunResult;
 use schemas::message::{AttemptEnd, Finished, RunEnd, Verdict};
 use schemas::run::{CleanupStatus, FailureClass, FailureReason, Outcome, OutcomeSource, RunStatus};
+use schemas::test_report::TestSummary;
 
 /// The derived ending of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +61,7 @@ impl Ending {
             orchestration_succeeded: Some(orchestrated),
             sandbox_id: Some(finished.sandbox_id.clone()),
             started_at: finished.times.started_at,
+            tests: TestSummary::of(&finished.test_reports).map(|tests| tests.counts),
         };
         Self {
             status,

@@ -18,6 +18,7 @@ use schemas::message::{
     CollectedArtifact, Finished, Job, Limits, PhaseTimes, Resources, RunEnd, StreamTotals, Verdict,
 };
 use schemas::run::{CleanupStatus, FailureReason, RunStatus};
+use schemas::test_report::TestReport;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +89,7 @@ struct Record {
     truncated_streams: Vec<String>,
     artifacts: Vec<CollectedArtifact>,
     artifact_errors: Vec<ArtifactError>,
+    test_reports: Vec<TestReport>,
     egress: Option<EgressReport>,
 }
 
@@ -117,6 +119,7 @@ impl Record {
             truncated_streams: Vec::new(),
             artifacts: Vec::new(),
             artifact_errors: Vec::new(),
+            test_reports: Vec::new(),
             egress: None,
         }
     }
@@ -228,6 +231,7 @@ fn finished(attempt: &Attempt<'_>, record: Record, verdict: Verdict) -> Finished
         truncated_streams: record.truncated_streams,
         artifacts: record.artifacts,
         artifact_errors: record.artifact_errors,
+        test_reports: record.test_reports,
         egress: record.egress,
     }
 }

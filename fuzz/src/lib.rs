@@ -11,6 +11,7 @@ mod sse;
 #[expect(dead_code, clippy::unwrap_used, reason = "shared with the tests of extraction; a failed step is a finding")]
 #[path = "../../executor/tests/archives/tarball.rs"]
 mod tarball;
+mod test_report;
 mod transparency;
 mod workspace;
 
@@ -43,4 +44,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "proof", run: transparency::proof },
     Target { name: "tile", run: transparency::tile },
     Target { name: "inclusion", run: transparency::inclusion },
+    Target { name: "junit", run: test_report::junit },
+    Target { name: "ctrf", run: test_report::ctrf },
 ];

@@ -20,6 +20,8 @@ pub fn of(target: &Target) -> Vec<(String, Vec<u8>)> {
         "event-message" => seeds = seeds.into_iter().map(|(name, head)| (name, framed(&head))).collect(),
         "log-index" => seeds.extend(index().map(|index| ("index".to_owned(), index))),
         "evidence" => seeds.extend(documented("evidence").into_iter().map(|found| ("documented".to_owned(), found))),
+        "junit" => seeds.extend(reports(".xml")),
+        "ctrf" => seeds.extend(reports(".json")),
         _ => {}
     }
     seeds
@@ -48,6 +50,13 @@ pub fn write(target: &Target, to: &Path) -> io::Result<()> {
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// As real tools write them.
+fn reports(extension: &str) -> Vec<(String, Vec<u8>)> {
+    let mut reports = files(&folder("../schemas/fixtures/test-reports"));
+    reports.retain(|(name, _)| name.ends_with(extension));
+    reports
 }
 
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {

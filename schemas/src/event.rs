@@ -105,11 +105,13 @@ impl Output {
 }
 
 word_enum! {
-    /// Why a requested artifact was not collected. Never fatal for the run.
-    ArtifactErrorCode: "one of artifact_collect_failed, file_not_found, path_outside_workspace" {
+    /// What went wrong with a requested artifact. Never fatal for the run.
+    ArtifactErrorCode: "one of artifact_collect_failed, file_not_found, path_outside_workspace, test_report_invalid" {
         ArtifactCollectFailed = "artifact_collect_failed",
         FileNotFound = "file_not_found",
         PathOutsideWorkspace = "path_outside_workspace",
+        /// It was collected, but cannot be read as the test report that it is meant to be.
+        TestReportInvalid = "test_report_invalid",
     }
 }
 

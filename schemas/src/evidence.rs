@@ -13,6 +13,7 @@ use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 use crate::message::{AttemptEnd, Limits, Resources};
 use crate::run::{CleanupStatus, FailureClass, FailureReason, Outcome, OutcomeSource, RunStatus};
+use crate::test_report::TestSummary;
 
 pub const SCHEMA_VERSION: &str = "1.1";
 
@@ -72,6 +73,9 @@ pub struct EvidenceBundle {
     /// What the last attempt was allowed to reach and tried to reach; absent for a run without network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressReport>,
+    /// What the test reports among the artifacts say; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestSummary>,
 }
 
 /// One claim of the run by an executor.

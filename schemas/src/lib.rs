@@ -16,6 +16,7 @@ pub mod message;
 pub mod partition;
 pub mod run;
 pub mod scope;
+pub mod test_report;
 pub mod timestamp;
 pub mod transparency;
 pub mod usage;

@@ -75,4 +75,13 @@ async fn python_and_node_projects_pass_their_tests_offline() {
         assert_eq!(ended["status"], "succeeded", "{command}: {output}");
         assert!(output.contains(expected), "{command}: {output}");
     }
+
+    let command = "mkdir reports && pytest -q --junitxml=reports/python.xml && \
+                   node --test --test-reporter=junit --test-reporter-destination=reports/node.xml sample.test.js";
+    let reports = json!([{"path": "reports/*.xml", "report": "junit"}]);
+    let run =
+        client.submit(json!({"command": command, "template": "python-node", "artifacts": reports}), &archive).await;
+    let ended = client.wait_terminal(&run).await;
+    let counted = ["total", "passed"].map(|name| ended["tests"][name].as_u64());
+    assert_eq!(counted, [Some(3), Some(3)], "what both tools report: {ended}");
 }

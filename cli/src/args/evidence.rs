@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use schemas::id::RunId;
 
+use super::evidence_diff::{DIFF_HELP, DiffArgs};
+
 const AUDIT_HELP: &str = "\
 Every sealed run has an entry in an append-only log with signed checkpoints. This checks that the latest checkpoint is \
 signed, that the log only grew since the last audit on this machine, and that the evidence which is served now is the \
@@ -23,6 +25,9 @@ pub(crate) enum EvidenceCommand {
     /// Check that no Evidence Bundle was changed or removed since it was sealed
     #[command(after_help = AUDIT_HELP)]
     Audit(AuditArgs),
+    /// Compare two runs by their evidence
+    #[command(after_help = DIFF_HELP)]
+    Diff(DiffArgs),
 }
 
 #[derive(Debug, Args)]

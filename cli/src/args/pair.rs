@@ -1,6 +1,7 @@
 //! Arguments made of two parts: `KEY=VALUE`, and the `PATH[=NAME]` of an artifact.
 
 use schemas::api::run::ArtifactRequest;
+use schemas::test_report::ReportFormat;
 
 /// `KEY=VALUE`; the value may be empty and may contain `=`.
 pub(crate) fn parse_pair(text: &str) -> Result<(String, String), String> {
@@ -19,7 +20,17 @@ pub(crate) fn parse_artifact(text: &str) -> Result<ArtifactRequest, String> {
     if path.is_empty() || name == Some("") {
         return Err("expected PATH or PATH=NAME, such as reports/junit.xml=junit.xml".to_owned());
     }
-    Ok(ArtifactRequest { path: path.to_owned(), name: name.map(str::to_owned) })
+    Ok(ArtifactRequest { path: path.to_owned(), name: name.map(str::to_owned), report: None })
+}
+
+/// The same for a test report in JUnit XML.
+pub(crate) fn parse_junit(text: &str) -> Result<ArtifactRequest, String> {
+    Ok(ArtifactRequest { report: Some(ReportFormat::Junit), ..parse_artifact(text)? })
+}
+
+/// The same for a test report in CTRF JSON.
+pub(crate) fn parse_ctrf(text: &str) -> Result<ArtifactRequest, String> {
+    Ok(ArtifactRequest { report: Some(ReportFormat::Ctrf), ..parse_artifact(text)? })
 }
 
 #[cfg(test)]
@@ -39,7 +50,7 @@ mod tests {
     #[test]
     fn artifacts() {
         let check = |text, path: &str, name: Option<&str>| {
-            let expected = ArtifactRequest { path: path.to_owned(), name: name.map(str::to_owned) };
+            let expected = ArtifactRequest { path: path.to_owned(), name: name.map(str::to_owned), report: None };
             assert_eq!(parse_artifact(text), Ok(expected));
         };
         check("out/a.txt", "out/a.txt", None);

@@ -10,7 +10,7 @@ use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, ProjectId, SandboxId, TemplateVersionId};
 
 use super::env::EnvArgs;
-use super::pair::{parse_artifact, parse_pair};
+use super::pair::{parse_artifact, parse_ctrf, parse_junit, parse_pair};
 use crate::archive_file::ArchiveFile;
 use crate::client::idempotency::IdempotencyKey;
 use crate::failure::Failure;
@@ -53,6 +53,15 @@ pub(crate) struct RunRequestArgs {
     /// Quote it, so that the shell leaves it as it is: --artifact 'reports/**/*.xml'
     #[arg(long = "artifact", value_name = "PATH[=NAME]", value_parser = parse_artifact)]
     pub artifacts: Vec<ArtifactRequest>,
+    /// Test report in JUnit XML to keep and count, like --artifact; may be repeated
+    ///
+    /// Kept files that end in .xml or .json and begin like a report are counted without this. With it, a report that
+    /// is not well-formed says so, whatever its name is: --junit 'target/surefire-reports/*.xml'
+    #[arg(long, value_name = "PATH[=NAME]", value_parser = parse_junit)]
+    pub junit: Vec<ArtifactRequest>,
+    /// Test report in CTRF JSON to keep and count, like --junit; may be repeated
+    #[arg(long, value_name = "PATH[=NAME]", value_parser = parse_ctrf)]
+    pub ctrf: Vec<ArtifactRequest>,
     /// Label for runs that belong together, to list them by, such as bat_nightly7
     #[arg(long, value_name = "BAT_ID")]
     pub batch: Option<BatchId>,
@@ -78,12 +87,13 @@ pub(crate) struct RunRequestArgs {
 
 impl RunRequestArgs {
     pub(crate) fn to_request(&self) -> Result<CreateRun, Failure> {
+        let artifacts: Vec<_> = self.artifacts.iter().chain(&self.junit).chain(&self.ctrf).cloned().collect();
         Ok(CreateRun {
             command: shell::command_line(&self.command),
             template: self.template.clone(),
             template_version_id: self.template_version.clone(),
             project_id: self.project.clone(),
-            artifacts: (!self.artifacts.is_empty()).then(|| self.artifacts.clone()),
+            artifacts: (!artifacts.is_empty()).then_some(artifacts),
             metadata: to_map(&self.metadata),
             source_metadata: to_map(&self.source_metadata),
             env: self.env.read()?,

@@ -35,7 +35,7 @@ pub(super) async fn run(args: &EvidenceArgs, client: &Client, output: &mut Outpu
 }
 
 /// The API says `not_found` for a run that does not exist and for one without evidence yet; here they differ.
-async fn fetch(id: &RunId, client: &Client) -> Result<Value, Failure> {
+pub(super) async fn fetch(id: &RunId, client: &Client) -> Result<Value, Failure> {
     let missing = match client.evidence(id).await {
         Err(failure) if failure.code == "not_found" => failure,
         result => return result,

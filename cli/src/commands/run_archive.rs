@@ -81,6 +81,9 @@ async fn follow(id: &RunId, client: &Client, output: &mut Output) -> Result<Exit
 
 /// The exit code of the run. What is not a success never exits with 0, and what has no exit code is explained.
 fn conclude(run: &Value, output: &mut Output) -> ExitCode {
+    if let Some(tests) = run_record::tests(run) {
+        output.note(&format!("tests: {tests}"));
+    }
     let code = run["exitCode"].as_i64();
     match (field(run, "status").as_str(), code) {
         ("succeeded", None | Some(0)) => ExitCode::SUCCESS,

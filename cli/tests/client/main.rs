@@ -7,6 +7,7 @@ mod command;
 mod downloads;
 mod errors;
 mod evidence;
+mod evidence_diff;
 mod interrupts;
 mod lists;
 mod login;

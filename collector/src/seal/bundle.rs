@@ -6,6 +6,7 @@ use schemas::evidence::{
 };
 use schemas::merkle::{self, Hash};
 use schemas::message::{AttemptEnd, Finished, RootFs, RunEnd};
+use schemas::test_report::TestSummary;
 
 use super::{Case, usage};
 use crate::ending::attempt_end;
@@ -62,6 +63,7 @@ pub(super) fn assemble(case: &Case, last_part: &EventLogPart, last_leaves: &[Has
         event_log: event_log(case, last_part, last_leaves),
         completeness: completeness(case, finished, &attempts),
         egress: finished.and_then(|finished| finished.egress.clone()),
+        tests: finished.and_then(|finished| TestSummary::of(&finished.test_reports)),
         usage: Usage {
             compute_unit_millis: usage::compute_unit_millis(&case.decision.end),
             artifact_bytes_stored: usage::artifact_bytes(&case.decision.end),

@@ -2,6 +2,7 @@
 //! what a pattern matches. Nothing here is fatal for the run: what cannot be collected is recorded as an artifact error.
 
 mod object_name;
+mod report;
 mod upload;
 
 use std::mem;
@@ -11,8 +12,10 @@ use schemas::Timestamp;
 use schemas::event::{ArtifactError, ArtifactErrorCode, EventKind};
 use schemas::id::ArtifactId;
 use schemas::message::{ArtifactRequest, CollectedArtifact};
+use schemas::test_report::{ReportFormat, TestReport};
 
 use self::object_name::object_name;
+use self::report::ReadReport;
 use self::upload::Uploaded;
 use super::{Attempt, Record};
 use crate::content_type;
@@ -44,22 +47,27 @@ impl Collection<'_> {
             Ok(Artifact::File(found)) => {
                 let base_name = found.path.rsplit('/').next().unwrap_or_default().to_owned();
                 let name = request.name.as_deref().unwrap_or(&base_name);
-                self.file(&request.path, name, found).await;
+                self.file(&request.path, name, found, request.report).await;
             }
             Ok(Artifact::Folder(found)) => self.folder(request, found).await,
             Err(workspace::ArtifactError::NotFound { path }) => match Pattern::parse(&path) {
-                Some(pattern) => self.matches(&path, pattern).await,
+                Some(pattern) => self.matches(&path, pattern, request.report).await,
                 None => self.failed(&path, &workspace::ArtifactError::NotFound { path: path.clone() }).await,
             },
             Err(error) => self.failed(&request.path, &error).await,
         }
     }
 
-    async fn file(&mut self, path: &str, name: &str, found: ArtifactFile) {
+    async fn file(&mut self, path: &str, name: &str, found: ArtifactFile, declared: Option<ReportFormat>) {
         let (id, name) = (ArtifactId::new(), object_name(name));
         let (key, content_type) = (self.object_key(&id, &name), content_type::of_path(&name));
-        match upload::file(&self.attempt.parts.store, &key, content_type, found).await {
-            Ok(uploaded) => self.collected(id, path, name, content_type, key, uploaded).await,
+        match upload::file(&self.attempt.parts.store, &key, content_type, found, declared).await {
+            Ok((uploaded, report)) => {
+                self.collected(id, path, name, content_type, key, uploaded).await;
+                if let Some(report) = report {
+                    self.report(path, report).await;
+                }
+            }
             Err(message) => self.error(path, ArtifactErrorCode::ArtifactCollectFailed, message).await,
         }
     }
@@ -75,13 +83,20 @@ impl Collection<'_> {
                     let message = left_out.to_string();
                     self.error(&request.path, ArtifactErrorCode::ArtifactCollectFailed, message).await;
                 }
+                if let Some(format) = request.report {
+                    let message = format!(
+                        "collected, but not as a test report: expected a file in {}, or a pattern for several; got a folder",
+                        format.title()
+                    );
+                    self.error(&request.path, ArtifactErrorCode::TestReportInvalid, message).await;
+                }
             }
             Err(message) => self.error(&request.path, ArtifactErrorCode::ArtifactCollectFailed, message).await,
         }
     }
 
     /// Every match becomes an artifact under its own path and name.
-    async fn matches(&mut self, requested: &str, pattern: Pattern) {
+    async fn matches(&mut self, requested: &str, pattern: Pattern, declared: Option<ReportFormat>) {
         let Matches { paths, incomplete } = match self.find(pattern).await {
             Ok(matches) => matches,
             Err(error) => return self.error(requested, ArtifactErrorCode::ArtifactCollectFailed, error).await,
@@ -95,7 +110,7 @@ impl Collection<'_> {
             match open_match(self.workspace, &path) {
                 Ok(found) => {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    self.file(&shown, &name, found).await;
+                    self.file(&shown, &name, found, declared).await;
                 }
                 Err(error) => self.failed(&shown, &error).await,
             }
@@ -147,6 +162,25 @@ impl Collection<'_> {
             object_key,
             created_at: Timestamp::now(),
         });
+    }
+
+    /// Of the artifact that was just collected. The same bytes are counted once, however often they were asked for.
+    async fn report(&mut self, path: &str, ReadReport { format, counts }: ReadReport) {
+        let counts = match counts {
+            Ok(counts) => counts,
+            Err(error) => {
+                let message = format!("collected, but not counted as a test report in {}: {error}", format.title());
+                return self.error(path, ArtifactErrorCode::TestReportInvalid, message).await;
+            }
+        };
+        let Some((artifact, earlier)) = self.record.artifacts.split_last() else { return };
+        let reports = &mut self.record.test_reports;
+        let is_known = |earlier: &CollectedArtifact| {
+            earlier.sha256 == artifact.sha256 && reports.iter().any(|report| report.artifact_id == earlier.id)
+        };
+        if !earlier.iter().any(is_known) {
+            reports.push(TestReport { artifact_id: artifact.id.clone(), format, counts });
+        }
     }
 
     async fn failed(&mut self, path: &str, error: &workspace::ArtifactError) {

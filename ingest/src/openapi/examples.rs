@@ -21,6 +21,7 @@ use schemas::egress::RunNetwork;
 use schemas::event::{Event, EventKind, Output};
 use schemas::run::{CleanupStatus, RunStatus};
 use schemas::scope::Scope;
+use schemas::test_report::{ReportFormat, TestCounts, TestReport, TestSummary};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -66,7 +67,7 @@ pub(super) fn create_run() -> Value {
 }
 
 fn artifacts() -> Vec<ArtifactRequest> {
-    vec![ArtifactRequest { path: "reports/junit.xml".to_owned(), name: None }]
+    vec![ArtifactRequest { path: "reports/junit.xml".to_owned(), name: None, report: Some(ReportFormat::Junit) }]
 }
 
 fn metadata() -> BTreeMap<String, String> {
@@ -109,6 +110,7 @@ fn run() -> WorkspaceRun {
             finished_at: Some(at(4_640)),
             orchestration_succeeded: Some(true),
             started_at: Some(at(390)),
+            tests: tests().map(|tests| tests.counts),
             ..RunResult::default()
         },
     }
@@ -240,8 +242,14 @@ pub(super) fn evidence_answer() -> Value {
         },
         "completeness": completeness,
         "egress": egress(),
+        "tests": tests(),
         "usage": { "computeUnitMillis": 4_420, "artifactBytesStored": 9_120 },
     } })
+}
+
+fn tests() -> Option<TestSummary> {
+    let counts = TestCounts { total: 128, passed: 126, skipped: 2, duration_ms: 3_870, ..TestCounts::default() };
+    TestSummary::of(&[TestReport { artifact_id: example_id!("art"), format: ReportFormat::Junit, counts }])
 }
 
 fn egress() -> Value {

@@ -13,6 +13,7 @@ use crate::event::ArtifactError;
 use crate::id::{ArtifactId, BatchId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 pub use crate::message::ArtifactRequest;
 use crate::run::{CleanupStatus, FailureClass, FailureReason, RunStatus};
+use crate::test_report::TestCounts;
 use crate::{Timestamp, limits};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -150,6 +151,9 @@ pub struct RunResult {
     pub sandbox_id: Option<SandboxId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// What the test reports among the artifacts say together; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestCounts>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -11,6 +11,7 @@ use crate::egress::EgressReport;
 use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, ExecutorId, RunId, SandboxId};
 use crate::run::{CleanupStatus, FailureReason, OutcomeSource, RunStatus};
+use crate::test_report::TestReport;
 use crate::word::word_enum;
 
 /// A message about one run. `attempt` is the fencing token: what an older attempt says is dropped.
@@ -92,6 +93,9 @@ pub struct Finished {
     pub truncated_streams: Vec<String>,
     pub artifacts: Vec<CollectedArtifact>,
     pub artifact_errors: Vec<ArtifactError>,
+    /// Reports among the artifacts, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_reports: Vec<TestReport>,
     /// Absent for a run without network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressReport>,

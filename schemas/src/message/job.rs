@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressPolicy;
 use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
+use crate::test_report::ReportFormat;
 use crate::{Timestamp, limits};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,4 +89,8 @@ pub struct ArtifactRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = limits::NAME_BYTES), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f/]*$"))]
     pub name: Option<String>,
+    /// It is a test report, in this format: what cannot be read as one is an artifact error. Without it, `.xml` and
+    /// `.json` files that begin like reports are read, too. Not for folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportFormat>,
 }

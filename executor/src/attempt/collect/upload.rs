@@ -5,10 +5,12 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 use infra::s3::{Multipart, Store};
+use schemas::test_report::{self, ReportFormat};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
+use super::report::{ReadReport, ReportReader};
 use crate::workspace::{ArtifactFile, ArtifactFolder, Budget, LeftOut, write_tar};
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -56,28 +58,41 @@ impl Upload {
     }
 }
 
-/// Everything in the sandbox is dead, so the file does not change.
+/// Also what it says if it is a test report: read from the very bytes that are stored.
 pub(super) async fn file(
     store: &Store,
     key: &str,
     content_type: &str,
     found: ArtifactFile,
-) -> Result<Uploaded, String> {
+    declared: Option<ReportFormat>,
+) -> Result<(Uploaded, Option<ReadReport>), String> {
     // A sparse or huge file is read no further than what it was when it was opened.
     let mut content = tokio::fs::File::from_std(found.file).take(found.size_bytes);
     let mut upload = Upload::begin(store, key, content_type);
     let mut buffer = vec![0; BUFFER_BYTES];
+    let mut report = declared.map(ReportReader::start);
     let outcome = loop {
-        let step = match content.read(&mut buffer).await {
+        let bytes = match content.read(&mut buffer).await {
             Ok(0) => break Ok(()),
-            Ok(read) => upload.write(&buffer[..read]).await,
-            Err(error) => Err(format!("reading the file: {error}")),
+            Ok(read) => &buffer[..read],
+            Err(error) => break Err(format!("reading the file: {error}")),
         };
-        if step.is_err() {
-            break step;
+        if upload.size_bytes == 0 && report.is_none() {
+            report = test_report::detect(&found.path, bytes).map(ReportReader::start);
+        }
+        if let Some(report) = &mut report {
+            report.write(bytes).await;
+        }
+        if let Err(message) = upload.write(bytes).await {
+            break Err(message);
         }
     };
-    upload.end(outcome).await.map(|(uploaded, ())| uploaded)
+    let (uploaded, ()) = upload.end(outcome).await?;
+    let report = match report {
+        Some(report) => Some(report.finish().await),
+        None => None,
+    };
+    Ok((uploaded, report))
 }
 
 /// As a tar, which is written while it is sent.
