@@ -8,6 +8,7 @@ pub(crate) mod evidence;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
+pub(crate) mod templates;
 pub(crate) mod webhooks;
 pub(crate) mod workspace_runs;
 
@@ -18,6 +19,7 @@ use self::artifacts::ArtifactsCommand;
 use self::connection::ConnectionArgs;
 use self::evidence::EvidenceCommand;
 use self::projects::ProjectsCommand;
+use self::templates::TemplatesCommand;
 use self::webhooks::WebhooksCommand;
 use self::workspace_runs::WorkspaceRunsCommand;
 use crate::up::{DataArgs, UpArgs};
@@ -90,6 +92,9 @@ Examples:
     /// The projects that the key may see
     #[command(subcommand)]
     Projects(ProjectsCommand),
+    /// What runs may be started from: root file systems and their versions
+    #[command(subcommand)]
+    Templates(TemplatesCommand),
     /// What the organization used in the current period, and its quotas
     #[command(after_help = "\
 One compute unit second is one second of an active sandbox times its instance multiplier.

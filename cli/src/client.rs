@@ -13,6 +13,7 @@ mod run_event;
 mod runs;
 pub(crate) mod sse;
 mod stream;
+mod templates;
 mod transport;
 mod upload;
 mod webhooks;

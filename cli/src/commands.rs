@@ -18,6 +18,7 @@ mod run_record;
 mod start;
 mod status;
 mod submit;
+pub(crate) mod templates;
 mod upload;
 pub(crate) mod usage;
 pub(crate) mod webhooks;

@@ -61,6 +61,7 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         Command::Admin(args) => commands::admin::run(args, output).await,
         Command::Login => commands::login::run(&cli.connection, output).await,
         Command::Projects(command) => commands::projects::run(command, &client()?, output).await,
+        Command::Templates(command) => commands::templates::run(command, &client()?, output).await,
         Command::Usage => commands::usage::run(&client()?, output).await,
         Command::Webhooks(command) => commands::webhooks::run(command, &client()?, output).await,
         Command::Artifacts(command) => commands::artifacts::run(command, &client()?, output).await,

@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub attempts: IntCounterVec,
     phase_seconds: HistogramVec,
     pub limits_reached: IntCounterVec,
+    pub cpu_throttled_ms: IntCounter,
     pub output_bytes: IntCounterVec,
     pub output_dropped_bytes: IntCounterVec,
     pub redactions: IntCounter,
@@ -57,6 +58,10 @@ impl Metrics {
                 Opts::new("crownest_executor_limits_reached_total", "Attempts that met a limit, by which"),
                 &["limit"],
             )?,
+            cpu_throttled_ms: IntCounter::new(
+                "crownest_executor_cpu_throttled_milliseconds_total",
+                "How long sandboxes were held back by their CPU limit, over all processors",
+            )?,
             output_bytes: IntCounterVec::new(
                 Opts::new("crownest_executor_output_bytes_total", "Bytes that commands wrote"),
                 &["stream"],
@@ -84,6 +89,7 @@ impl Metrics {
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.phase_seconds.clone()))?;
         registry.register(Box::new(metrics.limits_reached.clone()))?;
+        registry.register(Box::new(metrics.cpu_throttled_ms.clone()))?;
         registry.register(Box::new(metrics.output_bytes.clone()))?;
         registry.register(Box::new(metrics.output_dropped_bytes.clone()))?;
         registry.register(Box::new(metrics.redactions.clone()))?;

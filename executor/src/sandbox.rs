@@ -35,3 +35,4 @@ pub use error::SandboxError;
 pub use host::SandboxHost;
 pub use remains::CleanupError;
 pub use running::{Exit, Finished, Sandbox};
+pub use view::HOME_PROGRAMS;

@@ -68,7 +68,7 @@ async fn environment_is_ours_and_the_callers() {
     assert_eq!(
         run.out(),
         "A=two\nlines '\" $x;CI=true;CROWNEST=1;CROWNEST_RUN_ID=wsr_1;HOME=/home/runner;LANG=C.UTF-8;\
-         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin;PWD=/workspace;SHELL=/bin/sh;TMPDIR=/tmp;USER=runner;"
+         PATH=/home/runner/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin;PWD=/workspace;SHELL=/bin/sh;TMPDIR=/tmp;USER=runner;"
     );
 }
 

@@ -6,5 +6,6 @@ pub(crate) mod evidence_log;
 pub(crate) mod jwks;
 pub(crate) mod projects;
 pub(crate) mod runs;
+pub(crate) mod templates;
 pub(crate) mod usage;
 pub(crate) mod webhooks;

@@ -8,7 +8,7 @@ use infra::ops::Ops;
 
 use crate::app::App;
 use crate::auth::authenticate;
-use crate::endpoints::{api_keys, artifacts, evidence_log, jwks, projects, runs, usage, webhooks};
+use crate::endpoints::{api_keys, artifacts, evidence_log, jwks, projects, runs, templates, usage, webhooks};
 use crate::error::{ApiError, Code};
 use crate::observe;
 use crate::openapi;
@@ -32,6 +32,8 @@ pub(crate) fn build(app: &App, ops: &Ops) -> Router {
 fn v1(app: &App) -> Router {
     Router::new()
         .route("/projects", get(projects::list::handle).post(projects::create::handle))
+        .route("/templates", get(templates::list::handle))
+        .route("/templates/{id}", get(templates::get::handle))
         .route("/usage", get(usage::handle))
         .route("/api-keys", get(api_keys::list::handle))
         .route("/api-keys/{id}", get(api_keys::get::handle).delete(api_keys::revoke::handle))

@@ -2,6 +2,7 @@
 //! flattens an image in memory (`tree.rs`) and stores it in one canonical form (`pack.rs`), so that executors need to
 //! understand nothing else.
 
+mod deletion;
 mod image;
 mod pack;
 mod prepare;
@@ -21,6 +22,9 @@ use schemas::message::RootFs;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use self::deletion::{Deleted, delete};
+pub use self::image::IgnoredSetting;
+use self::image::Settings;
 use self::pack::Packed;
 use crate::db::{DbError, templates};
 
@@ -57,6 +61,14 @@ pub enum TemplateError {
     VersionTaken { slug: String, version: String, id: TemplateVersionId },
     #[error("template version {0} does not exist")]
     UnknownVersion(TemplateVersionId),
+    #[error("version {version} of {slug} does not exist")]
+    UnknownName { slug: String, version: String },
+    #[error("{0} is what runs of its template get that name no version: give them another one first")]
+    InUse(TemplateVersionId),
+    #[error("{runs} runs that are not over have {id}: try again when they are")]
+    HasRuns { id: TemplateVersionId, runs: i64 },
+    #[error("{0} was deleted from the store meanwhile, with the last version that had it: import it again")]
+    ObjectGone(String),
 }
 
 /// A version of a template, as operators see it.
@@ -98,6 +110,8 @@ pub struct Imported {
     pub existed: bool,
     /// Devices, FIFOs and sockets that were left out.
     pub skipped: u64,
+    /// What the image says of how it wants to be run: a run has its own command, user and working folder.
+    pub ignored: Vec<IgnoredSetting>,
 }
 
 /// Reads, stores and registers. Importing the same content again changes nothing but what is current.
@@ -108,7 +122,8 @@ pub async fn import(client: &mut Client, store: &Store, asked: Import) -> Result
     }
     let (path, ref_name) = (asked.path.clone(), asked.ref_name.clone());
     let read = tokio::task::spawn_blocking(move || read(&path, ref_name.as_deref()));
-    let (packed, env, skipped) = read.await.map_err(|error| TemplateError::Scratch(error.into()))??;
+    let Content { packed, env, skipped, ignored } =
+        read.await.map_err(|error| TemplateError::Scratch(error.into()))??;
     let version = asked.version.unwrap_or_else(|| packed.sha256[..NAME_DIGITS].to_owned());
     let mut root_fs = RootFs {
         key: object_key(&packed.sha256),
@@ -134,6 +149,10 @@ pub async fn import(client: &mut Client, store: &Store, asked: Import) -> Result
     let transaction = client.transaction().await.map_err(DbError::from)?;
     templates::lock_slug(&transaction, &asked.slug).await?;
     check_free(&transaction, &wanted).await?;
+    templates::lock_object(&transaction, &root_fs.key).await?;
+    if store.size(&root_fs.key).await?.is_none() {
+        return Err(TemplateError::ObjectGone(root_fs.key.clone()));
+    }
     let existed = !templates::insert(&transaction, &wanted).await?;
     if asked.make_current {
         templates::make_current(&transaction, &wanted.version_id).await?;
@@ -141,7 +160,7 @@ pub async fn import(client: &mut Client, store: &Store, asked: Import) -> Result
     let version = templates::find(&transaction, &wanted.version_id).await?;
     transaction.commit().await.map_err(DbError::from)?;
     let version = version.ok_or(TemplateError::UnknownVersion(wanted.version_id))?;
-    Ok(Imported { version, existed, skipped })
+    Ok(Imported { version, existed, skipped, ignored })
 }
 
 /// All versions of all templates, newest first.
@@ -161,11 +180,16 @@ pub async fn make_current(client: &mut Client, id: &TemplateVersionId) -> Result
     Ok(version)
 }
 
-fn read(
-    path: &std::path::Path,
-    ref_name: Option<&str>,
-) -> Result<(Packed, BTreeMap<String, String>, u64), TemplateError> {
-    let (mut tree, spool, mut env) = source::read(path, ref_name)?;
+/// What is at a path, ready to be stored.
+struct Content {
+    packed: Packed,
+    env: BTreeMap<String, String>,
+    skipped: u64,
+    ignored: Vec<IgnoredSetting>,
+}
+
+fn read(path: &std::path::Path, ref_name: Option<&str>) -> Result<Content, TemplateError> {
+    let (mut tree, spool, Settings { mut env, ignored }) = source::read(path, ref_name)?;
     let skipped = spool.skipped;
     let contents = spool.into_file();
     prepare::prepare(&mut tree, &contents)?;
@@ -174,7 +198,7 @@ fn read(
         !ours && !name.is_empty() && !name.contains('\0') && !value.contains('\0')
     });
     let packed = pack::pack(&tree, &contents).map_err(TemplateError::Scratch)?;
-    Ok((packed, env, skipped))
+    Ok(Content { packed, env, skipped, ignored })
 }
 
 async fn upload(store: &Store, packed: Packed, root_fs: &RootFs) -> Result<(), TemplateError> {

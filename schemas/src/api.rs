@@ -9,5 +9,6 @@ pub mod key;
 pub mod list;
 pub mod project;
 pub mod run;
+pub mod template;
 pub mod usage;
 pub mod webhook;

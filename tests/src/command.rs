@@ -52,6 +52,14 @@ impl Finished {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
+    /// Code and message of the error, of a command that failed with `--json`.
+    #[track_caller]
+    pub fn error(self) -> (String, String) {
+        let refused: serde_json::Value = serde_json::from_str(&self.expect(1).stderr).expect("an error as JSON");
+        let text = |name: &str| refused["error"][name].as_str().unwrap_or_default().to_owned();
+        (text("code"), text("message"))
+    }
+
     /// Standard output as JSON lines, each without its `data` wrapper.
     #[track_caller]
     pub fn lines(&self) -> Vec<serde_json::Value> {
@@ -87,6 +95,12 @@ impl Crownest {
     /// With address and key of the stack in its environment.
     pub fn of(stack: &Stack) -> Self {
         Self::new().with("CROWNEST_API_URL", &stack.api_url).with("CROWNEST_API_KEY", stack.key())
+    }
+
+    /// With an administrator's access to the database and the store of the stack.
+    pub fn admin(stack: &Stack) -> Self {
+        let crownest = Self::new().with("CROWNEST_ADMIN_DATABASE_URL", &stack.admin_url());
+        stack.store_env().into_iter().fold(crownest, |crownest, (name, value)| crownest.with(name, &value))
     }
 
     #[must_use]

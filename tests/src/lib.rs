@@ -14,7 +14,7 @@ pub use archive::{Archive, archive};
 pub use client::{Answer, Client, Sse};
 pub use command::{Crownest, Finished};
 pub use process::{Process, installed, program};
-pub use root_fs::small_root;
+pub use root_fs::{marked_root, root_tar, small_root};
 pub use stack::{ENV_KEYS, Options, SIGNING_KEY, Stack};
 pub use testbed::{Access, Lease, serve};
 pub use wait::{DEADLINE, eventually};

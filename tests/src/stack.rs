@@ -34,6 +34,8 @@ MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
 pub struct Options {
     pub plan: &'static str,
     pub slots: u16,
+    /// Of executors: `bubblewrap`, or `oci` for runc.
+    pub engine: &'static str,
     /// Services to run in the test's own process; the others are the test's business.
     pub executor: bool,
     pub collector: bool,
@@ -54,6 +56,7 @@ impl Default for Options {
         Self {
             plan: "local",
             slots: 2,
+            engine: "bubblewrap",
             executor: true,
             collector: true,
             metering: true,
@@ -270,6 +273,7 @@ impl Stack {
         let uid = FIRST_UID + self.lease.access.number * UIDS_OF_TEST + number * UIDS_OF_EXECUTOR;
         let mut flags = self.base(&self.lease.access.executor_url, true);
         flags.extend(["--slots".to_owned(), self.options.slots.to_string(), "--uid-base".to_owned(), uid.to_string()]);
+        flags.extend(["--engine".to_owned(), self.options.engine.to_owned()]);
         flags.extend(["--work-dir".to_owned(), self.work_dir(number).display().to_string()]);
         flags.extend(self.env_key_flags("executor", self.options.executor_env_keys));
         flags.extend(self.options.executor_flags.clone());

@@ -47,10 +47,7 @@ const C: &str = "#include <stdio.h>\nint main(void) { puts(\"compiled\"); return
 async fn python_and_node_projects_pass_their_tests_offline() {
     let tar = tokio::task::spawn_blocking(template).await.expect("the template is built").display().to_string();
     let stack = Stack::start().await;
-    let mut crownest = Crownest::new().with("CROWNEST_ADMIN_DATABASE_URL", &stack.admin_url());
-    for (name, value) in stack.store_env() {
-        crownest = crownest.with(name, &value);
-    }
+    let crownest = Crownest::admin(&stack);
     crownest.run(["admin", "templates", "import", "--slug", "python-node", "--version", "built", &tar]).await.expect(0);
     let archive = archive(&[
         ("package.json", PACKAGE),

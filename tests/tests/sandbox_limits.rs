@@ -14,6 +14,7 @@ async fn a_full_disk_and_a_lack_of_memory_are_told_apart() {
     let mut bundles = Vec::new();
     for command in [
         "head -c 100000000 /dev/zero > big || exit 28",
+        "head -c 100000000 /dev/zero > /tmp/big || exit 28",
         "head -c 300000000 /dev/zero | tail -c 300000000 > /dev/null; exit 9",
         "exit 3",
         // Met, and got over: nothing to report.
@@ -24,11 +25,13 @@ async fn a_full_disk_and_a_lack_of_memory_are_told_apart() {
         assert_eq!(ended["status"], "failed", "{ended}");
         bundles.push(client.evidence(&run).await);
     }
-    let [disk, memory, neither, over] = &bundles[..] else { panic!("{bundles:?}") };
-    assert_eq!(disk["exitCode"], 28);
-    assert!(disk["outcomeMessage"].as_str().unwrap().contains("disk limit"), "{disk}");
-    assert_eq!(disk["resources"]["limits"]["diskBytes"], 67_108_864);
-    assert!(disk["resources"]["diskUsedBytes"].as_u64() > Some(50_000_000), "{disk}");
+    let [disk, tmp, memory, neither, over] = &bundles[..] else { panic!("{bundles:?}") };
+    for disk in [disk, tmp] {
+        assert_eq!(disk["exitCode"], 28);
+        assert!(disk["outcomeMessage"].as_str().unwrap().contains("disk limit"), "{disk}");
+        assert_eq!(disk["resources"]["limits"]["diskBytes"], 67_108_864);
+        assert!(disk["resources"]["diskUsedBytes"].as_u64() > Some(50_000_000), "{disk}");
+    }
     assert_eq!(memory["exitCode"], 9);
     assert!(memory["outcomeMessage"].as_str().unwrap().contains("memory limit"), "{memory}");
     for bundle in [neither, over] {

@@ -1,51 +1,18 @@
 //! Templates: imported from images, what commands then find, and that a version is what its digest says.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use testkit::{Crownest, Stack, archive, small_root};
-
-fn admin(stack: &Stack) -> Crownest {
-    let mut crownest = Crownest::new().with("CROWNEST_ADMIN_DATABASE_URL", &stack.admin_url());
-    for (name, value) in stack.store_env() {
-        crownest = crownest.with(name, &value);
-    }
-    crownest
-}
+use testkit::{Crownest, Stack, archive, marked_root, root_tar, small_root};
 
 async fn run(crownest: &Crownest, args: &[&str]) -> Value {
     crownest.run([&["admin", "--json", "templates"], args].concat()).await.expect(0).data()
 }
 
 async fn refused(crownest: &Crownest, args: &[&str]) -> (String, String) {
-    let refused = crownest.run([&["admin", "--json", "templates"], args].concat()).await.expect(1);
-    let error: Value = serde_json::from_str(&refused.stderr).expect("an error as JSON");
-    let text = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
-    (text("code"), text("message"))
-}
-
-fn tar(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (path, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o4755);
-        header.set_uid(1234);
-        tar.append_data(&mut header, path, &content[..]).expect("in memory");
-    }
-    tar.into_inner().expect("in memory")
-}
-
-/// A tar of a root file system in which `/etc/marker` has this text.
-fn marked(folder: &Path, marker: &str) -> String {
-    let mut files = small_root();
-    files.insert("etc/marker".to_owned(), marker.into());
-    let path = folder.join(format!("{marker}.tar"));
-    fs::write(&path, tar(&files)).expect("a file");
-    path.display().to_string()
+    crownest.run([&["admin", "--json", "templates"], args].concat()).await.error()
 }
 
 /// Runs `cat` of the marker in a template and returns the output and the evidence.
@@ -65,8 +32,8 @@ async fn marker_in(stack: &Stack, body: Value) -> (String, Value) {
 #[tokio::test]
 async fn a_version_is_imported_used_and_replaced() {
     let stack = Stack::start().await;
-    let crownest = admin(&stack);
-    let [first, second] = ["one", "two"].map(|marker| marked(stack.folder.path(), marker));
+    let crownest = Crownest::admin(&stack);
+    let [first, second] = ["one", "two"].map(|marker| marked_root(stack.folder.path(), marker));
     let import =
         async |path: &str, more: &[&str]| run(&crownest, &[&["import", path, "--slug", "tiny"], more].concat()).await;
 
@@ -108,16 +75,17 @@ async fn a_version_is_imported_used_and_replaced() {
 #[tokio::test]
 async fn what_is_no_root_file_system_is_refused_and_stores_nothing() {
     let stack = Stack::start().await;
-    let crownest = admin(&stack);
+    let crownest = Crownest::admin(&stack);
     let folder = stack.folder.path();
-    let good = marked(folder, "good");
+    let good = marked_root(folder, "good");
     let named = |name: &str, content: &[u8]| {
         let path = folder.join(name);
         fs::write(&path, content).expect("a file");
         path.display().to_string()
     };
-    let files =
-        |files: &[(&str, &str)]| tar(&files.iter().map(|(path, text)| ((*path).to_owned(), (*text).into())).collect());
+    let files = |files: &[(&str, &str)]| {
+        root_tar(&files.iter().map(|(path, text)| ((*path).to_owned(), (*text).into())).collect())
+    };
     let no_shell = named("no-shell.tar", &files(&[("etc/passwd", "x")]));
     let saved = named("saved.tar", &files(&[("oci-layout", "{}"), ("index.json", "{}")]));
     let noise = named("noise.tar", &[b'x'; 5000]);
@@ -150,12 +118,12 @@ async fn what_is_no_root_file_system_is_refused_and_stores_nothing() {
 #[tokio::test]
 async fn what_the_store_has_must_be_what_the_digest_says() {
     let stack = Stack::start().await;
-    let crownest = admin(&stack);
-    let imported = run(&crownest, &["import", &marked(stack.folder.path(), "whole"), "--slug", "tiny"]).await;
+    let crownest = Crownest::admin(&stack);
+    let imported = run(&crownest, &["import", &marked_root(stack.folder.path(), "whole"), "--slug", "tiny"]).await;
     let key = imported["key"].as_str().expect("a key");
     let mut other = small_root();
     other.insert("etc/marker".to_owned(), b"swapped".to_vec());
-    let swapped = zstd::encode_all(&tar(&other)[..], 1).expect("in memory");
+    let swapped = zstd::encode_all(&root_tar(&other)[..], 1).expect("in memory");
     let cut = zstd::encode_all(&vec![0; 100_000][..], 1).expect("in memory");
     for bytes in [swapped, cut[..cut.len() / 2].to_vec(), b"noise".to_vec(), Vec::new()] {
         stack.store.delete(key).await.expect("deleted");
@@ -166,7 +134,7 @@ async fn what_the_store_has_must_be_what_the_digest_says() {
         assert!(message.starts_with("template tiny ") && message.contains("is damaged"), "{evidence}");
     }
     stack.store.delete(key).await.expect("deleted");
-    run(&crownest, &["import", &marked(stack.folder.path(), "whole"), "--slug", "tiny"]).await;
+    run(&crownest, &["import", &marked_root(stack.folder.path(), "whole"), "--slug", "tiny"]).await;
     assert_eq!(marker_in(&stack, json!({"template": "tiny"})).await.0, "whole", "imported again, it is repaired");
 }
 
@@ -185,7 +153,10 @@ impl Layout {
     fn image(&self, name: &str, architecture: &str, layers: &[(&str, Vec<u8>)]) -> Value {
         let config = json!({
             "architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
-            "config": {"Env": ["PATH=/opt/bin:/bin", "GREETING=hello", "HOME=/root", "CROWNEST=no"]},
+            "config": {
+                "Env": ["PATH=/opt/bin:/bin", "GREETING=hello", "HOME=/root", "CROWNEST=no"],
+                "WorkingDir": "/srv/\u{1b}[31mapp", "User": "1001:1001", "Entrypoint": ["/init", "--"], "Cmd": ["x"],
+            },
         });
         let layers: Vec<Value> = layers
             .iter()
@@ -221,12 +192,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn an_image_of_layers_becomes_one_root() {
     let stack = Stack::start().await;
-    let crownest = admin(&stack);
+    let crownest = Crownest::admin(&stack);
     let here = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
-    let text =
-        |files: &[(&str, &str)]| tar(&files.iter().map(|(path, text)| ((*path).to_owned(), (*text).into())).collect());
+    let text = |files: &[(&str, &str)]| {
+        root_tar(&files.iter().map(|(path, text)| ((*path).to_owned(), (*text).into())).collect())
+    };
     let layout = Layout(stack.folder.path().join("image"));
-    let base = gzip(&tar(&small_root()));
+    let base = gzip(&root_tar(&small_root()));
     let below = text(&[("etc/marker", "below"), ("etc/gone", "x"), ("data/old", "x")]);
     let above = zstd::encode_all(
         &text(&[("etc/marker", "above"), ("etc/.wh.gone", ""), ("data/.wh..wh..opq", ""), ("data/new", "x")])[..],
@@ -244,6 +216,21 @@ async fn an_image_of_layers_becomes_one_root() {
     assert!(message.contains("found 2; the layout has wanted (linux/"), "{message}");
     let imported = run(&crownest, &["import", &path, "--slug", "image", "--ref", "wanted"]).await;
     assert_eq!(imported["env"], json!({"PATH": "/opt/bin:/bin", "GREETING": "hello"}));
+    let ignored = json!([
+        {"name": "WorkingDir", "value": "/srv/\u{1b}[31mapp"},
+        {"name": "User", "value": "1001:1001"},
+        {"name": "Entrypoint", "value": "[\"/init\",\"--\"]"},
+    ]);
+    assert_eq!(imported["ignored"], ignored);
+    let again = ["admin", "templates", "import", &path, "--slug", "image", "--ref", "wanted"];
+    let said = crownest.run(again).await.expect(0).stderr;
+    for warning in [
+        "the image's WorkingDir is not heeded in runs: /srv/\\u{1b}[31mapp\n",
+        "the image's User is not heeded in runs: 1001:1001\n",
+        "the image's Entrypoint is not heeded in runs: [\"/init\",\"--\"]\n",
+    ] {
+        assert!(said.contains(warning), "{said}");
+    }
 
     let client = stack.client();
     let command = "cat /etc/marker; echo; ls /etc /data; echo $PATH $GREETING $HOME $CROWNEST $ADDED; touch /x 2>/dev/null || echo read-only";
@@ -254,8 +241,7 @@ async fn an_image_of_layers_becomes_one_root() {
     let output: String =
         events.iter().filter(|event| event["type"] == "stdout").filter_map(|event| event["data"].as_str()).collect();
     // `touch` is not in this root at all.
-    let expected =
-        "above\n/data:\nnew\n\n/etc:\ngroup\nmarker\npasswd\n/opt/bin:/bin mine /home/runner 1 own\nread-only\n";
+    let expected = "above\n/data:\nnew\n\n/etc:\ngroup\nmarker\npasswd\n/home/runner/.local/bin:/opt/bin:/bin mine /home/runner 1 own\nread-only\n";
     assert_eq!(output, expected);
 
     let digest = wanted["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:")).expect("a digest");

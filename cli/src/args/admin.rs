@@ -66,12 +66,27 @@ pub(crate) enum TemplatesCommand {
         #[arg(value_name = "TPLV_ID")]
         id: TemplateVersionId,
     },
+    /// Delete a version that nobody needs: not the current one, and none that runs have which are not over
+    #[command(after_help = "\
+The root file system leaves the store with the last version that has it. Evidence of earlier runs keeps its digest; that \
+of a copy of the tar still tells whether it is the same.
+
+Example:
+  crownest admin templates delete python-node 2026-11-01")]
+    Delete {
+        #[arg(value_name = "SLUG")]
+        slug: String,
+        #[arg(value_name = "VERSION")]
+        version: String,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
 }
 
 const IMPORT_HELP: &str = "\
 A root file system needs a /bin/sh. Its user is 1000 (`runner`, unless the image names another), its root is read-only;
 /workspace, /tmp, /home/runner and /dev/shm are the sandbox's own. Owners, special files and special bits are not taken
-over. Of an image's configuration the environment is; entry point, user and working folder are not.
+over. Of an image's configuration the environment is; entry point, user and working folder are not, and a warning says so.
 The contents need space in TMPDIR while this runs. Importing the same again changes nothing.
 
 Examples:

@@ -1,7 +1,8 @@
 //! What to look for in output because of one value.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::collections::BTreeSet;
+
+use super::encoded::{encoded, escaped};
 
 /// Shorter texts are part of too many harmless words: output without every `true` or `8080` helps nobody.
 const MIN_BYTES: usize = 6;
@@ -9,25 +10,22 @@ const MIN_BYTES: usize = 6;
 /// as their secrets, and of a long secret a part is found, too.
 pub(super) const PIECE_BYTES: usize = 128;
 
-/// Each line of the value, the value as a whole if lines are too short for that, and how it looks within base64.
+/// Each line of the value, and the value as a whole if lines are too short for that: as they are, and escaped; and how
+/// the whole looks encoded. No form is shorter than the text, so that none is in more harmless words.
 pub(super) fn texts_of(value: &str) -> Vec<Vec<u8>> {
     let whole = value.trim();
     if whole.len() < MIN_BYTES {
         return Vec::new();
     }
-    let (mut texts, mut needs_whole) = (Vec::new(), false);
-    for line in whole.lines().map(str::trim) {
-        if line.len() >= MIN_BYTES {
-            texts.extend(pieces(line));
-        } else {
-            needs_whole |= !line.is_empty();
-        }
+    let lines = || whole.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut plain: Vec<&str> = lines().filter(|line| line.len() >= MIN_BYTES).collect();
+    if lines().any(|line| line.len() < MIN_BYTES) {
+        plain.push(whole);
     }
-    if needs_whole {
-        texts.extend(pieces(whole));
-    }
-    texts.extend((0..3).flat_map(|shift| pieces(&within_base64(whole, shift))));
-    texts
+    let mut forms: BTreeSet<String> = plain.iter().flat_map(|text| escaped(text)).collect();
+    forms.extend(plain.iter().map(|text| (*text).to_owned()));
+    forms.extend(encoded(whole));
+    forms.iter().flat_map(|form| pieces(form)).collect()
 }
 
 /// Of nearly equal length, so that none is too short to be looked for.
@@ -39,12 +37,4 @@ pub(super) fn pieces(mut text: &str) -> Vec<Vec<u8>> {
         text = rest;
     }
     pieces
-}
-
-/// The characters of a standard base64 text that depend on `text` alone, where `shift` bytes (modulo 3) come before it.
-fn within_base64(text: &str, shift: usize) -> String {
-    let shifted = [&[0; 2][..shift], text.as_bytes()].concat();
-    let encoded = STANDARD_NO_PAD.encode(&shifted);
-    let (first, end) = ((shift * 8).div_ceil(6), shifted.len() * 8 / 6);
-    encoded[first..end].to_owned()
 }

@@ -37,7 +37,7 @@ impl SandboxConfig {
     }
 }
 
-/// What a run may write to `/workspace`, in bytes, and as many files as fit at 16 KiB each. Needs loop devices and
+/// What a run may write to `/workspace` and `/tmp` together, in bytes, and as many files as fit at 16 KiB each. Needs loop devices and
 /// mkfs.ext4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskLimit {

@@ -1,5 +1,5 @@
 //! The helper's mounts, all in its private mount namespace: the cached tree with the slot's ownership, an overlay on
-//! it, and both that and the root under one staging folder that an unprivileged user can reach.
+//! it, `/tmp`, and all that with the root under one staging folder that an unprivileged user can reach.
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -29,8 +29,13 @@ pub(super) const OCI: &str = "/mnt/oci";
 const OCI_BYTES: &str = "16m";
 /// A root file system other than the host's, inside [`STAGE`].
 pub(super) const ROOT: &str = "/mnt/root";
+/// What the command has as `/tmp`, inside [`STAGE`].
+pub(super) const TMP: &str = "/mnt/tmp";
 /// The overlay, inside [`STAGE`].
 pub(super) const WORKSPACE: &str = "/mnt/workspace";
+
+/// Of what a run writes.
+const WRITABLE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV.union(MountAttrFlags::MOUNT_ATTR_NOSUID);
 
 /// What engines take from the host, besides their own programs.
 const NEEDED: [&str; 4] = ["/usr", "/proc", "/dev", STAGE];
@@ -72,11 +77,15 @@ pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd) -> Result<Owne
         None => PathBuf::from("."),
     };
     let overlay = overlay(&layers).at("mount overlayfs")?;
+    let tmp = cloned(&layers.join("tmp"), WRITABLE).at("clone the run's /tmp")?;
 
-    attach(&read_only(&request.stage).at("clone the staging folder")?, STAGE).at("mount the staging folder")?;
+    attach(&cloned(&request.stage, lower::READ_ONLY).at("clone the staging folder")?, STAGE)
+        .at("mount the staging folder")?;
     if let Some(root) = &request.root {
-        attach(&read_only(root).at("clone the root file system")?, ROOT).at("mount the root file system")?;
+        attach(&cloned(root, lower::READ_ONLY).at("clone the root file system")?, ROOT)
+            .at("mount the root file system")?;
     }
+    attach(&tmp, TMP).at("mount the run's /tmp")?;
     attach(&overlay, WORKSPACE).at("mount the workspace")?;
     Ok(overlay)
 }
@@ -91,16 +100,15 @@ pub(super) fn mount_oci(uid: u32) -> Result<(), Failure> {
             fsconfig_set_string(context, key, value)?;
         }
         fsconfig_create(context)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-        Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+        Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, WRITABLE)?)
     };
     attach(&folder().at("make a place for the runtime")?, OCI).at("mount a place for the runtime")
 }
 
-/// A mount of its own, on which nobody can write, whatever is mounted on it later.
-fn read_only(tree: &Path) -> io::Result<OwnedFd> {
-    let mount = open_tree(CWD, tree, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    lower::set_attributes(mount.as_fd(), lower::READ_ONLY, None)?;
+/// A folder as a mount of its own, with these attributes whatever is mounted on it later.
+fn cloned(folder: &Path, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+    let mount = open_tree(CWD, folder, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    lower::set_attributes(mount.as_fd(), attributes, None)?;
     Ok(mount)
 }
 
@@ -114,7 +122,7 @@ fn attach(mount: &OwnedFd, target: &str) -> rustix::io::Result<()> {
     move_mount(mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// `layers` has the writable folders.
+/// `layers` has the folders `upper` and `work`.
 fn overlay(layers: &Path) -> rustix::io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let context = context.as_fd();
@@ -133,9 +141,5 @@ fn overlay(layers: &Path) -> rustix::io::Result<OwnedFd> {
     // The upper layer never outlives the run: no reason to ever sync it.
     fsconfig_set_flag(context, "volatile")?;
     fsconfig_create(context)?;
-    fsmount(
-        context,
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID,
-    )
+    fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, WRITABLE)
 }

@@ -117,7 +117,7 @@ impl Launch {
     }
 }
 
-/// The folders that the helper mounts on and the writable ones of the overlay.
+/// The folders that the helper mounts on, and what the run writes to: those of the overlay, and `/tmp`.
 fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
     fs::create_dir(run_dir.join("lower"))?;
     if let Some(layers) = layers {
@@ -126,10 +126,13 @@ fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
     }
     let layers = layers.unwrap_or(run_dir);
     fs::create_dir(layers.join("work"))?;
-    let upper = layers.join("upper");
-    fs::create_dir(&upper)?;
-    fs::set_permissions(&upper, Permissions::from_mode(0o755))?;
-    std::os::unix::fs::chown(&upper, Some(uid), Some(uid))
+    for (name, mode) in [("upper", 0o755), ("tmp", 0o1777)] {
+        let folder = layers.join(name);
+        fs::create_dir(&folder)?;
+        fs::set_permissions(&folder, Permissions::from_mode(mode))?;
+        std::os::unix::fs::chown(&folder, Some(uid), Some(uid))?;
+    }
+    Ok(())
 }
 
 /// Two messages at most: the workspace (and the socket of an egress proxy), then either a failure, or that the sandbox has

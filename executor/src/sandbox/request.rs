@@ -19,11 +19,11 @@ const PROXY_WORD: &str = "proxy";
 pub(super) struct Request {
     /// Host uid and gid of the slot.
     pub(super) uid: u32,
-    /// Has `lower`, and either `upper` and `work` or, for these, `disk`.
+    /// Has `lower`, and either `upper`, `work` and `tmp` or, for these, `disk`.
     pub(super) run_dir: PathBuf,
-    /// What to mount at `disk`, and the folder in it that has `upper` and `work`.
+    /// What to mount at `disk`, and the folder in it that has `upper`, `work` and `tmp`.
     pub(super) disk: Option<(PathBuf, OsString)>,
-    /// Prepared once per host: `etc`, and mount points `root` and `workspace`.
+    /// Prepared once per host: `etc`, and mount points `root`, `tmp` and `workspace`.
     pub(super) stage: PathBuf,
     /// A root file system other than the host's.
     pub(super) root: Option<PathBuf>,

@@ -56,7 +56,7 @@ pub(super) fn build_stage(stage: &Path) -> io::Result<()> {
     let host = stage.join("host");
     let etc = host.join("etc");
     create_directory(stage)?;
-    for name in ["root", "workspace", "oci", "empty"] {
+    for name in ["root", "tmp", "workspace", "oci", "empty"] {
         create_directory(&stage.join(name))?;
     }
     create_directory(&host)?;

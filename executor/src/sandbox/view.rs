@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::config::{Network, PROXY, Root, SandboxSpec};
-use super::init_mounts::{HOST_ROOT, ROOT, WORKSPACE};
+use super::init_mounts::{HOST_ROOT, ROOT, TMP, WORKSPACE};
 
 /// Inside; on the host it is the slot's uid.
 pub(super) const USER_ID: u32 = 1000;
@@ -13,9 +13,11 @@ pub(super) const HOSTNAME: &str = "crownest";
 pub(super) const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 pub(super) const WORKING_FOLDER: &str = "/workspace";
 const HOME: &str = "/home/runner";
+/// Where `pip install` and its like put programs of a user. First in the `PATH` of every run that sets none itself.
+pub const HOME_PROGRAMS: &str = "/home/runner/.local/bin";
 
 const BASE_ENV: [(&str, &str); 8] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("PATH", "/home/runner/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", HOME),
     ("USER", "runner"),
     ("SHELL", "/bin/sh"),
@@ -74,7 +76,7 @@ const MOUNTS: [Mount; 6] = [
     Mount::Shown { source: "/usr", at: "/usr" },
     Mount::Proc,
     Mount::Devices,
-    Mount::Memory { at: "/tmp", mode: "1777" },
+    Mount::Writable { source: TMP, at: "/tmp" },
     Mount::Memory { at: HOME, mode: "0700" },
     Mount::Writable { source: WORKSPACE, at: WORKING_FOLDER },
 ];

@@ -2,15 +2,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use executor::sandbox::{Limits, Network, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::sandbox::{DiskLimit, Limits, Network, Root, Sandbox, SandboxConfig, SandboxHost, SandboxSpec};
 use tokio::io::AsyncReadExt as _;
 
 use crate::engine::{Engine, on_each_engine};
-use crate::support::{DEADLINE, config};
+use crate::support::{DEADLINE, Machine, collect, config};
 
 /// Ignores what it can, and leaves processes in sessions of their own.
 const CLINGING: &str =
@@ -196,10 +197,39 @@ async fn engines_keep_nothing(engine: Engine) {
     assert_eq!(fs::read_dir(machine.work_dir().join("stage/oci")).expect("a folder").count(), 0);
 }
 
+/// A run has its `/tmp` for itself, whatever the one before did to it in the same slot, and however many do so at a time.
+/// The host removes it without following anything that it finds.
+async fn a_private_tmp_is_gone_with_its_run(engine: Engine) {
+    for disk in [DiskLimit::None, DiskLimit::Bytes(64 << 20)] {
+        let machine = Machine::open_with(|config| (config.engine, config.disk) = (engine.config(), disk)).await;
+        let kept = machine.folder.path().join("kept");
+        fs::create_dir(&kept).expect("a folder");
+        fs::write(kept.join("file"), "kept").expect("a file");
+        let hostile = format!(
+            "ls -A /tmp; ln -s {0} /tmp/link; ln -s {0}/file /tmp/file; ln -s / /tmp/root; mkfifo /tmp/fifo; mkdir -p /tmp/d/e
+             for i in $(seq 200); do mkdir deep && cd deep || exit 9; done; chmod 000 /tmp/d /tmp",
+            kept.display()
+        );
+        for _ in 0..2 {
+            let run = collect(machine.start_in(7, &hostile).await).await;
+            assert_eq!((run.out().as_str(), run.code()), ("", Some(0)), "{}", run.err());
+            assert!(children(&machine.work_dir().join("runs")).is_empty());
+        }
+        assert_eq!(fs::read_to_string(kept.join("file")).expect("a file"), "kept");
+        assert_eq!(fs::metadata(&kept).expect("a folder").mode() & 0o777, 0o755);
+        let mut other = machine.start_in(8, "echo x > /tmp/of-the-other; echo ready; sleep 1000").await;
+        let mut stdout = other.take_stdout().expect("not taken yet");
+        tokio::time::timeout(DEADLINE, stdout.read_exact(&mut [0; 6])).await.expect("the run hangs").expect("output");
+        assert_eq!(machine.run("ls -A /tmp").await.out(), "");
+        assert!(other.finish().await.cleanup.is_ok());
+    }
+}
+
 on_each_engine!(
     finishing_leaves_nothing,
     dropping_leaves_nothing,
     holder,
     an_executor_killed_hard_takes_its_runs_along,
     engines_keep_nothing,
+    a_private_tmp_is_gone_with_its_run,
 );

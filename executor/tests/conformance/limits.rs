@@ -50,15 +50,17 @@ async fn a_memory_bomb_is_told_as_such(engine: Engine) {
     assert!(!attempt(&machine, Shell("true"), Limits::default()).await.finished.oom_killed);
 }
 
-/// tmpfs counts as memory.
+/// tmpfs counts as memory. What is on the disk does not: its pages in memory are written out and given up.
 async fn memory_cannot_be_had_as_files(engine: Engine) {
     let machine = engine.open().await;
     let limits = Limits { memory_bytes: 128 << 20, ..Limits::default() };
-    for folder in ["/tmp", "/dev/shm", "/home/runner"] {
+    for folder in ["/dev/shm", "/home/runner"] {
         let command: &'static str = Box::leak(format!("cat /dev/zero > {folder}/x").into_boxed_str());
         let run = attempt(&machine, Shell(command), limits).await;
         assert!(run.finished.oom_killed && run.code() != Some(0), "{folder}: {:?} {}", run.exit, run.err());
     }
+    let run = attempt(&machine, Shell("head -c 300000000 /dev/zero > /tmp/x && echo written"), limits).await;
+    assert_eq!((run.out().as_str(), run.finished.oom_killed), ("written", false), "{}", run.err());
 }
 
 async fn processor_time_is_limited_and_counted(engine: Engine) {
@@ -71,20 +73,52 @@ async fn processor_time_is_limited_and_counted(engine: Engine) {
     let usage = run.finished.usage;
     let used = usage.cpu_user_ms.expect("a counter") + usage.cpu_system_ms.expect("a counter");
     assert!(used > 50 && used < wall / 2, "{used} ms of {wall} ms");
+    // A limit that slows down, and that says so.
+    assert!(usage.cpu_throttled_ms.expect("a counter") > 0, "{usage:?}");
+    let unhindered = attempt(&machine, Shell("true"), Limits { cpu_millis: 64_000, ..Limits::default() }).await;
+    assert_eq!(unhindered.finished.usage.cpu_throttled_ms, Some(0));
     // Only bubblewrap's own processes are known to the number.
     assert_eq!(usage.pids_peak.is_some(), engine == Bubblewrap);
 }
 
 async fn a_full_disk_is_told_as_such(engine: Engine) {
-    let machine = Machine::open_with(|config| {
-        config.engine = engine.config();
-        config.disk = DiskLimit::Bytes(64 << 20);
-    })
+    let machine = with_a_small_disk(engine).await;
+    for command in ["cat /dev/zero > big; exit 3", "cat /dev/zero > /tmp/big; exit 3"] {
+        let run = attempt(&machine, Shell(command), Limits::default()).await;
+        assert_eq!(run.code(), Some(3), "{}", run.err());
+        assert!(run.err().contains("No space left on device"), "{}", run.err());
+        let disk = run.finished.disk.expect("a limit");
+        assert!(disk.is_full && disk.used_bytes > DISK_BYTES / 2, "{command}: {disk:?}");
+    }
+}
+
+/// What is in one of them is missing in the other: space, and files (16 KiB each).
+async fn workspace_and_tmp_have_one_limit(engine: Engine) {
+    let machine = with_a_small_disk(engine).await;
+    let run = attempt(
+        &machine,
+        Shell("head -c 40000000 /dev/zero > a && echo first; head -c 40000000 /dev/zero > /tmp/b || rm a; head -c 30000000 /dev/zero >> /tmp/b && echo second"),
+        Limits::default(),
+    )
     .await;
-    let run = attempt(&machine, Shell("cat /dev/zero > big; exit 3"), Limits::default()).await;
-    assert_eq!(run.code(), Some(3), "{}", run.err());
-    assert!(run.err().contains("No space left on device"), "{}", run.err());
+    assert_eq!(run.out(), "first\nsecond", "{}", run.err());
+    assert_eq!(run.err().matches("No space left on device").count(), 1, "{}", run.err());
+    let disk = run.finished.disk.expect("a limit");
+    assert!((45_000_000..DISK_BYTES).contains(&disk.used_bytes), "{disk:?}");
+    let files = "\ncount = 0\ndef many(folder):\n    global count\n    while True:\n        os.close(os.open(f'{folder}/{count}', os.O_CREAT)); count += 1\nprint(tried(lambda: many('/tmp')), tried(lambda: many('.')), count < 5000)";
+    let run = attempt(&machine, Python(files), Limits::default()).await;
+    assert_eq!(run.out(), "ENOSPC ENOSPC True", "{}", run.err());
     assert!(run.finished.disk.expect("a limit").is_full);
+}
+
+const DISK_BYTES: u64 = 64 << 20;
+
+async fn with_a_small_disk(engine: Engine) -> Machine {
+    Machine::open_with(|config| {
+        config.engine = engine.config();
+        config.disk = DiskLimit::Bytes(DISK_BYTES);
+    })
+    .await
 }
 
 on_each_engine!(
@@ -93,4 +127,5 @@ on_each_engine!(
     memory_cannot_be_had_as_files,
     processor_time_is_limited_and_counted,
     a_full_disk_is_told_as_such,
+    workspace_and_tmp_have_one_limit,
 );

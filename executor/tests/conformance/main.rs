@@ -19,6 +19,7 @@ mod limits;
 mod network;
 mod outside;
 mod processes;
+mod roots;
 
 /// The table has what was promised, under names that tell cases apart.
 #[test]

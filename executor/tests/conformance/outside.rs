@@ -1,7 +1,7 @@
 //! What the host sees of a run: users, capabilities, namespaces, descriptors and filters of its processes.
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use executor::sandbox::{Limits, Sandbox};
 use tokio::io::AsyncReadExt as _;
@@ -170,57 +170,4 @@ for p in range(2, 70000): tried(lambda: os.kill(p, 9) if p != os.getpid() else N
     assert!(first.finish().await.cleanup.is_ok());
 }
 
-/// A root file system of its own holds on each engine.
-async fn a_tree_takes_the_place_of_the_host(engine: Engine) {
-    let mut machine = engine.open().await;
-    let root = machine.folder.path().join("root");
-    small_root(&root);
-    machine.root = Some(root.clone());
-    for (command, expected) in [
-        ("cat /etc/marker; cat hello.txt", "a template\nhello"),
-        ("cat /usr/bin/env >/dev/null 2>&1 || echo none", "none"),
-        ("for d in / /etc /bin /home /open; do (: > $d/x) 2>/dev/null && echo $d; done; echo checked", "checked"),
-        (
-            "for d in /tmp /home/runner /dev/shm /workspace; do echo $d > $d/x && cat $d/x; done",
-            "/tmp\n/home/runner\n/dev/shm\n/workspace",
-        ),
-        ("id -u; setuid-id -u; echo $HOME", "1000\n1000\n/home/runner"),
-    ] {
-        let outcome = machine.run(command).await;
-        assert_eq!(outcome.out(), expected, "{command}: {}", outcome.err());
-    }
-    assert!(!root.join("open/x").exists() && !root.join("tmp/x").exists());
-}
-
-/// The least that runs a shell, with a folder in it that everybody may write if the mount does not forbid it.
-fn small_root(root: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    for mount_point in ["bin", "dev", "etc", "home/runner", "open", "proc", "tmp", "workspace"] {
-        fs::create_dir_all(root.join(mount_point)).expect("a folder");
-    }
-    fs::set_permissions(root.join("open"), fs::Permissions::from_mode(0o777)).expect("a mode");
-    fs::write(root.join("etc/marker"), "a template\n").expect("a file");
-    let copy = |from: &Path, to: &Path| {
-        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-        fs::copy(from, to).expect("a copy");
-    };
-    for program in ["sh", "cat", "id"] {
-        let host = fs::canonicalize(Path::new("/bin").join(program)).expect("the host's program");
-        copy(&host, &root.join("bin").join(program));
-        let needed = std::process::Command::new("ldd").arg(&host).output().expect("ldd runs");
-        let needed = String::from_utf8(needed.stdout).expect("ldd writes text");
-        for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
-            copy(Path::new(library), &root.join(library.trim_start_matches('/')));
-        }
-    }
-    let setuid = root.join("bin/setuid-id");
-    copy(Path::new("/usr/bin/id"), &setuid);
-    fs::set_permissions(setuid, fs::Permissions::from_mode(0o4755)).expect("a mode");
-}
-
-on_each_engine!(
-    nobody_in_a_run_is_somebody_on_the_host,
-    the_command_is_behind_every_wall,
-    runs_do_not_meet,
-    a_tree_takes_the_place_of_the_host,
-);
+on_each_engine!(nobody_in_a_run_is_somebody_on_the_host, the_command_is_behind_every_wall, runs_do_not_meet,);

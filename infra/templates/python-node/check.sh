@@ -23,7 +23,7 @@ check() {
     local output
     if output=$(bwrap --unshare-all --die-with-parent --clearenv --uid 1000 --gid 1000 --ro-bind "$root" / \
         --proc /proc --dev /dev --perms 1777 --tmpfs /tmp --perms 0700 --tmpfs /home/runner --bind "$work" /workspace \
-        --chdir /workspace --setenv PATH /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        --chdir /workspace --setenv PATH /home/runner/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         --setenv HOME /home/runner --setenv LANG C.UTF-8 --setenv TMPDIR /tmp --setenv CI true \
         timeout 120 sh -euc "$2" 2>&1 </dev/null); then
         printf 'ok      %s\n' "$1"

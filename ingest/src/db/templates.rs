@@ -1,4 +1,6 @@
-//! Table `ingest.templates`: what sandboxes are made from.
+//! Table `ingest.templates`: what sandboxes are made from. What clients are told of it is in `offered`.
+
+pub(crate) mod offered;
 
 use infra::postgres::GenericClient;
 use schemas::id::{TemplateId, TemplateVersionId};
@@ -18,18 +20,25 @@ pub(crate) struct NewVersion<'a> {
     pub root_fs: &'a RootFs,
 }
 
-/// The current version of a template.
+/// What a run is about to be created with stays until the end of the transaction: whoever deletes a version waits.
+const KEPT: &str = "for key share";
+
+/// The current version of a template, for a new run.
 pub(crate) async fn current(client: &impl GenericClient, slug: &str) -> Result<Option<TemplateRef>, DbError> {
-    let sql = "select id, version_id, slug, version, root_fs from ingest.templates where slug = $1 and is_current";
-    optional(client, sql, &[&slug]).await?.map(|row| template(&row)).transpose()
+    let sql = format!(
+        "select id, version_id, slug, version, root_fs from ingest.templates where slug = $1 and is_current {KEPT}"
+    );
+    optional(client, &sql, &[&slug]).await?.map(|row| template(&row)).transpose()
 }
 
+/// A version, for a new run.
 pub(crate) async fn version(
     client: &impl GenericClient,
     id: &TemplateVersionId,
 ) -> Result<Option<TemplateRef>, DbError> {
-    let sql = "select id, version_id, slug, version, root_fs from ingest.templates where version_id = $1";
-    optional(client, sql, &[&id.as_str()]).await?.map(|row| template(&row)).transpose()
+    let sql =
+        format!("select id, version_id, slug, version, root_fs from ingest.templates where version_id = $1 {KEPT}");
+    optional(client, &sql, &[&id.as_str()]).await?.map(|row| template(&row)).transpose()
 }
 
 /// Newest first.
@@ -59,6 +68,37 @@ pub(crate) async fn named(
 /// Until the end of the transaction nobody else changes the versions of this template.
 pub(crate) async fn lock_slug(client: &impl GenericClient, slug: &str) -> Result<(), DbError> {
     one(client, "select pg_advisory_xact_lock(hashtextextended('template ' || $1, 0))", &[&slug]).await.map(drop)
+}
+
+/// Until the end of the transaction nobody else finds out whether this object is needed, or acts on that.
+pub(crate) async fn lock_object(client: &impl GenericClient, key: &str) -> Result<(), DbError> {
+    one(client, "select pg_advisory_xact_lock(hashtextextended('template object ' || $1, 0))", &[&key]).await.map(drop)
+}
+
+/// Whether a version has this object.
+pub(crate) async fn needs_object(client: &impl GenericClient, key: &str) -> Result<bool, DbError> {
+    let sql = "select exists (select from ingest.templates where root_fs ->> 'key' = $1)";
+    Ok(one(client, sql, &[&key]).await?.try_get(0)?)
+}
+
+/// The version, which no new run gets until the end of the transaction.
+pub(crate) async fn lock_version(
+    client: &impl GenericClient,
+    slug: &str,
+    version: &str,
+) -> Result<Option<TemplateVersion>, DbError> {
+    let sql = "select * from ingest.templates where slug = $1 and version = $2 for update";
+    optional(client, sql, &[&slug, &version]).await?.map(|row| template_version(&row)).transpose()
+}
+
+/// How many runs that are not over were created with this version.
+pub(crate) async fn open_runs(client: &impl GenericClient, id: &TemplateVersionId) -> Result<i64, DbError> {
+    let sql = "select count(*) from ingest.runs where not ended and template_version_id = $1";
+    Ok(one(client, sql, &[&id.as_str()]).await?.try_get(0)?)
+}
+
+pub(crate) async fn delete(client: &impl GenericClient, id: &TemplateVersionId) -> Result<(), DbError> {
+    execute(client, "delete from ingest.templates where version_id = $1", &[&id.as_str()]).await.map(drop)
 }
 
 /// False if it was there before.

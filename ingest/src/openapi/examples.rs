@@ -12,6 +12,7 @@ use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
 use schemas::api::run::{ArtifactRequest, CreateRun, RunAnswer, RunResult, WorkspaceRun};
+use schemas::api::template::{OfferedTemplate, OfferedVersion, TemplateAnswer};
 use schemas::api::usage::{Credits, Period, UsageSummary, Used};
 use schemas::api::webhook::{
     CreateWebhook, CreatedWebhook, Delivery, DeliveryAnswer, DeliveryStatus, Webhook, WebhookAnswer,
@@ -295,6 +296,33 @@ pub(super) fn project_answer() -> Value {
 
 pub(super) fn projects() -> Value {
     written(list(project()))
+}
+
+fn template() -> OfferedTemplate {
+    let run = run();
+    let version = OfferedVersion {
+        id: run.template_version_id,
+        version: run.template_version,
+        digest: run.template_digest,
+        is_current: true,
+        created_at: at(0),
+    };
+    OfferedTemplate {
+        id: run.template_id,
+        slug: run.template_slug,
+        is_default: true,
+        created_at: at(0),
+        current_version_id: Some(version.id.clone()),
+        versions: vec![version],
+    }
+}
+
+pub(super) fn template_answer() -> Value {
+    written(TemplateAnswer { template: template() })
+}
+
+pub(super) fn templates() -> Value {
+    written(list(template()))
 }
 
 fn api_key() -> ApiKey {

@@ -10,6 +10,7 @@ use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
 use schemas::api::run::{CreateRun, RunAnswer, WorkspaceRun};
+use schemas::api::template::{OfferedTemplate, TemplateAnswer};
 use schemas::api::usage::UsageSummary;
 use schemas::api::webhook::{CreateWebhook, CreatedWebhook, Delivery, DeliveryAnswer, Webhook, WebhookAnswer};
 use schemas::event::Event;
@@ -156,6 +157,12 @@ pub(super) const ALL: &[Operation] = &[
         .takes(KEYED)
         .body(json::<CreateProject>(examples::create_project))
         .answers(201, json::<ProjectAnswer>(examples::project_answer)),
+    Operation::new("get", "/v1/templates", "listTemplates", "List what runs may be started from, newest first")
+        .takes(PAGE)
+        .answers(200, json::<List<OfferedTemplate>>(examples::templates)),
+    Operation::new("get", "/v1/templates/{id}", "getTemplate", "One template with its versions")
+        .takes(&[parameter::TEMPLATE])
+        .answers(200, json::<TemplateAnswer>(examples::template_answer)),
     Operation::new("get", "/v1/usage", "getUsage", "What the organization used in this calendar month (UTC)")
         .scope(Scope::UsageRead)
         .answers(200, json::<UsageSummary>(examples::usage)),

@@ -79,6 +79,10 @@ pub(super) const WEBHOOK_ID: Parameter = Parameter::path("A webhook", || id(Webh
 pub(super) const DELIVERY_ID: Parameter = Parameter::path("A message to a webhook", || id(DeliveryId::PREFIX));
 pub(super) const SANDBOX_ID: Parameter = Parameter::path("A sandbox: `sandboxId` of a run", || id(SandboxId::PREFIX));
 pub(super) const API_KEY_ID: Parameter = Parameter::path("An API key", || id(ApiKeyId::PREFIX));
+pub(super) const TEMPLATE: Parameter = Parameter::path(
+    "A template: its slug or its id",
+    || json!({ "type": "string", "pattern": "^([a-z0-9][a-z0-9._-]{0,62}|tpl_[0-9A-Za-z]{1,64})$" }),
+);
 pub(super) const UPLOAD_ID: Parameter = Parameter::path("A transfer", || id(UploadId::PREFIX));
 
 pub(super) const LIMIT: Parameter = Parameter::query("limit", "Entries of a page", limit);

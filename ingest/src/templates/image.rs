@@ -6,8 +6,9 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::TemplateError;
@@ -57,19 +58,55 @@ struct Image {
     os: String,
 }
 
+/// Members that are nothing to us are kept as they come: whatever they are, they are shown and not used.
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Config {
-    #[serde(rename = "Env", default)]
     env: Option<Vec<String>>,
+    working_dir: Value,
+    user: Value,
+    entrypoint: Value,
 }
 
-/// Puts the layers of the image on `tree`, and returns the variables of its environment.
+/// Of an image's configuration.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) ignored: Vec<IgnoredSetting>,
+}
+
+/// What an image says of how it wants to be run, and runs do not heed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IgnoredSetting {
+    /// As the image's configuration has it.
+    pub name: &'static str,
+    /// Text as it is, anything else as JSON.
+    pub value: String,
+}
+
+impl Config {
+    fn settings(self) -> Settings {
+        let pair = |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let named = [("WorkingDir", self.working_dir), ("User", self.user), ("Entrypoint", self.entrypoint)];
+        let ignored = named.into_iter().filter_map(|(name, value)| {
+            let value = match value {
+                Value::Null => return None,
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            (!value.is_empty() && value != "[]").then_some(IgnoredSetting { name, value })
+        });
+        Settings { env: self.env.iter().flatten().filter_map(pair).collect(), ignored: ignored.collect() }
+    }
+}
+
+/// Puts the layers of the image on `tree`, and returns what its configuration says.
 pub(super) fn read(
     layout: &Path,
     ref_name: Option<&str>,
     tree: &mut Tree,
     spool: &mut Spool,
-) -> Result<BTreeMap<String, String>, TemplateError> {
+) -> Result<Settings, TemplateError> {
     let index: Index = parse("index.json", &file(&layout.join("index.json"), "index.json")?)?;
     let mut chosen = choose(index, ref_name)?;
     for _ in 0..MAX_NESTED_INDEXES {
@@ -87,9 +124,7 @@ pub(super) fn read(
     for layer in &manifest.layers {
         add_layer(layout, layer, tree, spool)?;
     }
-    let variables = image.config.and_then(|config| config.env).unwrap_or_default();
-    let pair = |text: &String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Ok(variables.iter().filter_map(pair).collect())
+    Ok(image.config.unwrap_or_default().settings())
 }
 
 fn choose(index: Index, ref_name: Option<&str>) -> Result<Descriptor, TemplateError> {

@@ -1,12 +1,11 @@
 //! What an operator may name for import: a folder with an OCI image layout, or a tar of a root file system.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::TemplateError;
-use super::image;
+use super::image::{self, Settings};
 use super::spool::{Kind, Spool};
 use super::tree::Tree;
 
@@ -15,11 +14,8 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z'];
 const BZIP2: &[u8] = b"BZh";
 
-/// The tree at `path`, its contents, and variables of its environment.
-pub(super) fn read(
-    path: &Path,
-    ref_name: Option<&str>,
-) -> Result<(Tree, Spool, BTreeMap<String, String>), TemplateError> {
+/// The tree at `path`, its contents, and what its image says beside them.
+pub(super) fn read(path: &Path, ref_name: Option<&str>) -> Result<(Tree, Spool, Settings), TemplateError> {
     let name = path.display().to_string();
     let unreadable = |source| TemplateError::Unreadable { name: name.clone(), source };
     let (mut tree, mut spool) = (Tree::default(), Spool::create().map_err(TemplateError::Scratch)?);
@@ -27,8 +23,8 @@ pub(super) fn read(
         if !path.join("oci-layout").is_file() {
             return Err(TemplateError::NoImage { name, found: "a folder without the file `oci-layout`" });
         }
-        let env = image::read(path, ref_name, &mut tree, &mut spool)?;
-        return Ok((tree, spool, env));
+        let settings = image::read(path, ref_name, &mut tree, &mut spool)?;
+        return Ok((tree, spool, settings));
     }
     if ref_name.is_some() {
         return Err(TemplateError::NoImage { name, found: "a tar, which has no names of images" });
@@ -40,7 +36,7 @@ pub(super) fn read(
         let found = "an archive of an image (unpack it into a folder first: `mkdir image && tar -C image -xf ARCHIVE`)";
         return Err(TemplateError::NoImage { name, found });
     }
-    Ok((tree, spool, BTreeMap::new()))
+    Ok((tree, spool, Settings::default()))
 }
 
 /// Looks at the first bytes: media types and file names are not always right.

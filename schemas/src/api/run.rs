@@ -22,7 +22,7 @@ pub struct CreateRun {
     /// Run by `/bin/sh -c` in `/workspace`, after the archive was extracted there. At most 65,536 bytes, without NUL.
     #[schemars(length(min = 1, max = limits::COMMAND_BYTES), regex(pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$"))]
     pub command: String,
-    /// Slug of a template; `python-node` when neither this nor `templateVersionId` is given.
+    /// Slug of a template (`GET /v1/templates`); `python-node` when neither this nor `templateVersionId` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

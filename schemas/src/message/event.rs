@@ -129,6 +129,10 @@ pub struct Resources {
     pub cpu_user_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_system_ms: Option<u64>,
+    /// How long the sandbox was held back by its CPU limit, which slows down and never ends a command; added up over the
+    /// processors. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,7 +141,7 @@ pub struct Resources {
     pub io_write_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids_peak: Option<u64>,
-    /// Space taken in `/workspace`, beyond the archive, when the command had ended; absent without a limit.
+    /// Space taken in `/workspace`, beyond the archive, and in `/tmp` when the command had ended; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_used_bytes: Option<u64>,
 }
@@ -151,7 +155,7 @@ pub struct Limits {
     /// Thousandths of one processor; absent means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_millis: Option<u64>,
-    /// Of what the command writes to `/workspace`; absent means no limit but the disk's own.
+    /// Of what the command writes to `/workspace` and `/tmp` together; absent means no limit but the disk's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
     pub timeout_ms: u64,

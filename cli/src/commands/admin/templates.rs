@@ -3,14 +3,17 @@
 use infra::local::LocalServices;
 use infra::postgres::Client;
 use infra::s3::{self, Checksums, S3Config, Store};
-use ingest::templates::{self, Import, Imported, TemplateError, TemplateVersion};
+use ingest::templates::{self, Deleted, Import, Imported, TemplateError, TemplateVersion};
 use serde_json::Value;
 
 use super::written;
 use crate::args::admin::{StoreArgs, TemplatesCommand};
 use crate::failure::{Failure, Stop};
-use crate::output::{Output, Record, Table};
+use crate::output::{Output, Record, Table, escape};
 use crate::up::DataArgs;
+
+/// Of a setting of an image, in a warning.
+const LONGEST_VALUE: usize = 200;
 
 pub(super) async fn run(
     command: TemplatesCommand,
@@ -35,6 +38,10 @@ pub(super) async fn run(
             let version = templates::make_current(client, &id).await?;
             output.result(&written(&version), record_of(&version))
         }
+        TemplatesCommand::Delete { slug, version, store } => {
+            let deleted = templates::delete(client, &open(store, data)?, &slug, &version).await?;
+            output.result(&written(&deleted), |_| sentence(&deleted))
+        }
     }
 }
 
@@ -46,9 +53,23 @@ fn tell(imported: &Imported, output: &mut Output) {
     if imported.existed {
         output.note("This template has this content already; nothing was stored.");
     }
+    for setting in &imported.ignored {
+        let value: String = setting.value.chars().take(LONGEST_VALUE).collect();
+        output.warn(&format!("warning: the image's {} is not heeded in runs: {}", setting.name, escape::line(&value)));
+    }
     if imported.skipped > 0 {
         output.note(&format!("{} devices, FIFOs or sockets were left out.", imported.skipped));
     }
+}
+
+fn sentence(deleted: &Deleted) -> String {
+    let Deleted { version, object_deleted } = deleted;
+    let content = match (&version.root_fs, object_deleted) {
+        (None, _) => "",
+        (Some(_), true) => " Its content is gone from the store.",
+        (Some(_), false) => " Its content stays: another version has it.",
+    };
+    format!("{} {} ({}) is deleted.{content}\n", version.slug, version.version, version.version_id)
 }
 
 fn open(args: StoreArgs, data: &DataArgs) -> Result<Store, Failure> {
@@ -114,8 +135,11 @@ impl From<TemplateError> for Stop {
             TemplateError::Db(_) => "database_error",
             TemplateError::Store(_) => "store_error",
             TemplateError::Scratch(_) => "io_error",
-            TemplateError::UnknownVersion(_) => "not_found",
-            TemplateError::VersionTaken { .. } => "conflict",
+            TemplateError::UnknownVersion(_) | TemplateError::UnknownName { .. } => "not_found",
+            TemplateError::VersionTaken { .. }
+            | TemplateError::InUse(_)
+            | TemplateError::HasRuns { .. }
+            | TemplateError::ObjectGone(_) => "conflict",
             _ => "invalid_request",
         };
         Failure::new(code, error.to_string()).into()

@@ -69,9 +69,11 @@ pub(super) fn accounting(controllers: &Controllers, path: &Path) -> Accounting {
     let memory = controllers.memory.join(path);
     let cpu_ms = |file: &str| Some(number(&controllers.cpuacct.as_ref()?.join(path).join(file))? / 1_000_000);
     let read = |root: &PathBuf| fs::read_to_string(root.join(path).join("blkio.throttle.io_service_bytes")).ok();
+    let cpu = fs::read_to_string(controllers.cpu.join(path).join("cpu.stat")).unwrap_or_default();
     let usage = ResourceUsage {
         cpu_user_ms: cpu_ms("cpuacct.usage_user"),
         cpu_system_ms: cpu_ms("cpuacct.usage_sys"),
+        cpu_throttled_ms: keyed(&cpu, "throttled_time").map(|ns| ns / 1_000_000),
         memory_peak_bytes: number(&memory.join("memory.max_usage_in_bytes")),
         io_read_bytes: controllers.blkio.as_ref().and_then(read).map(|text| read_bytes(&text)),
         // v1 charges buffered writes to the root group: whatever is here, it is not what the run wrote.

@@ -54,6 +54,7 @@ pub(super) fn accounting(directory: &Path) -> Accounting {
     let usage = ResourceUsage {
         cpu_user_ms: keyed(&cpu, "user_usec").map(|us| us / 1000),
         cpu_system_ms: keyed(&cpu, "system_usec").map(|us| us / 1000),
+        cpu_throttled_ms: keyed(&cpu, "throttled_usec").map(|us| us / 1000),
         memory_peak_bytes: number(&directory.join("memory.peak")),
         io_read_bytes: io_sum("rbytes="),
         io_write_bytes: io_sum("wbytes="),
@@ -75,7 +76,10 @@ mod tests {
     fn reads_what_the_kernel_writes() {
         let directory = tempfile::tempdir().unwrap();
         let files = [
-            ("cpu.stat", "usage_usec 3500\nuser_usec 2100\nsystem_usec 1400\nnr_periods 0\n"),
+            (
+                "cpu.stat",
+                "usage_usec 3500\nuser_usec 2100\nsystem_usec 1400\nnr_periods 9\nnr_throttled 4\nthrottled_usec 7700\n",
+            ),
             ("memory.peak", "1048576\n"),
             ("memory.events", "low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"),
             ("io.stat", "259:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n8:0 rbytes=1 wbytes=2\n"),
@@ -91,6 +95,7 @@ mod tests {
             ResourceUsage {
                 cpu_user_ms: Some(2),
                 cpu_system_ms: Some(1),
+                cpu_throttled_ms: Some(7),
                 memory_peak_bytes: Some(1_048_576),
                 io_read_bytes: Some(4097),
                 io_write_bytes: Some(8194),

@@ -23,6 +23,7 @@ use crate::auth::Caller;
 use crate::body;
 use crate::db::runs::{self, Run};
 use crate::db::{projects, run_env, templates};
+use crate::endpoints::templates as offers;
 use crate::error::{ApiError, Code};
 use crate::idempotency::{Begun, Fingerprint, Fingerprints, IdempotencyKey, conclude};
 use crate::new_run::{DEFAULT_TEMPLATE, NewRun};
@@ -185,18 +186,18 @@ async fn project_of(
 }
 
 async fn template_of(client: &impl GenericClient, asked: &NewRun) -> Result<TemplateRef, ApiError> {
-    let slug = asked.template.as_deref().unwrap_or(DEFAULT_TEMPLATE);
-    let found = if let Some(id) = &asked.template_version_id {
-        templates::version(client, id).await?
-    } else if slug.contains('\0') {
-        // No slug has a NUL, and PostgreSQL takes none.
-        None
-    } else {
-        templates::current(client, slug).await?
+    // No slug has a NUL, and PostgreSQL takes none. The empty one does not exist either.
+    let slug = asked.template.as_deref().map(|slug| if slug.contains('\0') { "" } else { slug });
+    let version = asked.template_version_id.as_ref();
+    let found = match version {
+        Some(id) => templates::version(client, id).await?,
+        None => templates::current(client, slug.unwrap_or(DEFAULT_TEMPLATE)).await?,
     };
-    let agrees = |found: &TemplateRef| asked.template.as_ref().is_none_or(|slug| *slug == found.slug);
-    found.filter(agrees).ok_or_else(|| {
-        let message = "template and templateVersionId: expected a template that exists, and a version of that one.";
-        ApiError::new(Code::NotFound, message)
+    if let Some(found) = found.filter(|found| slug.is_none_or(|slug| slug == found.slug)) {
+        return Ok(found);
+    }
+    Err(match (slug, version) {
+        (None, Some(_)) => offers::version_unknown(client).await?,
+        (slug, version) => offers::not_had(client, slug.unwrap_or(DEFAULT_TEMPLATE), version).await?,
     })
 }

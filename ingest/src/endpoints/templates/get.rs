@@ -1,0 +1,40 @@
+//! `GET /v1/templates/{id}`: by its id, or by its slug.
+
+use std::str::FromStr;
+
+use axum::Json;
+use axum::extract::State;
+use schemas::api::template::TemplateAnswer;
+
+use crate::app::App;
+use crate::db::templates::offered;
+use crate::error::ApiError;
+use crate::path_id::PathId;
+
+/// What may be one. Whether it is, the database knows.
+#[derive(Debug)]
+pub(crate) struct Name(String);
+
+/// As long as the longest id.
+const MAX_NAME_BYTES: usize = 68;
+
+impl FromStr for Name {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let valid = text.len() <= MAX_NAME_BYTES && text.bytes().all(plain);
+        valid.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+pub(crate) async fn handle(
+    State(app): State<App>,
+    PathId(name): PathId<Name>,
+) -> Result<Json<TemplateAnswer>, ApiError> {
+    let client = app.pool.get().await?;
+    match offered::find(&client, &name.0).await? {
+        Some(template) => Ok(Json(TemplateAnswer { template })),
+        None => Err(super::unknown(&client).await?),
+    }
+}
