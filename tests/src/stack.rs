@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Command, FromArgMatches};
 use infra::amqp::Amqp;
+use infra::config::Secret;
 use infra::postgres::{Pool, PostgresConfig};
 use infra::s3::Store;
 use infra::telemetry::{LogConfig, LogFormat};
@@ -136,7 +137,7 @@ impl Stack {
 
     async fn start_services(&mut self) {
         if self.options.collector {
-            let config = parse(&self.collector_flags());
+            let config = parse(&self.collector_flags(SIGNING_KEY));
             let started = collector::start(config, self.shutdown.clone()).await.expect("the collector starts");
             self.services.push(Box::new(started));
         }
@@ -223,7 +224,12 @@ impl Stack {
     }
 
     pub fn spawn_collector(&self) -> Process {
-        Process::start("crownest-collector", &self.collector_flags())
+        Process::start("crownest-collector", &self.collector_flags(SIGNING_KEY))
+    }
+
+    /// One that signs with another key.
+    pub fn spawn_collector_with_key(&self, key: &Secret) -> Process {
+        Process::start("crownest-collector", &self.collector_flags(key.reveal()))
     }
 
     /// Another API service; returns its address, where it will serve soon.
@@ -248,9 +254,9 @@ impl Stack {
         flags
     }
 
-    fn collector_flags(&self) -> Vec<String> {
+    fn collector_flags(&self, signing_key: &str) -> Vec<String> {
         let mut flags = self.base(&self.lease.access.collector_url, true);
-        flags.push(format!("--signing-key={SIGNING_KEY}"));
+        flags.push(format!("--signing-key={signing_key}"));
         flags.extend(self.options.collector_flags.clone());
         flags
     }
@@ -338,7 +344,7 @@ async fn create_database(lease: &Lease) {
 }
 
 fn pool(url: &str) -> Pool {
-    let database_url = infra::config::Secret::new(url);
+    let database_url = Secret::new(url);
     infra::postgres::open(&PostgresConfig { database_url, database_pool: 4 }).expect("a pool")
 }
 
