@@ -112,15 +112,19 @@ async fn a_collector_and_metering_hand_over_in_the_middle_of_runs() {
     let client = stack.client();
     let archive = archive(&[("x", "")]);
     let (mut collector, mut metering) = (stack.spawn_collector(), stack.spawn_metering());
-    let command = json!({"command": "i=0; while [ $i -lt 200 ]; do echo $i; i=$((i+1)); sleep 0.01; done"});
+    let command = json!({"command": "i=0; while [ $i -lt 300 ]; do echo $i; i=$((i+1)); sleep 0.01; done"});
     let runs = join_all((0..4).map(|_| client.submit(command.clone(), &archive))).await;
     for run in &runs {
         eventually("it runs", async || (client.events(run, 500).await.len() > 5).then_some(())).await;
     }
+    // As in a rolling upgrade, the next ones are there already, and wait for the queues.
+    let (_collector, _metering) = (stack.spawn_collector(), stack.spawn_metering());
+    for run in &runs {
+        eventually("it goes on", async || (client.events(run, 500).await.len() > 60).then_some(())).await;
+    }
     let (collector_ended, metering_ended) = tokio::join!(collector.terminate(), metering.terminate());
     assert!(collector_ended.success() && metering_ended.success(), "{collector_ended} {metering_ended}");
-    let (_collector, _metering) = (stack.spawn_collector(), stack.spawn_metering());
-    let expected: String = (0..200).map(|i| format!("{i}\n")).collect();
+    let expected: String = (0..300).map(|i| format!("{i}\n")).collect();
     for run in &runs {
         assert_eq!(client.wait_terminal(run).await["status"], "succeeded");
         let events = client.events(run, 500).await;

@@ -1,6 +1,7 @@
 //! Consuming: a stream of deliveries that survives reconnects. What is not acknowledged comes again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -12,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
 use super::{Amqp, Source, TRACEPARENT};
+
+/// How often a consumer that is to stop looks whether everything was answered.
+const ANSWER_POLL: Duration = Duration::from_millis(10);
 
 /// One delivery. Dropping it unanswered leaves it to the broker, which delivers it again once this session is gone.
 #[derive(Debug)]
@@ -27,7 +31,8 @@ pub struct Delivery {
     _session: Arc<Session>,
 }
 
-/// Dropping it stops consuming; what was delivered may still be acknowledged.
+/// Dropping it stops consuming; what was delivered may still be acknowledged. Of an ordered source, nobody else gets
+/// anything before that.
 #[derive(Debug)]
 pub struct Consumer {
     deliveries: mpsc::Receiver<Delivery>,
@@ -131,9 +136,21 @@ async fn forward(
                 None => return Ok(()),
             },
             () = stop.cancelled() => {
+                if source.is_ordered() {
+                    return hold_until_answered(session).await;
+                }
                 channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
                 return Ok(());
             }
         }
     }
+}
+
+/// Cancelling would hand the queue to the next consumer at once, which would get later messages before those that are in
+/// work here are answered or come again. Closing the channel gives back what is unanswered and the queue in one step.
+async fn hold_until_answered(session: &Arc<Session>) -> lapin::Result<()> {
+    while Arc::strong_count(session) > 1 {
+        tokio::time::sleep(ANSWER_POLL).await;
+    }
+    session.channel.close(200, "done".into()).await
 }

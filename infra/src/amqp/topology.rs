@@ -45,6 +45,13 @@ pub enum Source {
     Control,
 }
 
+impl Source {
+    /// One consumer at a time, and what it is given in order must be handled in order.
+    pub(super) fn is_ordered(self) -> bool {
+        matches!(self, Self::Events(_))
+    }
+}
+
 impl Topology {
     pub fn new(prefix: &str, pool: &str) -> Self {
         Self { prefix: prefix.to_owned(), pool: pool.to_owned() }
