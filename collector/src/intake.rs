@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use infra::amqp::{Delivery, Source};
+use futures_util::future::join_all;
+use infra::amqp::{Consumer, Delivery, Source};
 use schemas::id::RunId;
 use schemas::message::EventMessage;
 use schemas::partition::EVENT_PARTITIONS;
@@ -37,9 +38,9 @@ pub(crate) async fn work(parts: Parts, shutdown: CancellationToken) {
     let (to_sealer, ended) = mpsc::channel(usize::from(PREFETCH));
     let sealer = tokio::spawn(seal::work(parts.clone(), ended, shutdown.clone()));
     let (sender, mut messages) = mpsc::channel(BATCH);
-    for number in 0..EVENT_PARTITIONS {
-        tokio::spawn(forward(parts.clone(), number, sender.clone(), shutdown.clone()));
-    }
+    let forwarders: Vec<_> = (0..EVENT_PARTITIONS)
+        .map(|number| tokio::spawn(forward(parts.clone(), number, sender.clone(), shutdown.clone())))
+        .collect();
     drop(sender);
     let mut spills = Spills::default();
     let mut pace = Pace::new(PACE);
@@ -59,19 +60,23 @@ pub(crate) async fn work(parts: Parts, shutdown: CancellationToken) {
     if let Err(error) = sealer.await {
         tracing::error!(%error, "the sealer ended unexpectedly");
     }
+    // Nothing is in work any more: whoever comes next finds the partitions in order.
+    drop(messages);
+    let consumers = join_all(forwarders).await;
+    join_all(consumers.into_iter().flatten().map(Consumer::finish)).await;
 }
 
-/// One partition into the common stream, in order, until shutdown.
-async fn forward(parts: Parts, number: u32, sender: mpsc::Sender<Delivery>, shutdown: CancellationToken) {
+/// One partition into the common stream, in order, until shutdown. The consumer keeps its place in the queue.
+async fn forward(parts: Parts, number: u32, sender: mpsc::Sender<Delivery>, shutdown: CancellationToken) -> Consumer {
     let mut consumer = parts.amqp.consume(Source::Events(number), PREFETCH);
     loop {
         let delivery = tokio::select! {
             delivery = consumer.next() => delivery,
             () = shutdown.cancelled() => None,
         };
-        let Some(delivery) = delivery else { return };
+        let Some(delivery) = delivery else { return consumer };
         if sender.send(delivery).await.is_err() {
-            return;
+            return consumer;
         }
     }
 }

@@ -9,6 +9,7 @@ use lapin::message::Delivery as LapinDelivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
@@ -31,12 +32,14 @@ pub struct Delivery {
     _session: Arc<Session>,
 }
 
-/// Dropping it stops consuming; what was delivered may still be acknowledged. Of an ordered source, nobody else gets
-/// anything before that.
+/// Dropping it stops consuming; what was delivered may still be acknowledged. Whoever must see messages in order ends it
+/// with [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Consumer {
+    /// Dropped first: nobody reconnects because nobody listens.
+    stop: tokio_util::sync::DropGuard,
     deliveries: mpsc::Receiver<Delivery>,
-    _stop: tokio_util::sync::DropGuard,
+    supervisor: JoinHandle<()>,
 }
 
 impl Amqp {
@@ -44,8 +47,8 @@ impl Amqp {
     pub fn consume(&self, source: Source, prefetch: u16) -> Consumer {
         let (sender, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
         let stop = CancellationToken::new();
-        tokio::spawn(supervise(self.clone(), source, prefetch, sender, stop.clone()));
-        Consumer { deliveries, _stop: stop.drop_guard() }
+        let supervisor = tokio::spawn(supervise(self.clone(), source, prefetch, sender, stop.clone()));
+        Consumer { stop: stop.drop_guard(), deliveries, supervisor }
     }
 }
 
@@ -53,6 +56,13 @@ impl Consumer {
     /// The next delivery, however long it takes: a lost broker is reconnected behind this call.
     pub async fn next(&mut self) -> Option<Delivery> {
         self.deliveries.recv().await
+    }
+
+    /// Stops, once every delivery was answered or dropped; then whatever was not answered, and the queue, are somebody
+    /// else's in one step. A process that ends before that may hand the queue over first.
+    pub async fn finish(self) {
+        drop((self.stop, self.deliveries));
+        let _ = self.supervisor.await;
     }
 
     /// A delivery that is here already.
@@ -126,24 +136,19 @@ async fn forward(
     let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
     let mut consumer = channel.basic_consume(queue, "".into(), options, arguments).await?;
     loop {
-        tokio::select! {
-            delivery = consumer.next() => match delivery {
-                Some(delivery) => {
-                    if sender.send(Delivery::new(delivery?, Arc::clone(session))).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                None => return Ok(()),
-            },
-            () = stop.cancelled() => {
-                if source.is_ordered() {
-                    return hold_until_answered(session).await;
-                }
-                channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
-                return Ok(());
-            }
+        let delivery = tokio::select! {
+            delivery = consumer.next() => delivery,
+            () = stop.cancelled() => break,
+        };
+        let Some(delivery) = delivery else { return Ok(()) };
+        if sender.send(Delivery::new(delivery?, Arc::clone(session))).await.is_err() {
+            break;
         }
     }
+    if source.is_ordered() {
+        return hold_until_answered(session).await;
+    }
+    channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await
 }
 
 /// Cancelling would hand the queue to the next consumer at once, which would get later messages before those that are in
