@@ -112,6 +112,9 @@ impl Software for Node {
             ("RABBITMQ_NODENAME", NODE.into()),
             ("RABBITMQ_DIST_PORT", distribution.to_string().into()),
             ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang.into()),
+            // Once a minute RabbitMQ makes sure that there is an epmd, by starting an Erlang that would start one, on every
+            // interface: that Erlang, too, is told not to.
+            ("ERL_ZFLAGS", "-start_epmd false".into()),
             ("ERL_CRASH_DUMP", data.join("erl_crash.dump").into()),
         ];
         Ok(Launch { program: self.script.clone(), args: Vec::new(), env, cwd: data })
