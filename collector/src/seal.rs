@@ -232,12 +232,12 @@ async fn write(parts: &Parts, case: Case) -> anyhow::Result<Sealed> {
     let evidence_key = format!("{prefix}/evidence.json");
     let evidence_sha256 = hex::encode(Sha256::digest(&evidence));
     let statements = attest::statements(parts, &bundle, &prefix, &evidence_sha256)?;
-    let attestation_sha256 = statements.first().map(attest::Unsigned::sha256).unwrap_or_default();
+    let attestation_sha256 = statements.evidence.sha256();
     // All are complete before any is announced, so their order does not matter.
     tokio::try_join!(
         log::put_part(&parts.store, &last_part, part.bytes.into()),
         log::put_once(&parts.store, &evidence_key, evidence, "application/json"),
-        try_join_all(statements.iter().map(|statement| statement.put(parts))),
+        statements.put(parts),
     )?;
     Ok(Sealed { case, terminal, last_part, leaves: part.leaves, evidence_key, evidence_sha256, attestation_sha256 })
 }

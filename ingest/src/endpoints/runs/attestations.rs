@@ -11,8 +11,7 @@ use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::db::collector;
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 use crate::path_id::PathId;
 
 /// Beside the bundle; only the first is there for every run.
@@ -25,14 +24,7 @@ pub(crate) async fn handle(
     PathId(id): PathId<RunId>,
 ) -> Result<Json<AttestationList>, ApiError> {
     caller.require(Scope::WorkspaceRunRead)?;
-    let client = app.pool.get().await?;
-    super::find(&client, &caller, &id).await?;
-    let key = collector::evidence_key(&client, &id).await?;
-    drop(client);
-    let key = key.ok_or_else(|| {
-        let message = "Nothing is signed about this run yet: its evidence is sealed and signed when the run is over.";
-        ApiError::new(Code::NotFound, message)
-    })?;
+    let key = super::sealed_key(&app.pool.get().await?, &caller, &id).await?;
     let prefix = key.strip_suffix("evidence.json").unwrap_or(&key);
     let mut data = Vec::new();
     for (name, predicate_type) in STATEMENTS {

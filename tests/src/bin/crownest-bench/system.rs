@@ -8,7 +8,7 @@ use infra::postgres::{Pool, PostgresConfig};
 use schemas::scope::Scope;
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::{Archive, Client, Process, archive};
+use testkit::{Archive, Client, Process, SIGNING_KEY, archive};
 
 use crate::cpu::Named;
 
@@ -54,8 +54,9 @@ impl System {
         let (listen, executor_ops) = (free_address()?, free_address()?);
         let work_dir = folder.path().join("executor").display().to_string();
         let slots = slots.to_string();
+        let signing_key = format!("--signing-key={SIGNING_KEY}");
         let services = [
-            ("collector", Role::Collector, vec![]),
+            ("collector", Role::Collector, vec![signing_key.as_str()]),
             ("metering", Role::Metering, vec![]),
             (
                 "executor",
