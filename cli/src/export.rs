@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use schemas::api::inclusion::InclusionAnswer;
-use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE};
+use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE, TEST_RESULT};
 use schemas::canonical;
 use schemas::evidence::{EvidenceArtifact, EvidenceBundle};
 use schemas::id::RunId;
@@ -41,6 +41,7 @@ pub(crate) async fn fetch(
         let name = match attestation.predicate_type.as_str() {
             RUN_EVIDENCE => names::ATTESTATION,
             SLSA_PROVENANCE => names::PROVENANCE,
+            TEST_RESULT => names::TEST_RESULT,
             // One that this version does not know, and does not verify.
             _ => continue,
         };

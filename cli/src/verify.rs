@@ -56,6 +56,7 @@ pub(crate) fn verify(subject: &Subject<'_>) -> Report {
     log::check(&bundle, &subject.folder, &mut report);
     artifacts::check(&bundle, subject, &mut report);
     statements::provenance(&bundle, subject, &mut report);
+    statements::test_result(&bundle, subject, &mut report);
     inclusion::check(&bundle, subject, &statement, &mut report);
     artifacts::archive(&bundle, subject.archive, &mut report);
     report

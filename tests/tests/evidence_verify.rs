@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use testkit::{Crownest, Options, Stack, archive};
 
-/// Leaves two artifacts of the same size, and a log of several parts.
-const COMMAND: &str = "echo one > a; echo two > b; head -c 150000 /dev/urandom | base64 -w0; sleep 0.2; \
-                       head -c 150000 /dev/urandom | base64 -w0; exit 3";
+/// Leaves two artifacts of the same size and a test report, and a log of several parts.
+const COMMAND: &str = "echo one > a; echo two > b; echo '<testsuite><testcase name=\"t\"/></testsuite>' > c.xml; \
+                       for i in 1 2; do head -c 150000 /dev/urandom | base64 -w0; sleep 0.2; done; exit 3";
 
 async fn stack() -> Stack {
     let small = ["--part-bytes".to_owned(), "65536".to_owned()];
@@ -17,7 +17,7 @@ async fn stack() -> Stack {
 
 async fn ended_run(stack: &Stack) -> String {
     let client = stack.client();
-    let body = json!({"command": COMMAND, "artifacts": [{"path": "a"}, {"path": "b"}]});
+    let body = json!({"command": COMMAND, "artifacts": [{"path": "a"}, {"path": "b"}, {"path": "c.xml"}]});
     let run = client.submit(body, &archive(&[("x", "")])).await;
     client.wait_terminal(&run).await;
     run
@@ -203,6 +203,14 @@ const CASES: &[Case] = &[
             fs::copy(folder.join("provenance.dsse.json"), folder.join("attestation.dsse.json")).expect("done");
         },
         &[("failed statement", "expected the predicate type"), ("failed inclusion", "attestation")],
+    ),
+    (
+        "a better result of the tests",
+        3,
+        |folder| {
+            fs::copy(folder.join("attestation.dsse.json"), folder.join("test-result.dsse.json")).expect("done");
+        },
+        &[("failed test_result", "expected the predicate type")],
     ),
     (
         "no provenance",

@@ -16,6 +16,7 @@ pub(crate) mod names {
     pub(crate) const EVIDENCE: &str = "evidence.json";
     pub(crate) const ATTESTATION: &str = "attestation.dsse.json";
     pub(crate) const PROVENANCE: &str = "provenance.dsse.json";
+    pub(crate) const TEST_RESULT: &str = "test-result.dsse.json";
     /// What `GET …/evidence/inclusion` answered.
     pub(crate) const INCLUSION: &str = "inclusion.json";
     /// The public keys, as they were published.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use schemas::attestation::dsse::{Envelope, MAX_ENVELOPE_BYTES};
-use schemas::attestation::predicate::{self, RUN_EVIDENCE, SLSA_PROVENANCE};
+use schemas::attestation::predicate::{self, RUN_EVIDENCE, SLSA_PROVENANCE, TEST_RESULT};
 use schemas::attestation::statement::{Statement, Subject as StatementSubject};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -63,20 +63,40 @@ pub(super) fn evidence(bundle: &Bundle, subject: &Subject<'_>, report: &mut Repo
 }
 
 pub(super) fn provenance(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report) {
-    let artifacts = &bundle.content.artifacts;
-    let check = match read(subject, names::PROVENANCE) {
-        Ok(None) if artifacts.is_empty() => Check::absent("provenance", "a run without artifacts has none"),
-        Ok(None) => Check::not_checked("provenance", "there is no signed statement about the artifacts"),
-        Err(message) => Check::failed("provenance", message),
-        Ok(Some(envelope)) => match signed("provenance", &envelope, subject.trust.as_ref()) {
-            Err(check) => check,
-            Ok((payload, key)) => match about_artifacts(bundle, &payload) {
-                Ok(count) => Check::verified("provenance", format!("of {count} artifacts, signed by the key {key}")),
-                Err(message) => Check::failed("provenance", message),
-            },
-        },
+    let missing = if bundle.content.artifacts.is_empty() {
+        Check::absent("provenance", "a run without artifacts has none")
+    } else {
+        Check::not_checked("provenance", "there is no signed statement about the artifacts")
     };
-    report.push(check);
+    report.push(other("provenance", subject, names::PROVENANCE, missing, |payload| about_artifacts(bundle, payload)));
+}
+
+pub(super) fn test_result(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report) {
+    // The bundle says the same, and older runs have no such statement.
+    let missing = Check::absent("test_result", "there is no statement about tests");
+    report.push(other("test_result", subject, names::TEST_RESULT, missing, |payload| about_tests(bundle, payload)));
+}
+
+/// A statement beside the one about everything.
+fn other(
+    check: &'static str,
+    subject: &Subject<'_>,
+    name: &str,
+    missing: Check,
+    compare: impl Fn(&[u8]) -> Result<String, String>,
+) -> Check {
+    let envelope = match read(subject, name) {
+        Ok(None) => return missing,
+        Ok(Some(envelope)) => envelope,
+        Err(message) => return Check::failed(check, message),
+    };
+    match signed(check, &envelope, subject.trust.as_ref()) {
+        Err(check) => check,
+        Ok((payload, key)) => match compare(&payload) {
+            Ok(about) => Check::verified(check, format!("{about}, signed by the key {key}")),
+            Err(message) => Check::failed(check, message),
+        },
+    }
 }
 
 fn read(subject: &Subject<'_>, name: &str) -> Result<Option<Envelope>, String> {
@@ -114,7 +134,7 @@ fn about_this_run(bundle: &Bundle, payload: &[u8]) -> Result<usize, String> {
     Ok(said.subject.len())
 }
 
-fn about_artifacts(bundle: &Bundle, payload: &[u8]) -> Result<usize, String> {
+fn about_artifacts(bundle: &Bundle, payload: &[u8]) -> Result<String, String> {
     let said = Statement::<Value>::parse(payload, SLSA_PROVENANCE).map_err(|error| error.to_string())?;
     let artifacts = bundle.content.artifacts.iter();
     let expected: Vec<_> =
@@ -124,7 +144,29 @@ fn about_artifacts(bundle: &Bundle, payload: &[u8]) -> Result<usize, String> {
     if *run != *bundle.content.workspace_run_id.as_str() {
         return Err("the statement is about another run".to_owned());
     }
-    Ok(said.subject.len())
+    Ok(format!("of {} artifacts", said.subject.len()))
+}
+
+fn about_tests(bundle: &Bundle, payload: &[u8]) -> Result<String, String> {
+    let said = Statement::<Value>::parse(payload, TEST_RESULT).map_err(|error| error.to_string())?;
+    let key = format!("{}/{}", bundle.prefix(), names::EVIDENCE);
+    let expected = predicate::test_result(&bundle.content, &key, &bundle.sha256)
+        .ok_or("there is a statement about tests, and the bundle has none")?;
+    same_subjects(&said.subject, &expected.subject)?;
+    let differs =
+        ["result", "configuration"].into_iter().find(|name| said.predicate[*name] != expected.predicate[*name]);
+    match differs {
+        Some(member) => Err(format!("the statement has another `{member}` than the bundle")),
+        None => Ok(format!(
+            "{} tests: {}",
+            bundle.content.tests.as_ref().map_or(0, |tests| tests.counts.total),
+            text(&said.predicate["result"])
+        )),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 fn same_subjects(said: &[StatementSubject], expected: &[StatementSubject]) -> Result<(), String> {

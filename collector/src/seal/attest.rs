@@ -35,11 +35,15 @@ pub(super) fn statements(
     prefix: &str,
     evidence_sha256: &str,
 ) -> anyhow::Result<Statements> {
-    let evidence = predicate::run_evidence(bundle, &format!("{prefix}/evidence.json"), evidence_sha256);
+    let evidence_key = format!("{prefix}/evidence.json");
+    let evidence = predicate::run_evidence(bundle, &evidence_key, evidence_sha256);
     let evidence = Unsigned::new(prefix, "attestation.dsse.json", &evidence)?;
     let mut others = Vec::new();
     if let Some(provenance) = predicate::provenance(bundle, &parts.builder_id) {
         others.push(Unsigned::new(prefix, "provenance.dsse.json", &provenance)?);
+    }
+    if let Some(result) = predicate::test_result(bundle, &evidence_key, evidence_sha256) {
+        others.push(Unsigned::new(prefix, "test-result.dsse.json", &result)?);
     }
     Ok(Statements { evidence, others })
 }

@@ -1,5 +1,5 @@
-//! What statements say about a run: our own `run-evidence/v1`, and SLSA provenance v1 for what it produced. Pure: the same
-//! bundle gives the same statement.
+//! What statements say about a run: our own `run-evidence/v1`, SLSA provenance v1 for what it produced, and in-toto's
+//! test-result v0.1 for what it tested. Pure: the same bundle gives the same statement.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::statement::{Digests, Statement, Subject, sha256_digest};
 use crate::Timestamp;
+use crate::event::ArtifactErrorCode;
 use crate::evidence::EvidenceBundle;
 use crate::id::{OrgId, ProjectId, RunId};
 use crate::run::{Outcome, OutcomeSource, RunStatus};
@@ -15,6 +16,7 @@ use crate::run::{Outcome, OutcomeSource, RunStatus};
 /// Types are names, not addresses: nothing has to answer there.
 pub const RUN_EVIDENCE: &str = "https://crownest.dev/attestation/run-evidence/v1";
 pub const SLSA_PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+pub const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
 pub const BUILD_TYPE: &str = "https://crownest.dev/attestation/workspace-run/v1";
 
 /// The essence of a bundle, so that a policy can decide without the bundle.
@@ -120,6 +122,26 @@ pub fn provenance(bundle: &EvidenceBundle, builder_id: &str) -> Option<Statement
         "runDetails": { "builder": { "id": builder_id }, "metadata": metadata },
     });
     Some(Statement::new(SLSA_PROVENANCE, subjects, predicate))
+}
+
+/// What the test reports among the artifacts say, about the archive that was tested; `None` if there are none. The names of
+/// the tests, which the specification allows, are not in the bundle and not here.
+pub fn test_result(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256: &str) -> Option<Statement<Value>> {
+    let (tests, archive) = (bundle.tests.as_ref()?, bundle.archive.as_ref()?);
+    let subject = Subject::new(&archive_key(bundle, &archive.sha256), &archive.sha256);
+    // Command, template, limits and names of variables are in the bundle.
+    let configuration = Subject::new(evidence_key, evidence_sha256);
+    let unreadable = bundle.artifact_errors.iter().any(|error| error.code == ArtifactErrorCode::TestReportInvalid);
+    let counts = &tests.counts;
+    let result = if counts.failed + counts.errors > 0 || bundle.outcome != Outcome::Success {
+        "FAILED"
+    } else if counts.flaky > 0 || counts.total == 0 || unreadable {
+        "WARNED"
+    } else {
+        "PASSED"
+    };
+    let predicate = json!({ "result": result, "configuration": [configuration] });
+    Some(Statement::new(TEST_RESULT, vec![subject], predicate))
 }
 
 fn artifacts(bundle: &EvidenceBundle) -> impl Iterator<Item = Subject> {

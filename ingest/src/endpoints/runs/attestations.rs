@@ -5,7 +5,7 @@ use axum::extract::State;
 use infra::s3::StoreError;
 use schemas::api::attestations::{Attestation, AttestationList};
 use schemas::attestation::dsse::Envelope;
-use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE};
+use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE, TEST_RESULT};
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
@@ -15,8 +15,11 @@ use crate::error::ApiError;
 use crate::path_id::PathId;
 
 /// Beside the bundle; only the first is there for every run.
-const STATEMENTS: [(&str, &str); 2] =
-    [("attestation.dsse.json", RUN_EVIDENCE), ("provenance.dsse.json", SLSA_PROVENANCE)];
+const STATEMENTS: [(&str, &str); 3] = [
+    ("attestation.dsse.json", RUN_EVIDENCE),
+    ("provenance.dsse.json", SLSA_PROVENANCE),
+    ("test-result.dsse.json", TEST_RESULT),
+];
 
 pub(crate) async fn handle(
     State(app): State<App>,
