@@ -1,17 +1,11 @@
 //! The bundle itself: whether it has the shape of the format, and whether it contradicts itself.
 
-use schemas::canonical;
-use schemas::evidence::{EvidenceBundle, SCHEMA_VERSION};
+use schemas::evidence::{Document, DocumentError, EvidenceBundle};
+use schemas::layout;
 use schemas::run::{Outcome, RunStatus};
-use sha2::{Digest as _, Sha256};
 
 use super::report::Check;
 use crate::evidence_file;
-
-/// Of version 1, which is the only one there is.
-fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.parse().ok()
-}
 
 #[derive(Debug)]
 pub(super) struct Bundle {
@@ -21,23 +15,12 @@ pub(super) struct Bundle {
 
 impl Bundle {
     pub(super) fn read(text: &[u8]) -> Result<Self, Check> {
-        let failed = |message: String| Check::failed("schema", message);
-        let value = evidence_file::parse(text).map_err(failed)?;
-        let version: String = value["schemaVersion"].as_str().unwrap_or_default().chars().take(40).collect();
-        let Some(found) = minor(&version) else {
-            return Err(failed(format!("expected an Evidence Bundle of version 1, got `{version}`")));
-        };
-        // Members that this version does not know belong to what was sealed.
-        let sealed = canonical::to_vec(&value).map_err(|error| failed(error.to_string()))?;
-        let content = serde_json::from_value(value).map_err(|error| {
-            if Some(found) > minor(SCHEMA_VERSION) {
-                let message =
-                    format!("version {version} has what this program does not know ({error}): take a newer one");
-                return Check::not_checked("schema", message);
-            }
-            failed(format!("not the shape of an Evidence Bundle: {error}"))
+        let value = evidence_file::parse(text).map_err(|message| Check::failed("schema", message))?;
+        let document = Document::of(value).map_err(|error| match error {
+            DocumentError::Later { .. } => Check::not_checked("schema", error.to_string()),
+            error => Check::failed("schema", error.to_string()),
         })?;
-        Ok(Self { content, sha256: hex::encode(Sha256::digest(sealed)) })
+        Ok(Self { sha256: document.sha256(), content: document.bundle })
     }
 
     /// Folder of the run in the bucket.
@@ -46,7 +29,7 @@ impl Bundle {
         let date = bundle.created_at.to_string();
         let date = date.get(..10).unwrap_or_default();
         let (org, project, run) = (&bundle.org_id, &bundle.project_id, &bundle.workspace_run_id);
-        format!("runs/org={org}/project={project}/date={date}/run={run}")
+        layout::run_folder(org, project, &date, run)
     }
 
     pub(super) fn check(&self) -> Check {

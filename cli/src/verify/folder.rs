@@ -13,10 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Names within the folder.
 pub(crate) mod names {
-    pub(crate) const EVIDENCE: &str = "evidence.json";
-    pub(crate) const ATTESTATION: &str = "attestation.dsse.json";
-    pub(crate) const PROVENANCE: &str = "provenance.dsse.json";
-    pub(crate) const TEST_RESULT: &str = "test-result.dsse.json";
+    pub(crate) use schemas::layout::{ATTESTATION, EVIDENCE, PROVENANCE, TEST_RESULT};
+
     /// What `GET …/evidence/inclusion` answered.
     pub(crate) const INCLUSION: &str = "inclusion.json";
     /// The public keys, as they were published.

@@ -7,6 +7,7 @@ use schemas::attestation::dsse::Envelope;
 use schemas::attestation::key::PublicKey;
 use schemas::attestation::predicate;
 use schemas::evidence::EvidenceBundle;
+use schemas::layout;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -35,15 +36,15 @@ pub(super) fn statements(
     prefix: &str,
     evidence_sha256: &str,
 ) -> anyhow::Result<Statements> {
-    let evidence_key = format!("{prefix}/evidence.json");
+    let evidence_key = format!("{prefix}/{}", layout::EVIDENCE);
     let evidence = predicate::run_evidence(bundle, &evidence_key, evidence_sha256);
-    let evidence = Unsigned::new(prefix, "attestation.dsse.json", &evidence)?;
+    let evidence = Unsigned::new(prefix, layout::ATTESTATION, &evidence)?;
     let mut others = Vec::new();
     if let Some(provenance) = predicate::provenance(bundle, &parts.builder_id) {
-        others.push(Unsigned::new(prefix, "provenance.dsse.json", &provenance)?);
+        others.push(Unsigned::new(prefix, layout::PROVENANCE, &provenance)?);
     }
     if let Some(result) = predicate::test_result(bundle, &evidence_key, evidence_sha256) {
-        others.push(Unsigned::new(prefix, "test-result.dsse.json", &result)?);
+        others.push(Unsigned::new(prefix, layout::TEST_RESULT, &result)?);
     }
     Ok(Statements { evidence, others })
 }

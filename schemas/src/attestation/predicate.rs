@@ -11,6 +11,7 @@ use crate::Timestamp;
 use crate::event::ArtifactErrorCode;
 use crate::evidence::EvidenceBundle;
 use crate::id::{OrgId, ProjectId, RunId};
+use crate::layout;
 use crate::run::{Outcome, OutcomeSource, RunStatus};
 
 /// Types are names, not addresses: nothing has to answer there.
@@ -58,7 +59,10 @@ pub fn run_evidence(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256
     subjects.extend(bundle.event_log.parts.iter().map(|part| Subject::new(&part.object_key, &part.sha256)));
     subjects.extend(artifacts(bundle));
     subjects.extend(
-        bundle.archive.iter().map(|archive| Subject::new(&archive_key(bundle, &archive.sha256), &archive.sha256)),
+        bundle
+            .archive
+            .iter()
+            .map(|archive| Subject::new(&layout::archive(&bundle.org_id, &archive.sha256), &archive.sha256)),
     );
     let log = &bundle.event_log;
     let predicate = RunEvidence {
@@ -91,8 +95,10 @@ pub fn provenance(bundle: &EvidenceBundle, builder_id: &str) -> Option<Statement
     if subjects.is_empty() {
         return None;
     }
-    let archive =
-        bundle.archive.as_ref().map(|archive| (archive_key(bundle, &archive.sha256), archive.sha256.as_str()));
+    let archive = bundle
+        .archive
+        .as_ref()
+        .map(|archive| (layout::archive(&bundle.org_id, &archive.sha256), archive.sha256.as_str()));
     let template = bundle.template.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:"));
     let template =
         template.map(|sha256| (format!("template:{}@{}", bundle.template.slug, bundle.template.version), sha256));
@@ -128,7 +134,7 @@ pub fn provenance(bundle: &EvidenceBundle, builder_id: &str) -> Option<Statement
 /// the tests, which the specification allows, are not in the bundle and not here.
 pub fn test_result(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256: &str) -> Option<Statement<Value>> {
     let (tests, archive) = (bundle.tests.as_ref()?, bundle.archive.as_ref()?);
-    let subject = Subject::new(&archive_key(bundle, &archive.sha256), &archive.sha256);
+    let subject = Subject::new(&layout::archive(&bundle.org_id, &archive.sha256), &archive.sha256);
     // Command, template, limits and names of variables are in the bundle.
     let configuration = Subject::new(evidence_key, evidence_sha256);
     let unreadable = bundle.artifact_errors.iter().any(|error| error.code == ArtifactErrorCode::TestReportInvalid);
@@ -146,9 +152,4 @@ pub fn test_result(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256:
 
 fn artifacts(bundle: &EvidenceBundle) -> impl Iterator<Item = Subject> {
     bundle.artifacts.iter().map(|artifact| Subject::new(&artifact.object_key, &artifact.sha256))
-}
-
-/// Where ingest keeps archives.
-pub fn archive_key(bundle: &EvidenceBundle, sha256: &str) -> String {
-    format!("archives/{}/{sha256}.tgz", bundle.org_id)
 }

@@ -7,6 +7,7 @@ use schemas::api::attestations::{Attestation, AttestationList};
 use schemas::attestation::dsse::Envelope;
 use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE, TEST_RESULT};
 use schemas::id::RunId;
+use schemas::layout;
 use schemas::scope::Scope;
 
 use crate::app::App;
@@ -15,11 +16,8 @@ use crate::error::ApiError;
 use crate::path_id::PathId;
 
 /// Beside the bundle; only the first is there for every run.
-const STATEMENTS: [(&str, &str); 3] = [
-    ("attestation.dsse.json", RUN_EVIDENCE),
-    ("provenance.dsse.json", SLSA_PROVENANCE),
-    ("test-result.dsse.json", TEST_RESULT),
-];
+const STATEMENTS: [(&str, &str); 3] =
+    [(layout::ATTESTATION, RUN_EVIDENCE), (layout::PROVENANCE, SLSA_PROVENANCE), (layout::TEST_RESULT, TEST_RESULT)];
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -28,7 +26,7 @@ pub(crate) async fn handle(
 ) -> Result<Json<AttestationList>, ApiError> {
     caller.require(Scope::WorkspaceRunRead)?;
     let key = super::sealed_key(&app.pool.get().await?, &caller, &id).await?;
-    let prefix = key.strip_suffix("evidence.json").unwrap_or(&key);
+    let prefix = key.strip_suffix(layout::EVIDENCE).unwrap_or(&key);
     let mut data = Vec::new();
     for (name, predicate_type) in STATEMENTS {
         let object_key = format!("{prefix}{name}");
