@@ -140,6 +140,11 @@ pub(super) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Sto
     })
 }
 
+/// The end of a key: the folder is the same for all.
+fn within_run(key: &str) -> &str {
+    key.split_once("/run=").and_then(|(_, rest)| rest.split_once('/')).map_or(key, |(_, name)| name)
+}
+
 fn readable(report: &Report) -> String {
     let mut lines = Vec::new();
     if let Some(run) = &report.workspace_run_id {
@@ -168,7 +173,7 @@ fn readable(report: &Report) -> String {
             Status::Absent => "-",
         };
         let about = check.name.replace('_', " ");
-        let subject = check.subject.as_ref().map(|subject| format!(" ({subject})")).unwrap_or_default();
+        let subject = check.subject.as_ref().map(|subject| format!(" ({})", within_run(subject))).unwrap_or_default();
         lines.push(format!("{word:<12} {about}: {}{subject}", check.message));
     }
     let more = report
