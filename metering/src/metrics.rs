@@ -7,6 +7,7 @@ pub(crate) struct Metrics {
     pub batch_size: Histogram,
     pub usage_events: IntCounterVec,
     pub admitted: IntCounter,
+    pub given_up: IntCounter,
     pub retries: IntCounter,
     pub reservations: IntGaugeVec,
 }
@@ -24,6 +25,10 @@ impl Metrics {
                 &["verdict"],
             )?,
             admitted: IntCounter::new("crownest_metering_admitted_total", "Runs admitted after waiting for a slot")?,
+            given_up: IntCounter::new(
+                "crownest_metering_given_up_total",
+                "Waiting runs that were ended because the budget of their organization was used up",
+            )?,
             retries: IntCounter::new("crownest_metering_retries_total", "Batches tried again after a failure")?,
             reservations: IntGaugeVec::new(
                 Opts::new("crownest_metering_runs", "Runs that hold a slot or wait for one"),
@@ -33,6 +38,7 @@ impl Metrics {
         registry.register(Box::new(metrics.batch_size.clone()))?;
         registry.register(Box::new(metrics.usage_events.clone()))?;
         registry.register(Box::new(metrics.admitted.clone()))?;
+        registry.register(Box::new(metrics.given_up.clone()))?;
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.reservations.clone()))?;
         Ok(metrics)

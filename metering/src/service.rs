@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use infra::amqp::{Amqp, Delivery, Source};
+use infra::amqp::{Amqp, Delivery, Source, Topology};
 use infra::ops::Ops;
 use infra::outbox::Outbox;
 use infra::postgres::{self, Pool};
@@ -26,6 +26,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 pub(crate) struct Parts {
     pub pool: Pool,
     pub outbox: Outbox,
+    pub topology: Topology,
     pub metrics: Metrics,
 }
 
@@ -53,7 +54,8 @@ pub async fn start(config: MeteringConfig, shutdown: CancellationToken) -> anyho
             let ready = ready_publisher.ping();
             async move { ready }
         });
-    let parts = Parts { metrics: Metrics::register(&ops.registry)?, pool, outbox: Outbox::new("metering") };
+    let metrics = Metrics::register(&ops.registry)?;
+    let parts = Parts { pool, outbox: Outbox::new("metering"), topology: amqp.topology.clone(), metrics };
     let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
 
     let mut workers = JoinSet::new();

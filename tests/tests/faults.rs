@@ -1,9 +1,10 @@
 //! Processes that are killed, and a broker that restarts: no run is lost, no event is lost or doubled.
 
 use futures_util::future::join_all;
+use infra::amqp::Message;
 use infra::local::{Durability, RabbitMq};
 use serde_json::json;
-use testkit::{Options, Stack, archive, eventually};
+use testkit::{Crownest, Options, Stack, archive, eventually};
 
 #[tokio::test]
 async fn a_killed_executor_costs_an_attempt_not_the_run() {
@@ -132,4 +133,26 @@ async fn runs_in_the_queue_survive_a_broker_restart() {
     }
     drop(stack);
     broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_understands_ends_its_run() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let run = client.create(json!({"command": "true"})).await;
+    let amqp = stack.amqp();
+    let message = Message {
+        target: amqp.topology.jobs(),
+        body: json!({"runId": run, "of": "a version to come"}).to_string().into(),
+        content_type: "application/json",
+        traceparent: None,
+    };
+    amqp.publisher().publish(message).await.expect("it is sent").confirmed().await.expect("it has arrived");
+    let ended = client.wait_terminal(&run).await;
+    assert_eq!((&ended["status"], &ended["failureReason"]), (&json!("failed"), &json!("internal_error")));
+    let evidence = client.evidence(&run).await;
+    assert_eq!((&evidence["outcome"], &evidence["outcomeSource"]), (&json!("error"), &json!("broker")));
+    assert!(evidence.get("exitCode").is_none(), "nothing ran");
+    let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0);
+    assert!(verified.text().contains("everything here is what was sealed"), "{}", verified.text());
 }

@@ -66,6 +66,34 @@ async fn a_waiting_run_can_be_canceled_and_gives_way() {
 }
 
 #[tokio::test]
+async fn a_waiting_run_ends_when_the_budget_is_gone() {
+    let stack = Stack::with(Options { plan: "free", slots: 4, ..Default::default() }).await;
+    lift_rate_limit(&stack).await;
+    let client = stack.client();
+    let archive = archive(&[("x", "")]);
+    let running = json!({"command": "until [ -e /workspace/never ]; do sleep 0.05; done"});
+    let first = client.submit(running.clone(), &archive).await;
+    let second = client.submit(running, &archive).await;
+    let waiting = client.submit(json!({"command": "true"}), &archive).await;
+    client.wait_for(&second, &["running"]).await;
+    client.wait_for(&first, &["running"]).await;
+    let database = stack.admin.get().await.unwrap();
+    database.execute("update metering.plans set compute_unit_seconds_per_month = 0", &[]).await.unwrap();
+    // The end of one run is when the next would be admitted. What runs goes on: it was started within the budget.
+    client.cancel(&first).await.expect(200);
+    let ended = client.wait_terminal(&waiting).await;
+    assert_eq!((&ended["status"], &ended["failureClass"]), (&json!("canceled"), &json!("canceled")));
+    let evidence = client.evidence(&waiting).await;
+    assert_eq!((&evidence["outcome"], &evidence["outcomeSource"]), (&json!("cancellation"), &json!("quota")));
+    assert_eq!(evidence["attempts"], json!([]));
+    assert!(evidence["outcomeMessage"].as_str().unwrap().contains("used what its plan includes"), "{evidence}");
+    assert_eq!(client.run(&second).await["status"], "running");
+    assert_eq!(client.evidence(&first).await["outcomeSource"], "user");
+    client.cancel(&second).await.expect(200);
+    client.wait_terminal(&second).await;
+}
+
+#[tokio::test]
 async fn usage_is_recorded_exactly_once() {
     let stack = Stack::start().await;
     let client = stack.client();

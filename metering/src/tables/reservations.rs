@@ -55,6 +55,30 @@ pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Res
         .collect())
 }
 
+/// Takes the project's waiting runs out of the line if the organization has used up what its plan includes in this period;
+/// returns them with their trace contexts. The project is locked meanwhile, so that none of them is admitted.
+pub(crate) async fn give_up(
+    client: &impl GenericClient,
+    project: &Project,
+) -> Result<Vec<(String, Option<String>)>, Error> {
+    let sql = "select exists (
+                   select from metering.accounts join metering.plans on plans.name = accounts.plan
+                   where accounts.org_id = $1 and compute_unit_seconds_per_month * 1000 <= (
+                       select coalesce(sum(quantity_millis), 0) from metering.totals
+                       where org_id = $1 and period = metering.period_of(now()) and meter = 'compute_unit_seconds'))
+               and exists (select from metering.reservations where project_id = $2 and state = 'waiting')";
+    let gone = client.query_one(&client.prepare_cached(sql).await?, &[&project.org_id, &project.project_id]).await?;
+    if !gone.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let sql = "select metering.lock_project($1)";
+    client.execute(&client.prepare_cached(sql).await?, &[&project.project_id]).await?;
+    let sql = "delete from metering.reservations where project_id = $1 and state = 'waiting' returning run_id, headers";
+    let rows = client.query(&client.prepare_cached(sql).await?, &[&project.project_id]).await?;
+    let traceparent = |headers: serde_json::Value| headers["traceparent"].as_str().map(str::to_owned);
+    Ok(rows.iter().map(|row| (row.get("run_id"), traceparent(row.get("headers")))).collect())
+}
+
 pub(crate) async fn projects_waiting(client: &impl GenericClient) -> Result<BTreeSet<Project>, Error> {
     let sql = "select distinct org_id, project_id from metering.reservations where state = 'waiting'";
     let rows = client.query(&client.prepare_cached(sql).await?, &[]).await?;
