@@ -205,6 +205,17 @@ impl Sse {
         self.ready.pop_front()
     }
 
+    /// Every event but heartbeats, byte for byte as it was sent, to the end of the stream.
+    pub async fn frames(mut self) -> Vec<String> {
+        let mut stream = std::mem::take(&mut self.buffer);
+        while let Some(chunk) = tokio::time::timeout(crate::DEADLINE, self.bytes.next()).await.expect("more in time") {
+            stream.extend_from_slice(&chunk.expect("the stream goes on"));
+        }
+        let stream = String::from_utf8(stream).expect("frames are text");
+        let frames = stream.split_inclusive("\n\n").map(str::to_owned);
+        frames.filter(|frame| parse(frame).is_some_and(|(_, event)| event["type"] != "heartbeat")).collect()
+    }
+
     /// Every event but heartbeats, to the end of the stream.
     pub async fn rest(mut self) -> Vec<Value> {
         let mut events = Vec::new();

@@ -108,9 +108,9 @@ async fn long_logs_move_to_the_object_store_and_replay_the_same() {
     let command = "head -c 1200000 /dev/urandom | base64";
     let run = client.create(json!({"command": command})).await;
     client.upload(&run, &archive(&[("x", "")])).await.expect(200);
-    let live = client.stream(&run, None, None).await;
+    let (live, live_bytes) = (client.stream(&run, None, None).await, client.stream(&run, None, None).await);
     client.start(&run).await;
-    let live = live.rest().await;
+    let (live, live_bytes) = tokio::join!(live.rest(), live_bytes.frames());
     assert_gapless(&live, 0);
     let evidence = client.evidence(&run).await;
     let parts = evidence["eventLog"]["parts"].as_array().unwrap();
@@ -122,6 +122,8 @@ async fn long_logs_move_to_the_object_store_and_replay_the_same() {
     })
     .await;
     assert_eq!(client.events(&run, 500).await, live);
+    // Not only the same events: the same bytes.
+    assert_eq!(client.stream(&run, None, None).await.frames().await, live_bytes);
     let middle = live[live.len() / 2]["seq"].as_u64().unwrap();
     assert_eq!(client.stream(&run, Some(middle), None).await.rest().await, &live[live.len() / 2 + 1..]);
 
