@@ -13,6 +13,7 @@ mod sse;
 mod tarball;
 mod test_report;
 mod transparency;
+mod verification;
 mod workspace;
 
 /// One thing to feed.
@@ -44,6 +45,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "proof", run: transparency::proof },
     Target { name: "tile", run: transparency::tile },
     Target { name: "inclusion", run: transparency::inclusion },
+    Target { name: "envelope", run: verification::envelope },
+    Target { name: "verification", run: verification::bundle },
     Target { name: "junit", run: test_report::junit },
     Target { name: "ctrf", run: test_report::ctrf },
 ];

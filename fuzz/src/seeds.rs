@@ -20,6 +20,8 @@ pub fn of(target: &Target) -> Vec<(String, Vec<u8>)> {
         "event-message" => seeds = seeds.into_iter().map(|(name, head)| (name, framed(&head))).collect(),
         "log-index" => seeds.extend(index().map(|index| ("index".to_owned(), index))),
         "evidence" => seeds.extend(documented("evidence").into_iter().map(|found| ("documented".to_owned(), found))),
+        "envelope" => seeds.extend(exported("attestation.dsse.json")),
+        "verification" => seeds.extend(exported("evidence.json")),
         "junit" => seeds.extend(reports(".xml")),
         "ctrf" => seeds.extend(reports(".json")),
         _ => {}
@@ -50,6 +52,14 @@ pub fn write(target: &Target, to: &Path) -> io::Result<()> {
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Of every frozen export.
+fn exported(name: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let runs = entries(folder("../schemas/fixtures/evidence")).filter(|path| path.is_dir()).flat_map(entries);
+    let file = |run: PathBuf| Some((run.file_name()?.to_string_lossy().into_owned(), fs::read(run.join(name)).ok()?));
+    runs.filter_map(file).collect()
 }
 
 /// As real tools write them.

@@ -1,0 +1,31 @@
+//! Evidence as a stranger may hand it over, to whoever verifies it.
+
+use schemas::attestation::dsse::{DsseError, Envelope};
+use schemas::attestation::key::PublicKey;
+use schemas::attestation::predicate::{RUN_EVIDENCE, RunEvidence};
+use schemas::attestation::statement::Statement;
+use schemas::evidence::{Document, DocumentError};
+
+/// A signed statement: nobody's key signed it.
+pub(crate) fn envelope(bytes: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::parse(bytes) else { return false };
+    let nobody = [PublicKey::new([1; 32])];
+    let verified = envelope.verify(&nobody);
+    assert!(verified.is_err(), "the key is of nobody");
+    let Ok(payload) = envelope.payload() else { return matches!(verified, Err(DsseError::Malformed(_))) };
+    Statement::<RunEvidence>::parse(&payload, RUN_EVIDENCE).is_ok()
+}
+
+/// A bundle without anything else: it is read, or said to be none, and never verified.
+pub(crate) fn bundle(bytes: &[u8]) -> bool {
+    assert!(!crownest_cli::fuzzing::verifies(bytes), "nothing proves it");
+    match Document::parse(bytes) {
+        Ok(document) => {
+            let again = Document::parse(document.canonical());
+            assert_eq!(again.ok().as_ref(), Some(&document), "the canonical form says something else");
+            true
+        }
+        Err(DocumentError::Later { .. }) => true,
+        Err(_) => false,
+    }
+}
