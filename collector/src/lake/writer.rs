@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use anyhow::Context;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use infra::postgres::Client;
 use time::Date;
@@ -102,13 +103,12 @@ impl Writer<'_> {
 
     /// Plans the next compaction of a past day; true if there is one.
     async fn plan(&self) -> anyhow::Result<bool> {
-        for date in lake_files::to_compact(&self.client, self.lake.config.settle()).await? {
-            if let Some(batches) = mergeable(&lake_files::within(&self.client, date, None).await?) {
-                lake_files::plan(&self.client, batches).await?;
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let settle = self.lake.config.settle();
+        let Some(date) = lake_files::to_compact(&self.client, settle, COMPACTED_BYTES).await? else { return Ok(false) };
+        let files = lake_files::within(&self.client, date, None).await?;
+        let batches = mergeable(&files).context("neighbours that fit into one file")?;
+        lake_files::plan(&self.client, batches).await?;
+        Ok(true)
     }
 }
 

@@ -120,16 +120,23 @@ pub(crate) async fn finish(
     Ok(())
 }
 
-/// Past days with several files, all written and none of them lately.
-pub(crate) async fn to_compact(client: &impl GenericClient, settled: Duration) -> anyhow::Result<Vec<Date>> {
-    let sql = "select date from collector.lake_files
-               where date < (clock_timestamp() at time zone 'utc')::date
+/// Past days with neighbours that fit into one file, all written and none of them lately.
+pub(crate) async fn to_compact(
+    client: &impl GenericClient,
+    settled: Duration,
+    max_bytes: u64,
+) -> anyhow::Result<Option<Date>> {
+    let sql = "select date from (
+                   select date, written_at, bytes + lag(bytes) over (partition by date order by first_batch) as pair_bytes
+                   from collector.lake_files where date < (clock_timestamp() at time zone 'utc')::date
+               ) as files
                group by date
-               having count(*) > 1 and count(*) = count(written_at)
+               having count(*) = count(written_at) and min(pair_bytes) <= $2
                    and max(written_at) <= clock_timestamp() - make_interval(secs => $1)
-               order by date";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[&settled.as_secs_f64()]).await?;
-    Ok(rows.iter().map(|row| row.get("date")).collect())
+               order by date limit 1";
+    let statement = client.prepare_cached(sql).await?;
+    let row = client.query_opt(&statement, &[&settled.as_secs_f64(), &to_sql(max_bytes)]).await?;
+    Ok(row.map(|row| row.get("date")))
 }
 
 /// Compaction is to put a file of these batches in the place of theirs.
