@@ -77,7 +77,7 @@ async fn three_readers_and_the_ready_queries_find_every_run_as_it_was_sealed() {
         client.wait_terminal(run).await;
     }
 
-    let crownest = Crownest::admin(&stack).with("XDG_CACHE_HOME", stack.folder.path().to_str().unwrap());
+    let crownest = Crownest::admin(&stack);
     let folder = synchronized(&crownest, &runs).await;
     let tables = read(folder.path()).await;
     assert_eq!(tables.len(), TABLES.len());
@@ -239,8 +239,7 @@ async fn questions_are_answered_from_the_store_and_mistakes_explained() {
     let stack =
         Stack::with(Options { collector_flags: vec!["--tables-interval-ms=300".to_owned()], ..Options::default() })
             .await;
-    let cache = stack.folder.path().join("cache");
-    let crownest = Crownest::admin(&stack).with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    let crownest = Crownest::admin(&stack);
     // There are no runs, and so no files.
     let none = crownest.run(["--json", "query", "select count(*) as runs, max(created_at) as last from runs"]).await;
     assert_eq!(none.expect(0).data(), json!([{"runs": 0, "last": null}]));

@@ -88,10 +88,6 @@ fn all_once(count: u64) -> Value {
     json!({"rows": count, "runs": count, "segments": count, "runs_with_segments": count})
 }
 
-fn crownest(stack: &Stack) -> Crownest {
-    Crownest::admin(stack).with("XDG_CACHE_HOME", stack.folder.path().join("cache").to_str().expect("a plain path"))
-}
-
 #[tokio::test]
 async fn a_batch_that_a_crash_left_gets_the_same_bytes() {
     let stack = stack().await;
@@ -146,13 +142,13 @@ async fn a_batch_that_a_crash_left_gets_the_same_bytes() {
     delete(&stack, [key]).await;
     wait_for(&stack, &[(1, 1), (2, 2)]).await;
     collector.kill().await;
-    assert_eq!(counted(&crownest(&stack)).await, all_once(21));
+    assert_eq!(counted(&Crownest::admin(&stack)).await, all_once(21));
 }
 
 #[tokio::test]
 async fn a_compaction_that_a_crash_left_gets_the_same_bytes_and_no_reader_sees_it() {
     let stack = stack().await;
-    let crownest = crownest(&stack);
+    let crownest = Crownest::admin(&stack);
     seal(&stack, 0..20, DAY).await;
     recover(&stack, &CALM, &[(1, 1)]).await;
     seal(&stack, 20..40, DAY).await;
@@ -200,7 +196,7 @@ async fn a_compaction_that_a_crash_left_gets_the_same_bytes_and_no_reader_sees_i
 #[tokio::test]
 async fn two_collectors_that_die_at_any_time_leave_every_run_once() {
     let stack = stack().await;
-    let crownest = crownest(&stack);
+    let crownest = Crownest::admin(&stack);
     let days = [DAY, date!(2020 - 02 - 01), date!(2020 - 02 - 02)];
     let database = stack.admin.get().await.unwrap();
     let count = async |sql: &str| database.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
@@ -259,7 +255,8 @@ async fn evidence_that_was_changed_is_left_out_and_holds_up_nothing() {
     let mut collector = stack.spawn_collector_with(&CALM);
     wait_for(&stack, &[(1, 1)]).await;
     collector.kill().await;
-    let found = crownest(&stack).run(["--json", "query", "select workspace_run_id as run from runs order by 1"]).await;
+    let found =
+        Crownest::admin(&stack).run(["--json", "query", "select workspace_run_id as run from runs order by 1"]).await;
     let expected = [0, 4].map(|number| json!({"run": generated::run_id(number)}));
     assert_eq!(found.expect(0).data(), json!(expected));
 }
