@@ -28,11 +28,15 @@ pub(super) struct RunRows {
     pub usage: Vec<UsageRow>,
 }
 
-/// Why a run has no rows. Trying again helps in the first case only.
+/// Why a run has no rows.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It is as it was sealed, so it is for a newer version to read: a run is not left out for that.
+    #[error("this version cannot read `{key}`: {reason}")]
+    NotUnderstood { key: String, reason: serde_json::Error },
+    /// Trying again does not help.
     #[error("`{key}`: {reason}")]
     Changed { key: String, reason: String },
 }
@@ -61,7 +65,8 @@ pub(super) async fn read(store: &Store, member: &Member, messages: Messages) -> 
     if hex::encode(Sha256::digest(&bytes)) != member.evidence_sha256 {
         return Err(Unreadable::changed(key, &format_args!("its SHA-256 is not {} any more", member.evidence_sha256)));
     }
-    let bundle: EvidenceBundle = serde_json::from_slice(&bytes).map_err(|error| Unreadable::changed(key, &error))?;
+    let not_understood = |reason| Unreadable::NotUnderstood { key: key.clone(), reason };
+    let bundle: EvidenceBundle = serde_json::from_slice(&bytes).map_err(not_understood)?;
     let mut events_index = Vec::new();
     for (number, part) in bundle.event_log.parts.iter().enumerate() {
         events_index.extend(index(store, &bundle, number, part).await?);
