@@ -7,7 +7,7 @@ use bytes::Bytes;
 use collector::lake::TableWriter;
 use schemas::lake::{FileName, TABLES, snapshot};
 use serde_json::{Value, json};
-use testkit::{Crownest, Options, Process, Stack, eventually, generated};
+use testkit::{Crownest, Options, Process, Stack, archive, eventually, generated};
 use time::Date;
 use time::macros::date;
 
@@ -76,16 +76,18 @@ async fn recover(stack: &Stack, flags: &[&str], ranges: &[(i64, i64)]) -> BTreeM
     files(stack).await
 }
 
-/// How many rows and how many different runs `crownest query` finds in `runs` and in `events_index`.
+/// How many rows and how many different runs `crownest query` finds.
 async fn counted(crownest: &Crownest) -> Value {
     let counts = "select count(*) as rows, count(distinct workspace_run_id) as runs,
                       (select count(*) from events_index) as segments,
-                      (select count(distinct workspace_run_id) from events_index) as runs_with_segments from runs";
+                      (select count(distinct workspace_run_id) from events_index) as runs_with_segments,
+                      (select count(*) from tests) as cases, sum(tests_listed)::int8 as cases_listed from runs";
     crownest.run(["--json", "query", counts]).await.expect(0).data()[0].clone()
 }
 
 fn all_once(count: u64) -> Value {
-    json!({"rows": count, "runs": count, "segments": count, "runs_with_segments": count})
+    json!({"rows": count, "runs": count, "segments": count, "runs_with_segments": count, "cases": 2 * count,
+           "cases_listed": if count == 0 { json!(null) } else { json!(2 * count) }})
 }
 
 #[tokio::test]
@@ -94,16 +96,12 @@ async fn a_batch_that_a_crash_left_gets_the_same_bytes() {
     seal(&stack, 0..20, DAY).await;
     let whole = recover(&stack, &CALM, &[(1, 1)]).await;
     let tables: BTreeSet<&str> = whole.keys().map(|key| key.split('/').nth(1).unwrap()).collect();
-    assert_eq!(
-        tables,
-        BTreeSet::from(["artifacts", "attempts", "events_index", "runs", "usage"]),
-        "no reports, no tests"
-    );
+    assert_eq!(tables, TABLES.iter().map(|table| table.name).collect::<BTreeSet<_>>());
     assert!(whole.contains_key("tables/runs/date=2020-01-31/0000000001-0000000001.parquet"), "{:?}", whole.keys());
 
     // Assigned, and nothing written; all but some written; all written, and not marked.
     let unmark = "update collector.lake_files set rows = null, bytes = null, written_at = null";
-    for left in [0, 2, 5] {
+    for left in [0, 2, 6] {
         delete(&stack, whole.keys().skip(left)).await;
         sql(&stack, unmark).await;
         assert_eq!(recover(&stack, &CALM, &[(1, 1)]).await, whole, "after {left} files");
@@ -155,7 +153,7 @@ async fn a_compaction_that_a_crash_left_gets_the_same_bytes_and_no_reader_sees_i
     let small = recover(&stack, &CALM, &[(1, 1), (2, 2)]).await;
     sql(&stack, "create table saved as select * from collector.lake_files").await;
     let compacted = recover(&stack, &EAGER, &[(1, 2)]).await;
-    assert_eq!((small.len(), compacted.len()), (10, 5));
+    assert_eq!((small.len(), compacted.len()), (12, 6));
     assert!(compacted.keys().all(|key| key.ends_with("/date=2020-01-31/0000000001-0000000002.parquet")));
     assert_eq!(counted(&crownest).await, all_once(40));
 
@@ -164,12 +162,12 @@ async fn a_compaction_that_a_crash_left_gets_the_same_bytes_and_no_reader_sees_i
     let marked = "insert into collector.lake_files select * from saved";
     for (state, of_compacted, of_small) in [
         // Planned, and nothing written; all but some; all.
-        (planned, 0, 10),
-        (planned, 2, 10),
-        (planned, 5, 10),
+        (planned, 0, 12),
+        (planned, 2, 12),
+        (planned, 6, 12),
         // What was replaced is still there; or some of it.
-        (marked, 5, 10),
-        (marked, 5, 3),
+        (marked, 6, 12),
+        (marked, 6, 3),
     ] {
         let part = |files: &BTreeMap<String, Bytes>, count| files.clone().into_iter().take(count).collect();
         delete(&stack, compacted.keys().skip(of_compacted)).await;
@@ -183,7 +181,7 @@ async fn a_compaction_that_a_crash_left_gets_the_same_bytes_and_no_reader_sees_i
     // Late runs of the same day are taken in later, and again.
     seal(&stack, 40..45, DAY).await;
     let more = recover(&stack, &EAGER, &[(1, 3)]).await;
-    assert_eq!(more.len(), 5);
+    assert_eq!(more.len(), 6);
     assert_eq!(counted(&crownest).await, all_once(45));
 
     // Whoever makes them again, by the document, gets the same runs.
@@ -228,7 +226,7 @@ async fn two_collectors_that_die_at_any_time_leave_every_run_once() {
     assert_eq!(counted(&crownest).await, all_once(sealed));
     let names: Vec<FileName> = files(&stack).await.keys().map(|key| key.parse().unwrap()).collect();
     assert_eq!(snapshot(names.clone()).len(), names.len(), "nothing is left that was replaced");
-    assert_eq!(names.len(), (TABLES.len() - 1) * days.len(), "one file for each day and table, without tests");
+    assert_eq!(names.len(), TABLES.len() * days.len(), "one file for each day and table");
 }
 
 /// Every run is in a batch, and every day in one file.
@@ -245,18 +243,59 @@ async fn settled(stack: &Stack, sealed: u64) -> bool {
 async fn evidence_that_was_changed_is_left_out_and_holds_up_nothing() {
     let stack = stack().await;
     seal(&stack, 0..5, DAY).await;
-    let bundle = |number| {
-        let log = generated::bundle(number, DAY).event_log.parts.remove(0);
-        (log.object_key.replace("events-00000.ndjson.zst", "evidence.json"), log.object_key)
+    let prefix = |number| {
+        let key = generated::bundle(number, DAY).event_log.parts.remove(0).object_key;
+        key.trim_end_matches("events-00000.ndjson.zst").to_owned()
     };
-    let ((changed, _), (removed, _), (_, no_log)) = (bundle(1), bundle(2), bundle(3));
-    delete(&stack, [&changed, &removed, &no_log]).await;
+    let changed = format!("{}evidence.json", prefix(1));
+    let removed = format!("{}evidence.json", prefix(2));
+    let no_log = format!("{}events-00000.ndjson.zst", prefix(3));
+    // Its owner may delete an artifact.
+    let report = format!("{}artifacts/4", prefix(4));
+    delete(&stack, [&changed, &removed, &no_log, &report]).await;
     stack.store.put_new(&changed, "{}".into(), "application/json").await.unwrap();
     let mut collector = stack.spawn_collector_with(&CALM);
     wait_for(&stack, &[(1, 1)]).await;
     collector.kill().await;
-    let found =
-        Crownest::admin(&stack).run(["--json", "query", "select workspace_run_id as run from runs order by 1"]).await;
-    let expected = [0, 4].map(|number| json!({"run": generated::run_id(number)}));
-    assert_eq!(found.expect(0).data(), json!(expected));
+    let sql = "select workspace_run_id as run, tests_total, tests_listed from runs order by 1";
+    let found = Crownest::admin(&stack).run(["--json", "query", sql]).await;
+    let row = |number, listed| json!({"run": generated::run_id(number), "tests_total": 2, "tests_listed": listed});
+    assert_eq!(found.expect(0).data(), json!([row(0, 2), row(4, 0)]));
+}
+
+#[tokio::test]
+async fn real_runs_whose_endings_are_redelivered_are_there_once() {
+    let stack = Stack::with(Options { collector: false, ..Options::default() }).await;
+    let client = stack.client();
+    let archive = archive(&[("a", "b")]);
+    let mut collectors = [stack.spawn_collector_with(&EAGER), stack.spawn_collector_with(&EAGER)];
+    let mut runs = BTreeSet::new();
+    for round in 0..4 {
+        for _ in 0..6 {
+            runs.insert(client.submit(json!({"command": "echo out; exit 1"}), &archive).await);
+        }
+        // Endings are decided, sealed, and not acknowledged when it dies.
+        let database = stack.admin.get().await.unwrap();
+        let before = i64::from(round) * 6;
+        eventually("an ending is decided", async || {
+            let decided = database.query_one("select count(*) from collector.seals", &[]).await.unwrap();
+            (decided.get::<_, i64>(0) > before).then_some(())
+        })
+        .await;
+        let killed = &mut collectors[usize::from(round % 2 == 1)];
+        killed.kill().await;
+        *killed = stack.spawn_collector_with(&EAGER);
+    }
+    for run in &runs {
+        assert_eq!(client.wait_terminal(run).await["status"], "failed");
+    }
+    let crownest = Crownest::admin(&stack);
+    let sql = "select list(workspace_run_id order by workspace_run_id) as runs from runs";
+    eventually("all are in the tables", async || {
+        let found = crownest.run(["--json", "query", sql]).await.expect(0).data()[0]["runs"].clone();
+        let rows = found.as_array().map_or(0, Vec::len);
+        assert!(rows <= runs.len(), "{found}");
+        (found == json!(runs)).then_some(())
+    })
+    .await;
 }

@@ -149,3 +149,55 @@ fn cases(
     })?;
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn bundle() -> EvidenceBundle {
+        let at = "2026-01-31T12:00:00.000Z";
+        let stream = json!({"bytesTotal": 0, "bytesStored": 0, "bytesDropped": 0, "truncated": false});
+        serde_json::from_value(json!({
+            "schemaVersion": "1.1", "workspaceRunId": "wsr_1", "orgId": "org_1", "projectId": "prj_1", "status": "canceled",
+            "outcome": "cancellation", "outcomeSource": "user", "command": "true", "createdAt": at, "metadata": {},
+            "envKeys": [], "artifactIds": [], "artifactErrors": [], "cleanupStatus": "not_requested",
+            "orchestrationSucceeded": true, "attempts": [], "timing": {"sealedAt": at}, "resources": {}, "artifacts": [],
+            "template": {"id": "tpl_1", "slug": "s", "version": "1", "versionId": "tplv_1"},
+            "eventLog": {"firstSeq": 1, "lastSeq": 1, "count": 1, "parts": [], "merkleRoot": ""},
+            "completeness": {"complete": true, "gaps": [], "lostAttempts": [], "bytesDropped": 0, "truncatedStreams": [],
+                "redactions": 0, "stdoutBytes": 0, "stderrBytes": 0, "stdout": stream, "stderr": stream},
+            "usage": {"computeUnitMillis": 0, "artifactBytesStored": 0},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_beginning_of_a_report_that_is_too_large_is_kept() {
+        let case =
+            |name: &str| format!("<testcase name=\"{name}\"><failure message=\"{}\"/></testcase>", "m".repeat(90));
+        let report = format!("<testsuite>{}{}{}</testsuite>", case("a"), case(&"b".repeat(50)), case("c"));
+        let (format, artifact_id) = (test_report::ReportFormat::Junit, "art_1".parse().unwrap());
+        let about = TestReport { artifact_id, format, counts: test_report::TestCounts::default() };
+        for (room, bytes, messages, expected) in [
+            (9, 9999, Messages::Keep, 3),
+            (2, 9999, Messages::Keep, 2),
+            (9, 100, Messages::Keep, 1),
+            (9, 100, Messages::Drop, 3),
+            (9, 40, Messages::Drop, 1),
+            (0, 9999, Messages::Keep, 0),
+        ] {
+            let rows = cases(&bundle(), &about, report.as_bytes(), messages, room, bytes).unwrap();
+            assert_eq!(rows.len(), expected, "{room} {bytes} {messages:?}");
+            assert!(rows.iter().all(|row| row.message.is_some() == (messages == Messages::Keep)));
+            assert!(rows.iter().zip(1..).all(|(row, number)| row.case_number == number));
+        }
+        assert!(cases(&bundle(), &about, &b"<testsuite>"[..], Messages::Drop, 9, 9).is_err());
+    }
+
+    #[test]
+    fn who_was_never_claimed_used_nothing() {
+        assert_eq!(UsageRow::of(&bundle()), []);
+        assert_eq!(RunRow::of(&bundle(), "k", "d", 0).tests_total, None);
+    }
+}
