@@ -26,6 +26,7 @@ EXISTING = {
     "/v1/workspace-runs/{id}/evidence": "CROWNEST_RUN",
     "/v1/workspace-runs/{id}/attestations": "CROWNEST_RUN",
     "/v1/workspace-runs/{id}/evidence/inclusion": "CROWNEST_RUN",
+    "/v1/workspace-runs/{id}/evidence/event-log/{part}": "CROWNEST_RUN",
 }
 
 

@@ -6,6 +6,7 @@ pub(crate) mod connection;
 pub(crate) mod env;
 pub(crate) mod evidence;
 pub(crate) mod evidence_diff;
+pub(crate) mod evidence_verify;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;

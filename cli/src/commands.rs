@@ -8,6 +8,8 @@ pub(crate) mod completions;
 mod create;
 mod evidence;
 pub(crate) mod evidence_diff;
+pub(crate) mod evidence_export;
+pub(crate) mod evidence_verify;
 mod list;
 pub(crate) mod login;
 mod logs;

@@ -9,6 +9,8 @@ mod client;
 mod commands;
 mod config_file;
 mod connection;
+mod evidence_file;
+mod export;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -19,6 +21,7 @@ mod output;
 mod pack;
 mod shell;
 mod up;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -72,6 +75,12 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         Command::Tables(command) => commands::tables::run(command, output).await,
         Command::Webhooks(command) => commands::webhooks::run(command, &client()?, output).await,
         Command::Artifacts(command) => commands::artifacts::run(command, &client()?, output).await,
+        Command::Evidence(EvidenceCommand::Verify(args)) => {
+            commands::evidence_verify::run(&args, &cli.connection, output).await
+        }
+        Command::Evidence(EvidenceCommand::Export(args)) => {
+            commands::evidence_export::run(&args, &client()?, output).await
+        }
         Command::Evidence(EvidenceCommand::Audit(args)) => commands::audit::run(&args, &client()?, output).await,
         Command::WorkspaceRuns(command) => commands::workspace_runs(*command, &client()?, output).await,
     }

@@ -8,6 +8,7 @@ use infra::s3::{Put, Store};
 use schemas::event_log::{Part, PartBuilder};
 use schemas::evidence::EventLogPart;
 use schemas::id::RunId;
+use schemas::layout;
 use sha2::{Digest, Sha256};
 
 use crate::service::Parts;
@@ -79,7 +80,7 @@ pub(crate) fn build(segments: &[StoredSegment]) -> PartBuilder {
 
 pub(crate) fn describe(prefix: &str, number: usize, part: &Part) -> EventLogPart {
     EventLogPart {
-        object_key: format!("{prefix}/events-{number:05}.ndjson.zst"),
+        object_key: format!("{prefix}/{}", layout::event_log_part(number)),
         size_bytes: part.bytes.len() as u64,
         sha256: part.sha256.clone(),
         first_seq: part.first_seq,

@@ -18,6 +18,7 @@ use schemas::event::{Event, EventKind};
 use schemas::event_log::Part;
 use schemas::evidence::{EventLogPart, SeqRange};
 use schemas::id::RunId;
+use schemas::layout;
 use schemas::message::{LiveRun, RunEnd, Segment};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -229,15 +230,15 @@ async fn write(parts: &Parts, case: Case) -> anyhow::Result<Sealed> {
     let last_part = log::describe(&prefix, case.parts.len(), &part);
     let bundle = bundle::assemble(&case, &last_part, &part.leaves);
     let evidence: Bytes = schemas::canonical::to_vec(&bundle)?.into();
-    let evidence_key = format!("{prefix}/evidence.json");
+    let evidence_key = format!("{prefix}/{}", layout::EVIDENCE);
     let evidence_sha256 = hex::encode(Sha256::digest(&evidence));
     let statements = attest::statements(parts, &bundle, &prefix, &evidence_sha256)?;
-    let attestation_sha256 = statements.first().map(attest::Unsigned::sha256).unwrap_or_default();
+    let attestation_sha256 = statements.evidence.sha256();
     // All are complete before any is announced, so their order does not matter.
     tokio::try_join!(
         log::put_part(&parts.store, &last_part, part.bytes.into()),
         log::put_once(&parts.store, &evidence_key, evidence, "application/json"),
-        try_join_all(statements.iter().map(|statement| statement.put(parts))),
+        statements.put(parts),
     )?;
     Ok(Sealed { case, terminal, last_part, leaves: part.leaves, evidence_key, evidence_sha256, attestation_sha256 })
 }

@@ -49,10 +49,11 @@ pub struct Collector {
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
     let signer = Arc::new(config.signing.open()?);
     let pool = postgres::open(&config.postgres)?;
-    let store = s3::open(&config.s3);
+    let ops = Ops::new();
+    let store = s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "collector");
     let publisher = amqp.publisher();
-    let ops = ops(&pool, &store, &publisher);
+    let ops = checked(ops, &pool, &store, &publisher);
     let parts = Parts {
         metrics: Metrics::register(&ops.registry)?,
         lake_metrics: LakeMetrics::register(&ops.registry)?,
@@ -94,21 +95,20 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     Ok(Collector { ops_address, workers, shutdown, drain: config.drain() })
 }
 
-fn ops(pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
+fn checked(ops: Ops, pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
     let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
-    Ops::new()
-        .check("postgres", move || {
-            let pool = pool.clone();
-            async move { postgres::ping(&pool).await }
-        })
-        .check("s3", move || {
-            let store = store.clone();
-            async move { store.ping().await }
-        })
-        .check("rabbitmq", move || {
-            let ready = publisher.ping();
-            async move { ready }
-        })
+    ops.check("postgres", move || {
+        let pool = pool.clone();
+        async move { postgres::ping(&pool).await }
+    })
+    .check("s3", move || {
+        let store = store.clone();
+        async move { store.ping().await }
+    })
+    .check("rabbitmq", move || {
+        let ready = publisher.ping();
+        async move { ready }
+    })
 }
 
 impl Collector {

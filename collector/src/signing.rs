@@ -1,5 +1,5 @@
-//! The Ed25519 key that vouches for what this installation sealed: a PKCS#8 file in PEM, as `openssl genpkey` makes it.
-//! Or a command that has access to one. Its public part is kept in the database, so that what it signed can be verified after it was replaced.
+//! The Ed25519 key that vouches for what this installation sealed: PKCS#8 in PEM, as `openssl genpkey` makes it, or a
+//! command that has access to one. Public keys are kept in the database: what a replaced one signed is verified still.
 
 mod command;
 
@@ -73,10 +73,8 @@ pub enum SigningError {
          and give it by --signing-key-file, or a command by --signing-command"
     )]
     Missing,
-    #[error(
-        "--signing-key-file: expected one Ed25519 key as PKCS#8 in PEM (`{BEGIN}`), got something else (not shown)"
-    )]
-    Malformed,
+    #[error("--{flag}: expected one Ed25519 key as PKCS#8 in PEM (`{BEGIN}`), got something else (not shown)")]
+    Malformed { flag: &'static str },
     #[error("no randomness for a key")]
     Random,
 }
@@ -113,17 +111,18 @@ impl SigningConfig {
         let read = |flag, path: &PathBuf| {
             std::fs::read_to_string(path).map_err(|source| SigningError::Read { flag, path: path.clone(), source })
         };
-        let pem = match (&self.signing_key_file, &self.signing_key, &self.signing_command, &self.signing_public_key) {
-            (Some(path), ..) => Secret::new(read("signing-key-file", path)?),
-            (None, Some(key), ..) => key.clone(),
-            (None, None, Some(command), Some(path)) => {
-                let public_key = PublicKey::from_pem(&read("signing-public-key", path)?);
-                let source = Source::Command(Command::new(command));
-                return Ok(Signer::new(source, public_key.ok_or(SigningError::MalformedPublicKey)?));
-            }
-            _ => return Err(SigningError::Missing),
-        };
-        Signer::parse(pem.reveal()).ok_or(SigningError::Malformed)
+        let (flag, pem) =
+            match (&self.signing_key_file, &self.signing_key, &self.signing_command, &self.signing_public_key) {
+                (Some(path), ..) => ("signing-key-file", Secret::new(read("signing-key-file", path)?)),
+                (None, Some(key), ..) => ("signing-key", key.clone()),
+                (None, None, Some(command), Some(path)) => {
+                    let public_key = PublicKey::from_pem(&read("signing-public-key", path)?);
+                    let source = Source::Command(Command::new(command));
+                    return Ok(Signer::new(source, public_key.ok_or(SigningError::MalformedPublicKey)?));
+                }
+                _ => return Err(SigningError::Missing),
+            };
+        Signer::parse(pem.reveal()).ok_or(SigningError::Malformed { flag })
     }
 }
 

@@ -92,10 +92,11 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     crate::workspace::remove_tree(&downloads).context("cannot empty the download folder")?;
     std::fs::create_dir_all(&downloads).context("cannot create the download folder")?;
     let pool = postgres::open(&config.postgres)?;
-    let store = s3::open(&config.s3);
+    let ops = Ops::new();
+    let store = s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "executor");
     let publisher = amqp.publisher();
-    let ops = ops(&pool, &store, &publisher);
+    let ops = checked(ops, &pool, &store, &publisher);
     let metrics = Metrics::register(&ops.registry)?;
     metrics.slots.set(i64::from(config.slots));
     let id = ExecutorId::new();
@@ -149,21 +150,20 @@ async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
     SandboxHost::open(sandbox).await.context("this machine cannot run sandboxes")
 }
 
-fn ops(pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
+fn checked(ops: Ops, pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
     let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
-    Ops::new()
-        .check("postgres", move || {
-            let pool = pool.clone();
-            async move { postgres::ping(&pool).await }
-        })
-        .check("s3", move || {
-            let store = store.clone();
-            async move { store.ping().await }
-        })
-        .check("rabbitmq", move || {
-            let ready = publisher.ping();
-            async move { ready }
-        })
+    ops.check("postgres", move || {
+        let pool = pool.clone();
+        async move { postgres::ping(&pool).await }
+    })
+    .check("s3", move || {
+        let store = store.clone();
+        async move { store.ping().await }
+    })
+    .check("rabbitmq", move || {
+        let ready = publisher.ping();
+        async move { ready }
+    })
 }
 
 impl Executor {

@@ -2,13 +2,16 @@
 
 mod multipart;
 mod presign;
+mod requests;
 mod store;
 
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use clap::{Args, ValueEnum};
+use prometheus::Registry;
 
+use self::requests::Requests;
 use crate::config::Secret;
 
 pub use aws_sdk_s3::primitives::ByteStream;
@@ -51,10 +54,17 @@ pub fn parse_endpoint(text: &str) -> Result<String, &'static str> {
 
 /// A client for the configured bucket; nothing is sent yet.
 pub fn open(config: &S3Config) -> Store {
-    Store::new(client(config), config.s3_bucket.clone())
+    Store::new(client(config, None), config.s3_bucket.clone())
 }
 
-fn client(config: &S3Config) -> aws_sdk_s3::Client {
+/// The same, and its requests are among the metrics.
+pub fn open_counted(config: &S3Config, registry: &Registry) -> prometheus::Result<Store> {
+    let requests = Requests::new()?;
+    registry.register(Box::new(requests.0.clone()))?;
+    Ok(Store::new(client(config, Some(requests)), config.s3_bucket.clone()))
+}
+
+fn client(config: &S3Config, requests: Option<Requests>) -> aws_sdk_s3::Client {
     let (request, response) = match config.s3_checksums {
         Checksums::WhenSupported => {
             (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported)
@@ -80,7 +90,10 @@ fn client(config: &S3Config) -> aws_sdk_s3::Client {
         .force_path_style(true)
         .request_checksum_calculation(request)
         .response_checksum_validation(response)
-        .http_client(http)
-        .build();
-    aws_sdk_s3::Client::from_conf(settings)
+        .http_client(http);
+    let settings = match requests {
+        Some(requests) => settings.interceptor(requests),
+        None => settings,
+    };
+    aws_sdk_s3::Client::from_conf(settings.build())
 }

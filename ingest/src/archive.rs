@@ -8,10 +8,11 @@ pub(crate) use declared::Declared;
 pub(crate) use receive::{Receiver, Storing, discard};
 
 use schemas::id::{OrgId, UploadId};
+use schemas::layout;
 
 /// Content-addressed for each organization.
 pub(crate) fn object_key(org: &OrgId, sha256: &str) -> String {
-    format!("archives/{org}/{sha256}.tgz")
+    layout::archive(org, sha256)
 }
 
 /// Where a client puts an archive straight into the store, before it is verified.

@@ -34,7 +34,7 @@ codes! {
     InvalidRequest = "invalid_request", BAD_REQUEST,
         "Something in the request is not as this document says; the message names it.";
     RangeNotSatisfiable = "invalid_request", RANGE_NOT_SATISFIABLE,
-        "The Range header asks for bytes that the artifact does not have.";
+        "The Range header asks for bytes that there are not.";
     Unauthorized = "unauthorized", UNAUTHORIZED,
         "No API key came: send it as `Authorization: Bearer cn_live_…`.";
     InvalidApiKey = "invalid_api_key", UNAUTHORIZED,

@@ -12,6 +12,7 @@ mod byte_range;
 pub mod config;
 mod content_disposition;
 mod db;
+mod download;
 mod endpoints;
 mod env;
 mod error;

@@ -48,6 +48,7 @@ fn v1(app: &App) -> Router {
         .route("/workspace-runs/{id}/evidence", get(runs::evidence::handle))
         .route("/workspace-runs/{id}/attestations", get(runs::attestations::handle))
         .route("/workspace-runs/{id}/evidence/inclusion", get(runs::inclusion::handle))
+        .route("/workspace-runs/{id}/evidence/event-log/{part}", get(runs::event_log_part::handle))
         .route("/uploads/{id}", put(runs::upload_staged::handle))
         .route("/artifacts/{id}", get(artifacts::get::handle).delete(artifacts::delete::handle))
         .route("/artifacts/{id}/download-url", post(artifacts::download_url::handle))

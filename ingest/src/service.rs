@@ -55,12 +55,13 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     config.validate()?;
     let keyring = config.keyring.open()?;
     let pool = infra::postgres::open(&config.postgres)?;
-    let store = infra::s3::open(&config.s3);
+    let ops = Ops::new();
+    let store = infra::s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "ingest");
     // A wrong address should be seen now, not by the first client.
     infra::postgres::ping(&pool).await.map_err(anyhow::Error::msg).context("--database-url")?;
     let publisher = amqp.publisher();
-    let ops = ops(&pool, &store, &publisher);
+    let ops = checked(ops, &pool, &store, &publisher);
     let metrics = Metrics::register(&ops.registry).context("the metrics")?;
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("--listen: {} cannot be bound", config.api.listen))?;
@@ -95,21 +96,20 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     Ok(Ingest { address, ops_address, running })
 }
 
-fn ops(pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
+fn checked(ops: Ops, pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
     let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
-    Ops::new()
-        .check("postgres", move || {
-            let pool = pool.clone();
-            async move { infra::postgres::ping(&pool).await }
-        })
-        .check("rabbitmq", move || {
-            let connected = publisher.ping();
-            async move { connected }
-        })
-        .check("s3", move || {
-            let store = store.clone();
-            async move { store.ping().await }
-        })
+    ops.check("postgres", move || {
+        let pool = pool.clone();
+        async move { infra::postgres::ping(&pool).await }
+    })
+    .check("rabbitmq", move || {
+        let connected = publisher.ping();
+        async move { connected }
+    })
+    .check("s3", move || {
+        let store = store.clone();
+        async move { store.ping().await }
+    })
 }
 
 async fn run(

@@ -1,8 +1,11 @@
 //! Canonical JSON after RFC 8785, for everything that is hashed or signed.
 //! Only integers within ±2^53 are written: a document of ours that holds another number is a defect, not input.
 
-use serde::Serialize;
-use serde_json::Value;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// The largest magnitude that every JSON reader keeps exactly (RFC 7493 section 2.2).
 pub const MAX_SAFE_INTEGER: i64 = 1 << 53;
@@ -20,6 +23,80 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     let mut out = Vec::with_capacity(1024);
     write(&serde_json::to_value(value)?, &mut out)?;
     Ok(out)
+}
+
+/// JSON without anything that two readers may read differently: a member that occurs twice is refused (RFC 7493 section 2.3).
+pub fn from_slice(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Unambiguous.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+struct Unambiguous;
+
+impl<'de> DeserializeSeed<'de> for Unambiguous {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Unambiguous)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let value = members.next_value_seed(Unambiguous)?;
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format!("the member `{}` occurs twice", name.escape_debug())));
+            }
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
 }
 
 fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
@@ -66,6 +143,17 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_readers_may_read_differently_is_refused() {
+        let text = r#"{"a":[1,-2,"x",null,true,{"b":{}}]}"#;
+        assert_eq!(to_vec(&from_slice(text.as_bytes()).unwrap()).unwrap(), text.as_bytes());
+        for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"\u0061":1,"a":2}}]"#, "{} {}", "", "{\"a\":1,}"] {
+            assert!(from_slice(text.as_bytes()).is_err(), "{text}");
+        }
+        // Depth is limited by the reader of serde_json.
+        assert!(from_slice("[".repeat(100_000).as_bytes()).is_err());
+    }
 
     #[test]
     fn sorts_by_utf16_and_escapes_minimally() {

@@ -1,6 +1,8 @@
 //! Evidence Bundle v1: everything that is durably known of an ended run. Specified in `FORMAT.md`.
 //! It is written once, as canonical JSON (RFC 8785), and must be readable forever.
 
+mod document;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -14,6 +16,8 @@ use crate::id::{ArtifactId, CommandId, ExecutorId, OrgId, ProjectId, RunId, Sand
 use crate::message::{AttemptEnd, Limits, Resources};
 use crate::run::{CleanupStatus, FailureClass, FailureReason, Outcome, OutcomeSource, RunStatus};
 use crate::test_report::TestSummary;
+
+pub use document::{Document, DocumentError};
 
 pub const SCHEMA_VERSION: &str = "1.1";
 

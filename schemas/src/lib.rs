@@ -11,6 +11,7 @@ pub mod event_log;
 pub mod evidence;
 pub mod id;
 pub mod lake;
+pub mod layout;
 pub mod limits;
 pub mod merkle;
 pub mod message;

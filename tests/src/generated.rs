@@ -12,6 +12,7 @@ use schemas::evidence::{
     Attempt, Completeness, EventLog, EventLogPart, EvidenceArtifact, EvidenceBundle, ResourceReport, SCHEMA_VERSION,
     StreamReport, Template, Timing, Usage,
 };
+use schemas::layout;
 use schemas::message::{AttemptEnd, Limits, Resources};
 use schemas::run::{CleanupStatus, FailureReason, Outcome, OutcomeSource, RunStatus};
 use schemas::test_report::{self, ReportFormat, TestReport, TestSummary};
@@ -76,10 +77,10 @@ pub fn bundle(number: u64, day: Date) -> EvidenceBundle {
     let project = repository % PROJECTS;
     let template = repository % TEMPLATES.len() as u64;
     let (org_id, project_id) = (id("org", project / 4), id("prj", project));
-    let prefix = format!("runs/org={org_id}/project={project_id}/date={day}/run={}", run_id(number));
+    let prefix = layout::run_folder(&org_id, &project_id, &day, &run_id(number));
     let part = part(number);
     let part = EventLogPart {
-        object_key: format!("{prefix}/events-00000.ndjson.zst"),
+        object_key: format!("{prefix}/{}", layout::event_log_part(0)),
         size_bytes: part.bytes.len() as u64,
         sha256: part.sha256,
         first_seq: 1,
@@ -204,7 +205,7 @@ pub async fn seal(store: &Store, database: &Client, numbers: std::ops::Range<u64
         store.put_new(report_key, report(number).into(), "application/xml").await.expect("stored");
         store.put_new(&log.object_key, part(number).bytes.into(), "application/zstd").await.expect("stored");
         let bytes = schemas::canonical::to_vec(&bundle).expect("canonical JSON");
-        let key = log.object_key.replace("events-00000.ndjson.zst", "evidence.json");
+        let key = log.object_key.replace(&layout::event_log_part(0), layout::EVIDENCE);
         digests.push(hex::encode(Sha256::digest(&bytes)));
         store.put_new(&key, bytes.into(), "application/json").await.expect("stored");
         ids.push(bundle.workspace_run_id.to_string());

@@ -126,6 +126,18 @@ async fn an_audit_names_what_was_changed_or_removed() {
     operator.put(&key, honest).await;
     assert_eq!(audit(&cli, &[]).await, (0, vec![]));
 
+    // What was signed about it: exchanged for that of another run, and gone.
+    let statement = |key: &str| key.replace("evidence.json", "attestation.dsse.json");
+    let row = stack.admin.get().await.unwrap().query_one(sql, &[&runs[0]]).await.unwrap();
+    let other = stack.store.get(&statement(row.get(0))).await.unwrap();
+    let honest = stack.store.get(&statement(&key)).await.unwrap();
+    operator.put(&statement(&key), other).await;
+    assert_eq!(audit(&cli, &[]).await, (3, vec![format!("attestation_replaced {}", runs[1])]));
+    stack.store.delete(&statement(&key)).await.unwrap();
+    assert_eq!(audit(&cli, &[]).await, (3, vec![format!("attestation_missing {}", runs[1])]));
+    operator.put(&statement(&key), honest).await;
+    assert_eq!(audit(&cli, &[]).await, (0, vec![]));
+
     // The checkpoint alone: changed, gone, of another key, of yesterday.
     let tile = Tile::in_tree(0, 0, 3).unwrap();
     let (checkpoint, hashes) =

@@ -1,6 +1,9 @@
 //! Test reports among the artifacts: found or declared, counted in the evidence, or said to be none.
 
-use serde_json::json;
+use schemas::attestation::dsse::Envelope;
+use schemas::attestation::predicate::TEST_RESULT;
+use schemas::attestation::statement::Statement;
+use serde_json::{Value, json};
 use testkit::{Crownest, Stack, archive};
 
 #[tokio::test]
@@ -68,6 +71,16 @@ async fn test_reports_are_counted_whatever_becomes_of_the_run() {
         ]
     );
     assert_eq!(client.run(&run).await["tests"], counts, "kept with the run");
+
+    // What is signed about the tests says no more than the bundle, and both are verified together.
+    let attestations = client.get(&format!("/v1/workspace-runs/{run}/attestations")).await.expect(200);
+    let envelope: Envelope = serde_json::from_value(attestations["data"][2]["envelope"].clone()).expect("an envelope");
+    let payload = envelope.payload().expect("base64");
+    let statement: Statement<Value> = Statement::parse(&payload, TEST_RESULT).expect("a test result");
+    assert_eq!(statement.predicate["result"], "FAILED");
+    assert_eq!(statement.subject[0].sha256(), evidence["archive"]["sha256"].as_str());
+    let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
+    assert!(verified.contains("verified     test result: 3 tests: FAILED, signed by the key"), "{verified}");
 }
 
 #[tokio::test]

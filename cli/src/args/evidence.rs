@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use schemas::id::RunId;
 
 use super::evidence_diff::{DIFF_HELP, DiffArgs};
+use super::evidence_verify::{EXPORT_HELP, ExportArgs, VERIFY_HELP, VerifyArgs};
 
 const AUDIT_HELP: &str = "\
 Every sealed run has an entry in an append-only log with signed checkpoints. This checks that the latest checkpoint is \
@@ -25,6 +26,12 @@ pub(crate) enum EvidenceCommand {
     /// Check that no Evidence Bundle was changed or removed since it was sealed
     #[command(after_help = AUDIT_HELP)]
     Audit(AuditArgs),
+    /// Check that evidence is what was sealed and signed, byte for byte
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Write everything that is needed to verify a run offline into a folder
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportArgs),
     /// Compare two runs by their evidence
     #[command(after_help = DIFF_HELP)]
     Diff(DiffArgs),

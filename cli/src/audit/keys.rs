@@ -18,7 +18,7 @@ impl PublicKeys {
         };
         Self::parse(&text).ok_or_else(|| {
             Failure::new("invalid_keys", "expected a JWK set with an Ed25519 key: {\"keys\":[{\"kty\":\"OKP\",…}]}")
-                .hint("An installation whose collectors have no --signing-key-file has no evidence log.")
+                .hint("An installation publishes its keys at /.well-known/jwks.json, from the first seal on.")
         })
     }
 

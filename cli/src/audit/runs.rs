@@ -1,6 +1,7 @@
 //! Runs against the log: the evidence that is served now must be the one that was logged when the run was sealed.
 
 use schemas::Timestamp;
+use schemas::attestation::predicate::RUN_EVIDENCE;
 use schemas::canonical;
 use schemas::id::RunId;
 use schemas::merkle::leaf_hash;
@@ -63,13 +64,32 @@ async fn ask(client: &Client, run: &RunId) -> Result<RunAudit, Failure> {
         }
         Err(failure) => return Err(failure),
     };
+    let attestation_sha256 = attestation(client, run).await?;
+    if inclusion.entry.attestation_sha256.is_some() && attestation_sha256.is_none() {
+        return problem("attestation_missing", "the log has a signed statement about this run, and none is served");
+    }
     let evidence_sha256 = hex::encode(Sha256::digest(&bytes));
-    let bundle = Logged { run, evidence_sha256: &evidence_sha256, attestation_sha256: None, sealed_at };
+    let attestation_sha256 = attestation_sha256.as_deref();
+    let bundle = Logged { run, evidence_sha256: &evidence_sha256, attestation_sha256, sealed_at };
     match inclusion.entry.matches(&bundle) {
         Ok(()) => Ok(RunAudit::Claimed { run: run.clone(), inclusion: Box::new(inclusion) }),
         Err(error @ EntryMismatch::Run) => problem("entry_of_other_run", &error.to_string()),
+        Err(error @ EntryMismatch::Attestation { .. }) => problem("attestation_replaced", &error.to_string()),
         Err(error) => problem("evidence_replaced", &error.to_string()),
     }
+}
+
+/// SHA-256 of what is signed about the run as a whole. Who signed it is for `crownest evidence verify` to say.
+async fn attestation(client: &Client, run: &RunId) -> Result<Option<String>, Failure> {
+    let served = match client.attestations(run).await {
+        Ok(served) => served.data,
+        Err(failure) if failure.code == "not_found" => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    let statement = served.into_iter().find(|attestation| attestation.predicate_type == RUN_EVIDENCE);
+    let payload = statement.map(|attestation| attestation.envelope.payload()).transpose();
+    let payload = payload.map_err(|error| Failure::invalid_answer(error.to_string()))?;
+    Ok(payload.map(|payload| hex::encode(Sha256::digest(payload))))
 }
 
 /// Whether the claimed entry is in the tree; the proof is made from its tiles.

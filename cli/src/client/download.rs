@@ -1,11 +1,11 @@
-//! The bytes of an artifact, piece by piece. A broken download goes on where it stopped; the digest covers all pieces.
+//! The bytes of something stored, piece by piece. A broken download goes on where it stopped; the digest covers all pieces.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::RANGE;
 use reqwest::{Method, Response, StatusCode};
-use schemas::id::ArtifactId;
+use schemas::id::{ArtifactId, RunId};
 use sha2::{Digest as _, Sha256};
 
 use super::answer;
@@ -30,8 +30,16 @@ pub(crate) struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    pub(crate) async fn open(client: &'a Client, id: &ArtifactId) -> Result<Self, Failure> {
-        let path = format!("v1/artifacts/{id}/download");
+    pub(crate) async fn artifact(client: &'a Client, id: &ArtifactId) -> Result<Self, Failure> {
+        Self::open(client, format!("v1/artifacts/{id}/download")).await
+    }
+
+    /// A part of the sealed event log.
+    pub(crate) async fn event_log_part(client: &'a Client, run: &RunId, number: usize) -> Result<Self, Failure> {
+        Self::open(client, format!("v1/workspace-runs/{run}/evidence/event-log/{number}")).await
+    }
+
+    async fn open(client: &'a Client, path: String) -> Result<Self, Failure> {
         let response = Some(request(client, &path, 0).await?);
         Ok(Self {
             client,

@@ -1,7 +1,9 @@
-//! Requests about the evidence log. Its objects are bytes, of a size that is known before.
+//! Requests about what is signed: statements, the evidence log, public keys. Objects of the log are bytes, of a size that is
+//! known before.
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Method;
+use schemas::api::attestations::AttestationList;
 use schemas::id::RunId;
 use schemas::transparency::inclusion::Inclusion;
 use schemas::transparency::tile::Resource;
@@ -21,6 +23,12 @@ impl Client {
         let answer = self.call(Call::get(format!("v1/workspace-runs/{id}/evidence/inclusion"))).await?;
         let inclusion = serde_json::from_value(member(answer, "inclusion")?);
         inclusion.map_err(|error| Failure::invalid_answer(format!("expected a proof of inclusion: {error}")))
+    }
+
+    pub(crate) async fn attestations(&self, id: &RunId) -> Result<AttestationList, Failure> {
+        let answer = self.call(Call::get(format!("v1/workspace-runs/{id}/attestations"))).await?;
+        let list = serde_json::from_value(answer);
+        list.map_err(|error| Failure::invalid_answer(format!("expected signed statements: {error}")))
     }
 
     pub(crate) async fn log_resource(&self, resource: Resource) -> Result<Bytes, Failure> {

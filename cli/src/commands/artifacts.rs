@@ -52,7 +52,7 @@ async fn download(args: &DownloadArgs, client: &Client, output: &mut Output) -> 
         None => own_name(&artifact)?,
     };
     let mut file = if to_stdout { None } else { Some(AtomicFile::create(&path, 0o666)?) };
-    let mut download = Download::open(client, &args.id).await?;
+    let mut download = Download::artifact(client, &args.id).await?;
     while let Some(piece) = download.next().await? {
         match &mut file {
             Some(file) => file.write(&piece)?,

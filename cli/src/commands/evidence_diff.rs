@@ -5,9 +5,6 @@ mod compare;
 mod readable;
 mod reports;
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -16,13 +13,12 @@ use self::compare::Comparison;
 use crate::args::connection::ConnectionArgs;
 use crate::args::evidence_diff::{DiffArgs, EvidenceSource};
 use crate::client::Client;
+use crate::evidence_file;
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, field};
 
 /// The runs were compared, and their results differ: neither success nor an error.
 const EXIT_DIFFERENT: u8 = 3;
-/// More than any bundle has.
-const FILE_BYTES: u64 = 64 << 20;
 
 pub(crate) async fn run(args: &DiffArgs, api: &ConnectionArgs, output: &mut Output) -> Result<ExitCode, Stop> {
     let is_run = |source: &EvidenceSource| matches!(source, EvidenceSource::Run(_));
@@ -45,7 +41,7 @@ async fn load(source: &EvidenceSource, client: Option<&Client>) -> Result<Value,
     let (evidence, name) = match (source, client) {
         (EvidenceSource::Run(id), Some(client)) => (super::evidence::fetch(id, client).await?, id.to_string()),
         (EvidenceSource::Run(id), None) => return Err(Failure::new("internal_error", format!("no API for {id}"))),
-        (EvidenceSource::File(path), _) => (read(path)?, path.display().to_string()),
+        (EvidenceSource::File(path), _) => (evidence_file::read(path)?, path.display().to_string()),
     };
     let version = field(&evidence, "schemaVersion");
     if version.split('.').next() != Some("1") {
@@ -54,20 +50,4 @@ async fn load(source: &EvidenceSource, client: Option<&Client>) -> Result<Value,
             .hint("Files are written by `crownest workspace-runs evidence wsr_… --output FILE`."));
     }
     Ok(evidence)
-}
-
-/// A bundle as `--output` and `--json` write it, and as it is stored or answered by the API.
-fn read(path: &Path) -> Result<Value, Failure> {
-    let failed = |error| Failure::file("read", path, &error);
-    let mut text = Vec::new();
-    File::open(path).map_err(failed)?.take(FILE_BYTES).read_to_end(&mut text).map_err(failed)?;
-    let mut value: Value = serde_json::from_slice(&text).map_err(|error| {
-        Failure::new("invalid_evidence", format!("{}: expected an Evidence Bundle in JSON: {error}", path.display()))
-    })?;
-    for wrapper in ["data", "evidence"] {
-        if let Some(inner @ Value::Object(_)) = value.get_mut(wrapper).map(Value::take) {
-            return Ok(inner);
-        }
-    }
-    Ok(value)
 }

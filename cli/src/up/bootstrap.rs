@@ -56,7 +56,8 @@ pub(super) fn env_keys(data: &Path) -> anyhow::Result<Option<PathBuf>> {
 /// The file with the key that signs evidence, made at the first start. Whoever has set one of its variables keeps the key
 /// elsewhere.
 pub(super) fn signing_key(data: &Path) -> anyhow::Result<Option<PathBuf>> {
-    if ["CROWNEST_SIGNING_KEY_FILE", "CROWNEST_SIGNING_KEY"].iter().any(|name| std::env::var_os(name).is_some()) {
+    let elsewhere = ["CROWNEST_SIGNING_KEY_FILE", "CROWNEST_SIGNING_KEY", "CROWNEST_SIGNING_COMMAND"];
+    if elsewhere.iter().any(|name| std::env::var_os(name).is_some()) {
         return Ok(None);
     }
     let path = data.join("signing-key.pem");

@@ -1,11 +1,14 @@
 //! The signed statements of a run, as objects beside its bundle.
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use infra::s3::Put;
 use schemas::attestation::dsse::Envelope;
 use schemas::attestation::key::PublicKey;
 use schemas::attestation::predicate;
 use schemas::evidence::EvidenceBundle;
+use schemas::layout;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::service::Parts;
@@ -15,36 +18,55 @@ const CONTENT_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 
 /// A statement that is to be signed and stored.
 pub(super) struct Unsigned {
-    pub key: String,
-    pub payload: Vec<u8>,
+    key: String,
+    payload: Vec<u8>,
 }
 
-/// About the bundle with these bytes, which is to be stored under `prefix`. The first is the one about everything.
+/// All statements about one run.
+pub(super) struct Statements {
+    /// The one about everything.
+    pub evidence: Unsigned,
+    pub others: Vec<Unsigned>,
+}
+
+/// About the bundle with these bytes, which is to be stored under `prefix`.
 pub(super) fn statements(
     parts: &Parts,
     bundle: &EvidenceBundle,
     prefix: &str,
     evidence_sha256: &str,
-) -> anyhow::Result<Vec<Unsigned>> {
-    let evidence = predicate::run_evidence(bundle, &format!("{prefix}/evidence.json"), evidence_sha256);
-    let mut statements = vec![Unsigned {
-        key: format!("{prefix}/attestation.dsse.json"),
-        payload: schemas::canonical::to_vec(&evidence)?,
-    }];
+) -> anyhow::Result<Statements> {
+    let evidence_key = format!("{prefix}/{}", layout::EVIDENCE);
+    let evidence = predicate::run_evidence(bundle, &evidence_key, evidence_sha256);
+    let evidence = Unsigned::new(prefix, layout::ATTESTATION, &evidence)?;
+    let mut others = Vec::new();
     if let Some(provenance) = predicate::provenance(bundle, &parts.builder_id) {
-        let (key, payload) = (format!("{prefix}/provenance.dsse.json"), schemas::canonical::to_vec(&provenance)?);
-        statements.push(Unsigned { key, payload });
+        others.push(Unsigned::new(prefix, layout::PROVENANCE, &provenance)?);
     }
-    Ok(statements)
+    if let Some(result) = predicate::test_result(bundle, &evidence_key, evidence_sha256) {
+        others.push(Unsigned::new(prefix, layout::TEST_RESULT, &result)?);
+    }
+    Ok(Statements { evidence, others })
+}
+
+impl Statements {
+    pub(super) async fn put(&self, parts: &Parts) -> anyhow::Result<()> {
+        let all = std::iter::once(&self.evidence).chain(&self.others);
+        try_join_all(all.map(|statement| statement.put(parts))).await.map(drop)
+    }
 }
 
 impl Unsigned {
+    fn new(prefix: &str, name: &str, statement: &impl Serialize) -> anyhow::Result<Self> {
+        Ok(Self { key: format!("{prefix}/{name}"), payload: schemas::canonical::to_vec(statement)? })
+    }
+
     pub(super) fn sha256(&self) -> String {
         hex::encode(Sha256::digest(&self.payload))
     }
 
     /// What is there already must say the same, and may be signed by an earlier key.
-    pub(super) async fn put(&self, parts: &Parts) -> anyhow::Result<()> {
+    async fn put(&self, parts: &Parts) -> anyhow::Result<()> {
         let envelope = parts.signer.envelope(&self.payload).await?;
         let body: Bytes = serde_json::to_vec(&envelope)?.into();
         if parts.store.put_new(&self.key, body.clone(), CONTENT_TYPE).await? == Put::Created {

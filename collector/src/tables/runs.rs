@@ -8,6 +8,7 @@ use schemas::Timestamp;
 use schemas::api::run::{RunResult, WorkspaceRun};
 use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
+use schemas::layout;
 use schemas::message::{ArtifactRequest, EventMessage, RootFs};
 use schemas::run::RunStatus;
 use serde::Deserialize;
@@ -210,6 +211,6 @@ impl RunRow {
 
     /// Folder of the run's objects in the store.
     pub(crate) fn prefix(&self) -> String {
-        format!("runs/org={}/project={}/date={}/run={}", self.org_id, self.project_id, self.created_at.date(), self.id)
+        layout::run_folder(&self.org_id, &self.project_id, &self.created_at.date(), &self.id)
     }
 }

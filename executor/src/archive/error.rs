@@ -31,7 +31,7 @@ impl fmt::Display for Limit {
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     /// Not a gzip-compressed tar archive, or damaged, or cut short.
-    #[error("not a readable .tar.gz archive, after {entries} entries (last seen: {last:?}): {source}")]
+    #[error("not a readable .tar.gz archive{}: {source}", place(*entries, last))]
     Unreadable { entries: u64, last: String, source: io::Error },
     /// An entry that no well-meant archive has, or that readers understand differently.
     #[error("archive entry {entry:?}: {reason}")]
@@ -47,6 +47,11 @@ pub enum ExtractError {
     /// Nobody waits for the result any more.
     #[error("extraction was abandoned")]
     Abandoned,
+}
+
+/// How far it could be read.
+fn place(entries: u64, last: &str) -> String {
+    if entries == 0 { String::new() } else { format!(", after {entries} entries (last seen: {last:?})") }
 }
 
 impl ExtractError {

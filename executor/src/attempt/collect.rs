@@ -11,6 +11,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use schemas::Timestamp;
 use schemas::event::{ArtifactError, ArtifactErrorCode, EventKind};
 use schemas::id::ArtifactId;
+use schemas::layout;
 use schemas::message::{ArtifactRequest, CollectedArtifact};
 use schemas::test_report::{ReportFormat, TestReport};
 
@@ -135,10 +136,8 @@ impl Collection<'_> {
 
     fn object_key(&self, id: &ArtifactId, name: &str) -> String {
         let job = self.attempt.job;
-        format!(
-            "runs/org={}/project={}/date={}/run={}/artifacts/{id}/{name}",
-            job.org_id, job.project_id, job.date, job.run_id
-        )
+        let folder = layout::run_folder(&job.org_id, &job.project_id, &job.date, &job.run_id);
+        format!("{folder}/artifacts/{id}/{name}")
     }
 
     async fn collected(

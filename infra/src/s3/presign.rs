@@ -30,7 +30,7 @@ impl Presigner {
         // A checksum of our own choosing would be one of no bytes.
         let config =
             S3Config { s3_endpoint: endpoint.to_owned(), s3_checksums: Checksums::WhenRequired, ..config.clone() };
-        Self { client: client(&config), bucket: config.s3_bucket }
+        Self { client: client(&config, None), bucket: config.s3_bucket }
     }
 
     /// The size is signed: the store refuses a body of another one.

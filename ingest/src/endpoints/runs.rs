@@ -4,6 +4,7 @@ pub(crate) mod attestations;
 pub(crate) mod cancel;
 pub(crate) mod create;
 pub(crate) mod create_transfer;
+pub(crate) mod event_log_part;
 pub(crate) mod events;
 pub(crate) mod evidence;
 pub(crate) mod finalize_archive;
@@ -20,13 +21,22 @@ use schemas::id::RunId;
 
 use crate::archive::Declared;
 use crate::auth::Caller;
-use crate::db::archives;
 use crate::db::runs::{self, Run};
+use crate::db::{archives, collector};
 use crate::error::{ApiError, Code};
+
+const NOT_SEALED: &str = "The evidence of this run does not exist yet: it is sealed and signed when the run is over.";
 
 /// The run, if the caller may see it.
 async fn find(client: &impl GenericClient, caller: &Caller, id: &RunId) -> Result<Run, ApiError> {
     visible(caller, runs::find(client, caller.org(), id).await?)
+}
+
+/// Key of the Evidence Bundle of a run that the caller may see; its folder has everything else that was sealed.
+async fn sealed_key(client: &impl GenericClient, caller: &Caller, id: &RunId) -> Result<String, ApiError> {
+    find(client, caller, id).await?;
+    let key = collector::evidence_key(client, id).await?;
+    key.ok_or_else(|| ApiError::new(Code::NotFound, NOT_SEALED))
 }
 
 /// The same, and nobody else changes it until the transaction ends.

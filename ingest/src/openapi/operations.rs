@@ -301,6 +301,16 @@ pub(super) const ALL: &[Operation] = &[
     .answers(200, json::<InclusionAnswer>(examples::inclusion_answer)),
     Operation::new(
         "get",
+        "/v1/workspace-runs/{id}/evidence/event-log/{part}",
+        "downloadEventLogPart",
+        "One part of a run's event log, byte for byte as it was sealed: zstd frames of NDJSON, with an index",
+    )
+    .scope(Scope::WorkspaceRunRead)
+    .takes(&[parameter::RUN_ID, parameter::PART, parameter::RANGE])
+    .answers(200, Content::Bytes("application/zstd"))
+    .errors(&[Code::RangeNotSatisfiable]),
+    Operation::new(
+        "get",
         "/.well-known/jwks.json",
         "getPublicKeys",
         "Public keys of everything that is signed here, retired ones too",

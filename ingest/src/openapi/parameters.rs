@@ -148,6 +148,9 @@ pub(super) const TILE_INDEX: Parameter = Parameter::path(
     || json!({ "type": "string", "pattern": "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$" }),
 )
 .named("index");
+pub(super) const PART: Parameter =
+    Parameter::path("Number of the part, from 0: its place in `eventLog.parts`", || whole_number(0, u32::MAX.into()))
+        .named("part");
 pub(super) const RANGE: Parameter =
     Parameter::header("Range", "One range of bytes (RFC 9110)", || json!({ "type": "string" }));
 pub(super) const IDEMPOTENCY_KEY: Parameter = Parameter::header(

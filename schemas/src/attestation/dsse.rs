@@ -71,6 +71,11 @@ impl Envelope {
         serde_json::from_slice(bytes).map_err(|error| DsseError::Malformed(error.to_string()))
     }
 
+    /// Not verified.
+    pub fn payload(&self) -> Result<Vec<u8>, DsseError> {
+        decode(&self.payload)
+    }
+
     /// The payload and the key that signed it. One good signature is enough; a bad one by a known key spoils it.
     pub fn verify<'k>(&self, keys: &'k [PublicKey]) -> Result<(Vec<u8>, &'k PublicKey), DsseError> {
         if self.payload_type != PAYLOAD_TYPE {
@@ -79,8 +84,7 @@ impl Envelope {
         if self.signatures.is_empty() || self.signatures.len() > MAX_SIGNATURES {
             return Err(DsseError::Signatures(self.signatures.len()));
         }
-        let decode = |text: &str| STANDARD.decode(text).map_err(|error| DsseError::Malformed(error.to_string()));
-        let payload = decode(&self.payload)?;
+        let payload = self.payload()?;
         let signed = signed_bytes(&self.payload_type, &payload);
         let mut signer = None;
         for signature in &self.signatures {
@@ -95,6 +99,10 @@ impl Envelope {
             .ok_or_else(|| DsseError::UnknownKeys(self.signatures.iter().map(named).collect::<Vec<_>>().join(", ")))?;
         Ok((payload, signer))
     }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, DsseError> {
+    STANDARD.decode(text).map_err(|error| DsseError::Malformed(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What statements say about a run: our own `run-evidence/v1`, and SLSA provenance v1 for what it produced. Pure: the same
-//! bundle gives the same statement.
+//! What statements say about a run: our own `run-evidence/v1`, SLSA provenance v1 for what it produced, and in-toto's
+//! test-result v0.1 for what it tested. Pure: the same bundle gives the same statement.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 
 use super::statement::{Digests, Statement, Subject, sha256_digest};
 use crate::Timestamp;
+use crate::event::ArtifactErrorCode;
 use crate::evidence::EvidenceBundle;
 use crate::id::{OrgId, ProjectId, RunId};
+use crate::layout;
 use crate::run::{Outcome, OutcomeSource, RunStatus};
 
 /// Types are names, not addresses: nothing has to answer there.
 pub const RUN_EVIDENCE: &str = "https://crownest.dev/attestation/run-evidence/v1";
 pub const SLSA_PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+pub const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
 pub const BUILD_TYPE: &str = "https://crownest.dev/attestation/workspace-run/v1";
 
 /// The essence of a bundle, so that a policy can decide without the bundle.
@@ -56,7 +59,10 @@ pub fn run_evidence(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256
     subjects.extend(bundle.event_log.parts.iter().map(|part| Subject::new(&part.object_key, &part.sha256)));
     subjects.extend(artifacts(bundle));
     subjects.extend(
-        bundle.archive.iter().map(|archive| Subject::new(&archive_key(bundle, &archive.sha256), &archive.sha256)),
+        bundle
+            .archive
+            .iter()
+            .map(|archive| Subject::new(&layout::archive(&bundle.org_id, &archive.sha256), &archive.sha256)),
     );
     let log = &bundle.event_log;
     let predicate = RunEvidence {
@@ -89,8 +95,10 @@ pub fn provenance(bundle: &EvidenceBundle, builder_id: &str) -> Option<Statement
     if subjects.is_empty() {
         return None;
     }
-    let archive =
-        bundle.archive.as_ref().map(|archive| (archive_key(bundle, &archive.sha256), archive.sha256.as_str()));
+    let archive = bundle
+        .archive
+        .as_ref()
+        .map(|archive| (layout::archive(&bundle.org_id, &archive.sha256), archive.sha256.as_str()));
     let template = bundle.template.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:"));
     let template =
         template.map(|sha256| (format!("template:{}@{}", bundle.template.slug, bundle.template.version), sha256));
@@ -122,11 +130,26 @@ pub fn provenance(bundle: &EvidenceBundle, builder_id: &str) -> Option<Statement
     Some(Statement::new(SLSA_PROVENANCE, subjects, predicate))
 }
 
-fn artifacts(bundle: &EvidenceBundle) -> impl Iterator<Item = Subject> {
-    bundle.artifacts.iter().map(|artifact| Subject::new(&artifact.object_key, &artifact.sha256))
+/// What the test reports among the artifacts say, about the archive that was tested; `None` if there are none. The names of
+/// the tests, which the specification allows, are not in the bundle and not here.
+pub fn test_result(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256: &str) -> Option<Statement<Value>> {
+    let (tests, archive) = (bundle.tests.as_ref()?, bundle.archive.as_ref()?);
+    let subject = Subject::new(&layout::archive(&bundle.org_id, &archive.sha256), &archive.sha256);
+    // Command, template, limits and names of variables are in the bundle.
+    let configuration = Subject::new(evidence_key, evidence_sha256);
+    let unreadable = bundle.artifact_errors.iter().any(|error| error.code == ArtifactErrorCode::TestReportInvalid);
+    let counts = &tests.counts;
+    let result = if counts.failed + counts.errors > 0 || bundle.outcome != Outcome::Success {
+        "FAILED"
+    } else if counts.flaky > 0 || counts.total == 0 || unreadable {
+        "WARNED"
+    } else {
+        "PASSED"
+    };
+    let predicate = json!({ "result": result, "configuration": [configuration] });
+    Some(Statement::new(TEST_RESULT, vec![subject], predicate))
 }
 
-/// Where ingest keeps archives.
-pub fn archive_key(bundle: &EvidenceBundle, sha256: &str) -> String {
-    format!("archives/{}/{sha256}.tgz", bundle.org_id)
+fn artifacts(bundle: &EvidenceBundle) -> impl Iterator<Item = Subject> {
+    bundle.artifacts.iter().map(|artifact| Subject::new(&artifact.object_key, &artifact.sha256))
 }

@@ -51,7 +51,7 @@ async fn cases(bundle: &Value, client: &Client) -> Result<Cases, String> {
 async fn fetch(client: &Client, id: &ArtifactId, sealed: &Value) -> Result<File, String> {
     let size_bytes = sealed["sizeBytes"].as_u64().ok_or("the evidence does not tell its size")?;
     let mut file = tempfile::tempfile().map_err(|error| error.to_string())?;
-    let mut download = Download::open(client, id).await.map_err(|failure| failure.message)?;
+    let mut download = Download::artifact(client, id).await.map_err(|failure| failure.message)?;
     let mut received_bytes = 0;
     while let Some(piece) = download.next().await.map_err(|failure| failure.message)? {
         received_bytes += piece.len() as u64;

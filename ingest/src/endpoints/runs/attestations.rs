@@ -5,19 +5,19 @@ use axum::extract::State;
 use infra::s3::StoreError;
 use schemas::api::attestations::{Attestation, AttestationList};
 use schemas::attestation::dsse::Envelope;
-use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE};
+use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE, TEST_RESULT};
 use schemas::id::RunId;
+use schemas::layout;
 use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::db::collector;
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 use crate::path_id::PathId;
 
 /// Beside the bundle; only the first is there for every run.
-const STATEMENTS: [(&str, &str); 2] =
-    [("attestation.dsse.json", RUN_EVIDENCE), ("provenance.dsse.json", SLSA_PROVENANCE)];
+const STATEMENTS: [(&str, &str); 3] =
+    [(layout::ATTESTATION, RUN_EVIDENCE), (layout::PROVENANCE, SLSA_PROVENANCE), (layout::TEST_RESULT, TEST_RESULT)];
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -25,15 +25,8 @@ pub(crate) async fn handle(
     PathId(id): PathId<RunId>,
 ) -> Result<Json<AttestationList>, ApiError> {
     caller.require(Scope::WorkspaceRunRead)?;
-    let client = app.pool.get().await?;
-    super::find(&client, &caller, &id).await?;
-    let key = collector::evidence_key(&client, &id).await?;
-    drop(client);
-    let key = key.ok_or_else(|| {
-        let message = "Nothing is signed about this run yet: its evidence is sealed and signed when the run is over.";
-        ApiError::new(Code::NotFound, message)
-    })?;
-    let prefix = key.strip_suffix("evidence.json").unwrap_or(&key);
+    let key = super::sealed_key(&app.pool.get().await?, &caller, &id).await?;
+    let prefix = key.strip_suffix(layout::EVIDENCE).unwrap_or(&key);
     let mut data = Vec::new();
     for (name, predicate_type) in STATEMENTS {
         let object_key = format!("{prefix}{name}");

@@ -10,7 +10,6 @@ use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::db::collector;
 use crate::error::{ApiError, Code};
 use crate::path_id::PathId;
 
@@ -20,14 +19,7 @@ pub(crate) async fn handle(
     PathId(id): PathId<RunId>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::WorkspaceRunRead)?;
-    let client = app.pool.get().await?;
-    super::find(&client, &caller, &id).await?;
-    let key = collector::evidence_key(&client, &id).await?;
-    drop(client);
-    let key = key.ok_or_else(|| {
-        let message = "The evidence of this run does not exist yet: it is sealed when the run is over.";
-        ApiError::new(Code::NotFound, message)
-    })?;
+    let key = super::sealed_key(&app.pool.get().await?, &caller, &id).await?;
     let evidence = match app.store.get(&key).await {
         Err(StoreError::NotFound(_)) => {
             tracing::error!(key, "evidence that was sealed is not in the store any more");

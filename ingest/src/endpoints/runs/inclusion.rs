@@ -24,7 +24,7 @@ pub(crate) async fn handle(
     let Some(logged) = collector::logged_entry(&client, &id).await? else {
         let message = match collector::evidence_key(&client, &id).await? {
             Some(_) => "The evidence of this run is not in the log yet: it follows within seconds, ask again.",
-            None => "The evidence of this run does not exist yet: it is sealed when the run is over.",
+            None => super::NOT_SEALED,
         };
         return Err(ApiError::new(Code::NotFound, message));
     };

@@ -5,6 +5,7 @@
 mod api;
 mod bare;
 mod cpu;
+mod evidence;
 mod reference;
 mod sandbox;
 mod soak;
@@ -36,6 +37,8 @@ enum Measurement {
     Latency,
     /// Output per second until it is durable
     Log,
+    /// What evidence costs, and its verification
+    Evidence,
     /// Start of a sandbox and extraction of an archive, without the services
     Sandbox,
     /// Many runs at once on two slots, and whether anything is left of them
@@ -140,6 +143,9 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(Measurement::Log) {
         log(&system, arguments.log_megabytes).await?;
+    }
+    if wanted(Measurement::Evidence) {
+        evidence::measure(&system, arguments.runs, arguments.log_megabytes).await?;
     }
     if wanted(Measurement::Api) {
         // Last: it leaves runs that nobody starts.

@@ -8,7 +8,7 @@ use infra::postgres::{Pool, PostgresConfig};
 use schemas::scope::Scope;
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::{Archive, Client, Process, archive};
+use testkit::{Archive, Client, Process, SIGNING_KEY, archive};
 
 use crate::cpu::Named;
 
@@ -34,6 +34,7 @@ pub(crate) struct System {
     key: String,
     address: String,
     executor_ops_url: String,
+    collector_ops_url: String,
     folder: TempDir,
 }
 
@@ -51,11 +52,12 @@ impl System {
         let (_, key) = ingest::admin::create_key(&database, &org, "bench", Scope::ALL, None).await?;
         drop(database);
 
-        let (listen, executor_ops) = (free_address()?, free_address()?);
+        let (listen, executor_ops, collector_ops) = (free_address()?, free_address()?, free_address()?);
         let work_dir = folder.path().join("executor").display().to_string();
         let slots = slots.to_string();
+        let signing_key = format!("--signing-key={SIGNING_KEY}");
         let services = [
-            ("collector", Role::Collector, vec![]),
+            ("collector", Role::Collector, vec![signing_key.as_str(), "--ops-listen", &collector_ops]),
             ("metering", Role::Metering, vec![]),
             (
                 "executor",
@@ -89,6 +91,7 @@ impl System {
             key: key.reveal().to_owned(),
             address: listen,
             executor_ops_url: format!("http://{executor_ops}"),
+            collector_ops_url: format!("http://{collector_ops}"),
             folder,
         };
         testkit::eventually("the API is ready", async || {
@@ -108,6 +111,38 @@ impl System {
             Some((phase.to_owned(), seconds.parse().ok()?))
         });
         Ok(phases.collect())
+    }
+
+    /// PUT requests of collector and executor so far, by their own metrics.
+    pub(crate) async fn puts(&self) -> anyhow::Result<f64> {
+        const PUTS: &str = "crownest_store_requests_total{method=\"PUT\"} ";
+        let mut puts = 0.0;
+        for service in [&self.collector_ops_url, &self.executor_ops_url] {
+            let metrics = self.client.get(&format!("{service}/metrics")).await.expect(200);
+            let lines = metrics.as_str().unwrap_or_default().lines();
+            puts += lines.filter_map(|line| line.strip_prefix(PUTS)?.parse::<f64>().ok()).sum::<f64>();
+        }
+        Ok(puts)
+    }
+
+    /// Waits until the evidence log has every sealed run.
+    pub(crate) async fn all_logged(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let sql = "select (select count(*) from collector.seals) - (select coalesce(max(tree_size), 0) from collector.log_checkpoints)";
+        while self.admin.get().await?.query_one(sql, &[]).await?.get::<_, i64>(0) > 0 {
+            anyhow::ensure!(begun.elapsed() < DEADLINE, "the log does not get its entries");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn newest_run(&self) -> anyhow::Result<String> {
+        let list = self.client.get("/v1/workspace-runs?limit=1").await.expect(200);
+        Ok(list["data"][0]["id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn store(&self) -> infra::s3::Store {
+        infra::s3::open(&self.local.s3().config(BUCKET))
     }
 
     pub(crate) fn processes(&self) -> Vec<Named> {
@@ -168,9 +203,7 @@ impl System {
 
     /// What is counted must be there: the newest run has its evidence, and it is complete.
     async fn check_last(&self) -> anyhow::Result<()> {
-        let list = self.client.get("/v1/workspace-runs?limit=1").await.expect(200);
-        let run = list["data"][0]["id"].as_str().unwrap_or_default().to_owned();
-        let evidence = self.client.evidence(&run).await;
+        let evidence = self.client.evidence(&self.newest_run().await?).await;
         anyhow::ensure!(evidence["outcome"] == "success" && evidence["completeness"]["complete"] == true, "{evidence}");
         Ok(())
     }

@@ -1,0 +1,193 @@
+//! `crownest evidence verify`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use schemas::api::jwks::JwkSet;
+use schemas::attestation::key::PublicKey;
+use schemas::id::RunId;
+use serde_json::Value;
+
+use crate::args::connection::ConnectionArgs;
+use crate::args::evidence_diff::EvidenceSource;
+use crate::args::evidence_verify::VerifyArgs;
+use crate::client::Client;
+use crate::evidence_file;
+use crate::export;
+use crate::failure::{Failure, Stop};
+use crate::output::{Output, escape, field};
+use crate::verify::{Folder, Report, Status, Subject, Trust, names, verify};
+
+/// Something is not what was sealed.
+const EXIT_FAILED: u8 = 3;
+/// Checks of one kind that came out well, and are listed one by one.
+const LISTED: usize = 4;
+
+pub(crate) async fn run(args: &VerifyArgs, api: &ConnectionArgs, output: &mut Output) -> Result<ExitCode, Stop> {
+    let offline = match (&args.offline, &args.source) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, EvidenceSource::File(path)) if path.is_dir() => Some(path.clone()),
+        (None, _) => None,
+    };
+    let fetched;
+    let (folder, published_by) = if let Some(folder) = offline {
+        (folder, None)
+    } else {
+        let client = Client::connect(api)?;
+        fetched = tempfile::Builder::new()
+            .prefix("crownest-verify-")
+            .tempdir()
+            .map_err(|error| Failure::file("create a folder in", &std::env::temp_dir(), &error))?;
+        let id = match &args.source {
+            EvidenceSource::Run(id) => id.clone(),
+            EvidenceSource::File(path) => run_of(&evidence_file::read(path)?, path)?,
+        };
+        let evidence = super::evidence::fetch(&id, &client).await?;
+        export::fetch(&client, &id, &evidence, fetched.path(), !args.without_artifacts).await?;
+        (fetched.path().to_owned(), Some(client.connection().api_url.to_string()))
+    };
+    let evidence = match &args.source {
+        EvidenceSource::File(path) if !path.is_dir() => path.clone(),
+        _ => folder.join(names::EVIDENCE),
+    };
+    let named = match &args.source {
+        EvidenceSource::Run(id) => Some(id),
+        EvidenceSource::File(_) => None,
+    };
+    let work = Work {
+        evidence,
+        trust: trust(args.keys.as_deref(), &folder, published_by.as_deref())?,
+        folder,
+        archive: args.archive.clone(),
+        with_artifacts: !args.without_artifacts,
+    };
+    let report = work.done().await?;
+    if let (Some(named), Some(found)) = (named, &report.workspace_run_id)
+        && named != found
+    {
+        let message = format!("the evidence in the folder is that of {found}, expected {named}");
+        return Err(Failure::new("invalid_evidence", message).into());
+    }
+    show(&report, output)
+}
+
+/// All that is read, so that it can be read on another thread.
+pub(super) struct Work {
+    pub evidence: PathBuf,
+    pub folder: PathBuf,
+    pub trust: Option<Trust>,
+    pub archive: Option<PathBuf>,
+    pub with_artifacts: bool,
+}
+
+impl Work {
+    pub(super) async fn done(self) -> Result<Report, Failure> {
+        let bytes = evidence_file::bytes(&self.evidence)?;
+        let verified = tokio::task::spawn_blocking(move || {
+            verify(&Subject {
+                evidence: &bytes,
+                folder: Folder(self.folder),
+                trust: self.trust,
+                archive: self.archive.as_deref(),
+                with_artifacts: self.with_artifacts,
+            })
+        });
+        verified.await.map_err(|error| Failure::new("internal_error", format!("the verification ended early: {error}")))
+    }
+}
+
+fn run_of(evidence: &Value, path: &Path) -> Result<RunId, Failure> {
+    field(evidence, "workspaceRunId").parse().map_err(|_| {
+        let message = format!("{}: expected an Evidence Bundle with its `workspaceRunId`", path.display());
+        Failure::new("invalid_evidence", message)
+    })
+}
+
+/// The keys, and in words how far they can be trusted.
+pub(super) fn trust(file: Option<&Path>, folder: &Path, published_by: Option<&str>) -> Result<Option<Trust>, Failure> {
+    let beside = folder.join(names::KEYS);
+    let (path, source) = match (file, published_by) {
+        (Some(path), _) => (path, format!("the file {}", path.display())),
+        (None, Some(api)) => (&*beside, format!("{api}, which published them now")),
+        (None, None) if !beside.exists() => return Ok(None),
+        (None, None) => {
+            (&*beside, format!("{} beside the evidence: give keys that you trust with --keys", names::KEYS))
+        }
+    };
+    let text = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
+    let set: Option<JwkSet> = serde_json::from_slice(&text).ok();
+    let keys = set.and_then(|set| PublicKey::all(&set)).filter(|keys| !keys.is_empty());
+    let keys = keys.ok_or_else(|| {
+        let message = format!("{}: expected a JWK set with an Ed25519 key", path.display());
+        Failure::new("invalid_keys", message).hint("An installation publishes its keys at /.well-known/jwks.json.")
+    })?;
+    Ok(Some(Trust { keys, source }))
+}
+
+pub(super) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Stop> {
+    let mut value = serde_json::to_value(report)
+        .map_err(|error| Failure::new("internal_error", format!("the report cannot be written: {error}")))?;
+    value["result"] = match report.result() {
+        Status::Failed => "failed".into(),
+        Status::NotChecked => "incomplete".into(),
+        Status::Verified | Status::Absent => "verified".into(),
+    };
+    output.result(&value, |_| readable(report))?;
+    Ok(match report.result() {
+        Status::Failed => ExitCode::from(EXIT_FAILED),
+        Status::NotChecked => ExitCode::FAILURE,
+        Status::Verified | Status::Absent => ExitCode::SUCCESS,
+    })
+}
+
+/// The end of a key: the folder is the same for all.
+fn within_run(key: &str) -> &str {
+    key.split_once("/run=").and_then(|(_, rest)| rest.split_once('/')).map_or(key, |(_, name)| name)
+}
+
+fn readable(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if let Some(run) = &report.workspace_run_id {
+        lines.push(format!("run          {run}"));
+    }
+    if let Some(sha256) = &report.evidence_sha256 {
+        lines.push(format!("evidence     SHA-256 {sha256}"));
+    }
+    if let Some(source) = &report.keys_from {
+        lines.push(format!("keys from    {source}"));
+    }
+    let mut shown = 0;
+    for (at, check) in report.checks.iter().enumerate() {
+        let begins = at == 0 || report.checks[at - 1].name != check.name;
+        shown = if begins { 0 } else { shown };
+        if check.status == Status::Verified {
+            shown += 1;
+            if shown > LISTED {
+                continue;
+            }
+        }
+        let word = match check.status {
+            Status::Verified => "verified",
+            Status::Failed => "FAILED",
+            Status::NotChecked => "not checked",
+            Status::Absent => "-",
+        };
+        let about = check.name.replace('_', " ");
+        let subject = check.subject.as_ref().map(|subject| format!(" ({})", within_run(subject))).unwrap_or_default();
+        lines.push(format!("{word:<12} {about}: {}{subject}", check.message));
+    }
+    let more = report
+        .count(Status::Verified)
+        .saturating_sub(lines.iter().filter(|line| line.starts_with("verified ")).count());
+    if more > 0 {
+        lines.push(format!("verified     {more} more of the same kinds"));
+    }
+    lines.push(match report.result() {
+        Status::Failed => format!("result       FAILED: {} not what was sealed", report.count(Status::Failed)),
+        Status::NotChecked => {
+            format!("result       incomplete: {} could not be checked", report.count(Status::NotChecked))
+        }
+        Status::Verified | Status::Absent => "result       verified: everything here is what was sealed".to_owned(),
+    });
+    lines.iter().map(|line| format!("{}\n", escape::line(line))).collect()
+}

@@ -1,0 +1,193 @@
+//! The event log: each part by its digest, the frames by the Merkle root, the events by their numbers.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use schemas::event_log::{IndexEntry, read_index};
+use schemas::evidence::{EventLogPart, SeqRange};
+use schemas::merkle::{self, Hash, leaf_hash};
+use sha2::{Digest as _, Sha256};
+
+use super::bundle::Bundle;
+use super::events::{Terminal, scan};
+use super::folder::{self, Folder, part_file};
+use super::report::{Check, Report};
+
+/// An index or a frame that is larger than this is not one of ours.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+const MAX_FRAME_BYTES: u64 = 64 << 20;
+
+/// What the frames of all parts say together.
+#[derive(Debug, Default)]
+struct Walk {
+    leaves: Vec<Hash>,
+    events: u64,
+    gaps: Vec<SeqRange>,
+    /// Number of the event that comes next.
+    following: u64,
+    terminal: Option<Terminal>,
+}
+
+/// What one part turned out to be.
+struct PartFound {
+    size_bytes: u64,
+    sha256: String,
+    /// What is wrong with its index or its events, even if they are those that were sealed.
+    defect: Option<String>,
+}
+
+pub(super) fn check(bundle: &Bundle, folder: &Folder, report: &mut Report) {
+    let log = &bundle.content.event_log;
+    let mut walk = Walk { following: log.first_seq, ..Walk::default() };
+    let (mut damaged, mut defects) = (0, Vec::new());
+    for part in &log.parts {
+        match read_part(part, folder, &mut walk) {
+            Ok(found) => {
+                let message = mismatch(part, &found);
+                damaged += usize::from(message.is_some());
+                let check = match message {
+                    None => Check::verified(
+                        "event_log_part",
+                        format!("{} bytes with the digest that was sealed", part.size_bytes),
+                    ),
+                    Some(message) => Check::failed("event_log_part", message),
+                };
+                report.push(check.of(&part.object_key));
+                defects.extend(found.defect.map(|defect| format!("{}: {defect}", name(part))));
+            }
+            Err(message) => {
+                damaged += 1;
+                report.push(Check::failed("event_log_part", message).of(&part.object_key));
+            }
+        }
+    }
+    if damaged > 0 {
+        let message = format!("{damaged} of {} parts are not what was sealed", log.parts.len());
+        report.push(Check::not_checked("merkle_root", message.clone()));
+        report.push(Check::not_checked("events", message));
+        return;
+    }
+    let root = hex::encode(merkle::root(&walk.leaves));
+    report.push(if root == log.merkle_root {
+        Check::verified("merkle_root", format!("of {} segments: {root}", walk.leaves.len()))
+    } else {
+        Check::failed("merkle_root", format!("the segments have root {root}, the bundle says {}", log.merkle_root))
+    });
+    report.push(match defects.into_iter().next().or_else(|| walk.contradiction(bundle)) {
+        None => Check::verified("events", format!("{} events, numbered as the bundle says", walk.events)),
+        Some(message) => Check::failed("events", message),
+    });
+}
+
+fn name(part: &EventLogPart) -> &str {
+    part_file(&part.object_key).unwrap_or(&part.object_key)
+}
+
+fn mismatch(part: &EventLogPart, found: &PartFound) -> Option<String> {
+    if found.size_bytes != part.size_bytes {
+        let what = if found.size_bytes < part.size_bytes { "it was cut" } else { "something was added" };
+        return Some(format!("{} bytes, and {} were sealed: {what}", found.size_bytes, part.size_bytes));
+    }
+    (found.sha256 != part.sha256)
+        .then(|| format!("its SHA-256 is {}, and {} was sealed: it was changed", found.sha256, part.sha256))
+}
+
+/// Reads the file once for everything: its digest, the leaves of its frames, the events in them.
+fn read_part(part: &EventLogPart, folder: &Folder, walk: &mut Walk) -> Result<PartFound, String> {
+    let name = part_file(&part.object_key).ok_or("its name is not that of a part")?;
+    let file = folder.open(Path::new(name))?.ok_or("it is missing")?;
+    let failed = |error: io::Error| format!("cannot read {name}: {error}");
+    let size_bytes = file.metadata().map_err(failed)?.len();
+    if size_bytes != part.size_bytes {
+        // It is wrong already: what is in it does not matter.
+        let (size_bytes, sha256) = folder::digest(file).map_err(failed)?;
+        return Ok(PartFound { size_bytes, sha256, defect: None });
+    }
+    let index = match index_of(&file, part).map_err(failed)? {
+        Ok(index) => index,
+        Err(defect) => {
+            let mut file = file;
+            file.rewind().map_err(failed)?;
+            let (size_bytes, sha256) = folder::digest(file).map_err(failed)?;
+            return Ok(PartFound { size_bytes, sha256, defect: Some(defect) });
+        }
+    };
+    walk.part(file, &index).map_err(failed)
+}
+
+/// The index, or what is wrong with it.
+fn index_of(mut file: &File, part: &EventLogPart) -> io::Result<Result<Vec<IndexEntry>, String>> {
+    let length = part.size_bytes.saturating_sub(part.index_offset);
+    if length == 0 || length > MAX_INDEX_BYTES {
+        return Ok(Err(format!("it cannot have its index at {}", part.index_offset)));
+    }
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(part.index_offset))?;
+    file.take(length).read_to_end(&mut bytes)?;
+    file.rewind()?;
+    let entries = match read_index(&bytes) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+        return Ok(Err("its index is empty".to_owned()));
+    };
+    if first.offset != 0 || last.offset + last.length != part.index_offset {
+        return Ok(Err("its frames do not fill what is before the index".to_owned()));
+    }
+    if (first.first_seq, last.last_seq) != (part.first_seq, part.last_seq) {
+        return Ok(Err("its index has other numbers than the bundle".to_owned()));
+    }
+    let too_large = entries.iter().find(|entry| entry.length > MAX_FRAME_BYTES);
+    Ok(too_large.map_or(Ok(entries.clone()), |entry| Err(format!("a segment of {} bytes", entry.length))))
+}
+
+impl Walk {
+    fn part(&mut self, mut file: File, index: &[IndexEntry]) -> io::Result<PartFound> {
+        let (mut hasher, mut size_bytes, mut defect, mut frame) = (Sha256::new(), 0, None, Vec::new());
+        for entry in index {
+            frame.clear();
+            (&mut file).take(entry.length).read_to_end(&mut frame)?;
+            hasher.update(&frame);
+            size_bytes += frame.len() as u64;
+            self.leaves.push(leaf_hash(&frame));
+            let scanned = self.frame(entry, &frame);
+            defect = defect.or(scanned.err());
+        }
+        let mut rest = Vec::new();
+        (&mut file).take(MAX_INDEX_BYTES).read_to_end(&mut rest)?;
+        hasher.update(&rest);
+        size_bytes += rest.len() as u64;
+        Ok(PartFound { size_bytes, sha256: hex::encode(hasher.finalize()), defect })
+    }
+
+    fn frame(&mut self, entry: &IndexEntry, frame: &[u8]) -> Result<(), String> {
+        if self.terminal.is_some() {
+            return Err(format!("event {} comes after the terminal one", entry.first_seq));
+        }
+        if entry.first_seq < self.following {
+            return Err(format!("event {} occurs twice", entry.first_seq));
+        }
+        if entry.first_seq > self.following {
+            self.gaps.push(SeqRange { first_seq: self.following, last_seq: entry.first_seq - 1 });
+        }
+        self.following = entry.last_seq.saturating_add(1);
+        self.terminal = scan(frame, entry)?;
+        self.events += entry.last_seq - entry.first_seq + 1;
+        Ok(())
+    }
+
+    /// What the events say and the bundle does not.
+    fn contradiction(&self, bundle: &Bundle) -> Option<String> {
+        let bundle = &bundle.content;
+        if self.events != bundle.event_log.count {
+            return Some(format!("{} events, the bundle says {}", self.events, bundle.event_log.count));
+        }
+        if self.gaps != bundle.completeness.gaps {
+            return Some("the gaps between the events are not those that the bundle lists".to_owned());
+        }
+        let Some(terminal) = &self.terminal else { return Some("the last event is not the terminal one".to_owned()) };
+        terminal.contradiction(bundle)
+    }
+}
