@@ -125,6 +125,7 @@ CrowNest runs, and $run succeeded.
   API        $CROWNEST_API_URL/v1
   key        $key_file
   again      $CROWNEST workspace-runs logs $run
+  ask        $CROWNEST query --data $DATA "select outcome, count(*) from runs group by all"   (in a minute)
   status     $CROWNEST status --data $DATA
   stop       $CROWNEST down --data $DATA
 SUMMARY

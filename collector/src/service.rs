@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
+use crate::lake::{self, Lake, LakeMetrics};
 use crate::metrics::Metrics;
 use crate::signing::Signer;
 use crate::transparency::{self, Log, LogMetrics};
@@ -28,6 +29,7 @@ pub(crate) struct Parts {
     pub publisher: Publisher,
     pub outbox: Outbox,
     pub metrics: Metrics,
+    pub lake_metrics: LakeMetrics,
     pub part_bytes: u64,
     pub segment_retention: Duration,
     pub signer: Arc<Signer>,
@@ -54,6 +56,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     let ops = checked(ops, &pool, &store, &publisher);
     let parts = Parts {
         metrics: Metrics::register(&ops.registry)?,
+        lake_metrics: LakeMetrics::register(&ops.registry)?,
         pool,
         store,
         amqp,
@@ -72,6 +75,12 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         config: config.transparency.clone(),
         metrics: log_metrics,
     };
+    let lake = Lake {
+        postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
+        store: parts.store.clone(),
+        config: config.tables.clone(),
+        metrics: parts.lake_metrics.clone(),
+    };
     let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
 
     let mut workers = JoinSet::new();
@@ -79,6 +88,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     workers.spawn(dead::work(parts.clone(), shutdown.clone()));
     workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
     workers.spawn(transparency::work(log, shutdown.clone()));
+    workers.spawn(lake::work(lake, shutdown.clone()));
     let token = shutdown.clone();
     workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
     tracing::info!(%ops_address, "collector started");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::Parts;
-use crate::tables::{log_entries, seals, segments};
+use crate::tables::{lake_files, log_entries, seals, segments};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Runs cleaned in one statement.
@@ -29,6 +29,7 @@ pub(crate) async fn work(parts: Parts, shutdown: CancellationToken) {
 async fn sweep(parts: &Parts) -> anyhow::Result<u64> {
     let client = parts.pool.get().await?;
     parts.metrics.log_lag_seconds.set(log_entries::lag_seconds(&client).await?);
+    parts.lake_metrics.lag_seconds.set(lake_files::lag_seconds(&client).await?);
     parts.metrics.unsealed.set(seals::count_unsealed(&client).await?);
     Ok(segments::prune(&client, parts.segment_retention, BATCH).await?)
 }

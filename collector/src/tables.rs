@@ -2,6 +2,7 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod gaps;
+pub(crate) mod lake_files;
 pub(crate) mod log_checkpoints;
 pub(crate) mod log_entries;
 pub(crate) mod log_parts;

@@ -25,6 +25,7 @@ use lock::DataLock;
 pub use error::LocalError;
 pub use postgres::{Postgres, Role};
 pub use procfs::listening_addresses;
+pub use programs::installed;
 pub use rabbitmq::RabbitMq;
 pub use seaweedfs::{S3Access, SeaweedFs};
 pub use service::Service;

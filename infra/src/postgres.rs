@@ -32,7 +32,8 @@ pub struct PostgresConfig {
     #[arg(long, env = "CROWNEST_DATABASE_URL", value_name = "URL", hide_env_values = true,
           value_parser = URL)]
     pub database_url: Secret,
-    /// Most connections that this service opens; a collector opens one more, to write the evidence log
+    /// Most connections that this service opens; a collector opens two more, to write the evidence log and
+    /// the tables
     #[arg(long, env = "CROWNEST_DATABASE_POOL", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub database_pool: u16,

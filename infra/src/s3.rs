@@ -17,7 +17,7 @@ use crate::config::Secret;
 pub use aws_sdk_s3::primitives::ByteStream;
 pub use multipart::Multipart;
 pub use presign::{PresignedPut, Presigner};
-pub use store::{Put, Store, StoreError, Version};
+pub use store::{Listed, Put, Store, StoreError, Version};
 
 /// When the client adds and checks the newer integrity checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -10,6 +10,7 @@ pub mod event;
 pub mod event_log;
 pub mod evidence;
 pub mod id;
+pub mod lake;
 pub mod layout;
 pub mod limits;
 pub mod merkle;

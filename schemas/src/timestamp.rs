@@ -34,6 +34,11 @@ impl Timestamp {
         u64::try_from((self.0 - earlier.0).whole_milliseconds()).unwrap_or(0)
     }
 
+    /// Milliseconds since 1970.
+    pub fn unix_millis(self) -> i64 {
+        self.0.unix_timestamp() * 1000 + i64::from(self.0.millisecond())
+    }
+
     pub fn plus_millis(self, millis: u64) -> Self {
         let span = time::Duration::milliseconds(i64::try_from(millis).unwrap_or(i64::MAX));
         Self(self.0.checked_add(span).unwrap_or(self.0))

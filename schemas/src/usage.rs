@@ -61,6 +61,23 @@ impl UsageEvent {
     }
 }
 
+/// Quantities are in thousandths of the meter's unit.
+const ONE: u64 = 1_000;
+
+/// What an attempt that came to its end is metered with. One compute unit second is one second of a sandbox of the base
+/// size.
+pub fn quantities(compute_unit_millis: u64, started: bool, artifact_bytes: u64) -> Vec<(Meter, u64)> {
+    let mut quantities = vec![(Meter::ComputeUnitSeconds, compute_unit_millis)];
+    if started {
+        quantities.push((Meter::SandboxCreates, ONE));
+        quantities.push((Meter::CommandInvocations, ONE));
+    }
+    if artifact_bytes > 0 {
+        quantities.push((Meter::ArtifactBytesStored, artifact_bytes.saturating_mul(ONE)));
+    }
+    quantities
+}
+
 /// The message body: the batch, and that the run is over, which frees its slot even when nothing was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

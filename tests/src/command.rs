@@ -120,6 +120,7 @@ impl Crownest {
             command.env_remove(name);
         }
         command.args(args).env("XDG_CONFIG_HOME", self.config.path()).env("XDG_STATE_HOME", self.config.path());
+        command.env("XDG_CACHE_HOME", self.config.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command

@@ -4,6 +4,7 @@
 mod archive;
 mod client;
 mod command;
+pub mod generated;
 mod process;
 mod root_fs;
 mod stack;

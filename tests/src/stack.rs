@@ -227,6 +227,15 @@ impl Stack {
         Process::start("crownest-collector", &self.collector_flags(SIGNING_KEY))
     }
 
+    /// One with more flags than those of all collectors.
+    pub fn spawn_collector_with(&self, flags: &[&str]) -> Process {
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        Process::start(
+            "crownest-collector",
+            &self.collector_flags(SIGNING_KEY).into_iter().chain(flags).collect::<Vec<_>>(),
+        )
+    }
+
     /// One that signs with another key.
     pub fn spawn_collector_with_key(&self, key: &Secret) -> Process {
         Process::start("crownest-collector", &self.collector_flags(key.reveal()))

@@ -158,6 +158,15 @@ async fn one_command_starts_everything_and_one_ends_it() {
     let keys = std::fs::metadata(machine.data().join("env-keys")).expect("a key was made");
     assert_eq!(keys.permissions().mode() & 0o777, 0o600);
 
+    // Within a minute, with the settings that everybody has.
+    let data = machine.data().display().to_string();
+    eventually("both runs are in the tables", async || {
+        let sql = "select exit_code, count(*) as runs from runs group by all order by all";
+        let answer = machine.crownest.run(["--json", "query", "--data", &data, sql]).await.expect(0).data();
+        (answer == json!([{"exit_code": 0, "runs": 1}, {"exit_code": 7, "runs": 1}])).then_some(())
+    })
+    .await;
+
     the_operations_listeners_answer(&up).await;
     every_listener_is_on_loopback(&machine, &up);
 
@@ -190,6 +199,9 @@ const DOCUMENTED: [(&str, &[&str]); 4] = [
         "collector",
         &[
             "crownest_collector_unsealed_runs",
+            "crownest_collector_tables_lag_seconds 0",
+            "crownest_collector_tables_errors_total 0",
+            r#"crownest_collector_tables_rows_total{table="runs"} 2"#,
             "crownest_collector_seal_seconds_count",
             "crownest_collector_run_seconds_count",
         ],

@@ -8,6 +8,7 @@ use schemas::egress::EgressRule;
 use schemas::id::{ApiKeyId, OrgId, ProjectId, TemplateVersionId};
 use schemas::scope::Scope;
 
+use crate::args::store::StoreArgs;
 use crate::up::DataArgs;
 
 #[derive(Debug, Args)]
@@ -93,41 +94,6 @@ Examples:
   crownest admin templates import --slug python-node --version 2026.11 python-node.tar
   crownest admin templates import --slug golang --ref 1.26 ./image
   skopeo copy docker://golang:1.26 oci:image:1.26   (one way to get a layout)";
-
-/// The object store; the one of the system that runs on --data unless an endpoint is named.
-#[derive(Debug, Args)]
-pub(crate) struct StoreArgs {
-    /// S3 endpoint [default: that of the system that runs on --data]
-    #[arg(long = "s3-endpoint", env = "CROWNEST_S3_ENDPOINT", value_name = "URL", value_parser = infra::s3::parse_endpoint,
-          requires_all = ["access_key", "secret_key"], help_heading = "Object store")]
-    pub endpoint: Option<String>,
-    #[arg(
-        long = "s3-region",
-        env = "CROWNEST_S3_REGION",
-        default_value = "us-east-1",
-        value_name = "REGION",
-        help_heading = "Object store"
-    )]
-    pub region: String,
-    #[arg(
-        long = "s3-bucket",
-        env = "CROWNEST_S3_BUCKET",
-        default_value = "crownest",
-        value_name = "NAME",
-        help_heading = "Object store"
-    )]
-    pub bucket: String,
-    #[arg(long = "s3-access-key", env = "CROWNEST_S3_ACCESS_KEY", value_name = "KEY", help_heading = "Object store")]
-    pub access_key: Option<String>,
-    #[arg(
-        long = "s3-secret-key",
-        env = "CROWNEST_S3_SECRET_KEY",
-        value_name = "KEY",
-        hide_env_values = true,
-        help_heading = "Object store"
-    )]
-    pub secret_key: Option<Secret>,
-}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EgressCommand {

@@ -1,12 +1,9 @@
 //! What a sealed run is metered with. A lost attempt costs nothing: it was the platform's failure.
 
 use schemas::message::{RunEnd, encode_json};
-use schemas::usage::{Meter, UsageBatch, UsageData, UsageEvent};
+use schemas::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
 
 use super::Case;
-
-/// Quantities are in thousandths of the meter's unit.
-const ONE: u64 = 1_000;
 
 pub(super) fn message(case: &Case) -> serde_json::Result<Vec<u8>> {
     let (run, attempt, at) = (&case.row.id, case.decision.attempt, case.decision.decided_at);
@@ -17,19 +14,9 @@ pub(super) fn message(case: &Case) -> serde_json::Result<Vec<u8>> {
     encode_json(&UsageBatch { run_id: run.clone(), events: events.collect() })
 }
 
-/// One compute unit second is one second of a sandbox of the base size.
 fn quantities(end: &RunEnd) -> Vec<(Meter, u64)> {
     let RunEnd::Finished(finished) = end else { return Vec::new() };
-    let mut quantities = vec![(Meter::ComputeUnitSeconds, finished.times.sandbox_ms)];
-    if finished.times.started_at.is_some() {
-        quantities.push((Meter::SandboxCreates, ONE));
-        quantities.push((Meter::CommandInvocations, ONE));
-    }
-    let bytes = artifact_bytes(end);
-    if bytes > 0 {
-        quantities.push((Meter::ArtifactBytesStored, bytes.saturating_mul(ONE)));
-    }
-    quantities
+    usage::quantities(compute_unit_millis(end), finished.times.started_at.is_some(), artifact_bytes(end))
 }
 
 pub(super) fn artifact_bytes(end: &RunEnd) -> u64 {

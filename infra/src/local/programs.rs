@@ -13,6 +13,15 @@ pub(super) fn in_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).find_map(|dir| file(dir.join(name)))
 }
 
+/// A program that `infra/setup.sh` installs: the one that the variable names, else ours, else that in `PATH`.
+pub fn installed(variable: &str, name: &str) -> Option<PathBuf> {
+    if let Some(named) = env::var_os(variable) {
+        return file(named);
+    }
+    let own = || file(PathBuf::from(env::var_os("HOME")?).join(".local/share/crownest/bin").join(name));
+    file(Path::new("/opt/crownest/bin").join(name)).or_else(own).or_else(|| in_path(name))
+}
+
 /// Folders directly below `parent` whose names begin with `prefix`, with the rest of the name.
 pub(super) fn versions(parent: &str, prefix: &str) -> Vec<(String, PathBuf)> {
     let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };

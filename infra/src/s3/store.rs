@@ -43,6 +43,16 @@ pub struct Version {
     pub etag: String,
 }
 
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+    /// What the store calls this version of it.
+    pub etag: String,
+}
+
 /// One bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -144,6 +154,23 @@ impl Store {
             Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => Ok(None),
             Err(error) => Err(StoreError::from_sdk("looking up", key, error)),
         }
+    }
+
+    /// All objects whose keys begin with `prefix`, in the order of their keys.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let mut listed = Vec::new();
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| StoreError::from_sdk("listing", prefix, error))?;
+            listed.extend(page.contents.into_iter().flatten().filter_map(|object| {
+                Some(Listed {
+                    key: object.key?,
+                    size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                    etag: object.e_tag.unwrap_or_default(),
+                })
+            }));
+        }
+        Ok(listed)
     }
 
     /// Deletes the object; deleting what is not there is no error.

@@ -1,14 +1,13 @@
 //! `crownest admin templates`: root file systems, from an image into the store.
 
-use infra::local::LocalServices;
 use infra::postgres::Client;
-use infra::s3::{self, Checksums, S3Config, Store};
 use ingest::templates::{self, Deleted, Import, Imported, TemplateError, TemplateVersion};
 use serde_json::Value;
 
 use super::written;
-use crate::args::admin::{StoreArgs, TemplatesCommand};
+use crate::args::admin::TemplatesCommand;
 use crate::failure::{Failure, Stop};
+use crate::object_store;
 use crate::output::{Output, Record, Table, escape};
 use crate::up::DataArgs;
 
@@ -27,7 +26,7 @@ pub(super) async fn run(
             output.result(&written(&found), |_| table(&found).to_string())
         }
         TemplatesCommand::Import { path, slug, version, ref_name, not_current, store } => {
-            let store = open(store, data)?;
+            let store = object_store::open(store, data)?;
             output.note(&format!("Reading and packing {}; this takes a moment.", path.display()));
             let asked = Import { path, ref_name, slug, version, make_current: !not_current };
             let imported = templates::import(client, &store, asked).await?;
@@ -39,7 +38,7 @@ pub(super) async fn run(
             output.result(&written(&version), record_of(&version))
         }
         TemplatesCommand::Delete { slug, version, store } => {
-            let deleted = templates::delete(client, &open(store, data)?, &slug, &version).await?;
+            let deleted = templates::delete(client, &object_store::open(store, data)?, &slug, &version).await?;
             output.result(&written(&deleted), |_| sentence(&deleted))
         }
     }
@@ -70,29 +69,6 @@ fn sentence(deleted: &Deleted) -> String {
         (Some(_), false) => " Its content stays: another version has it.",
     };
     format!("{} {} ({}) is deleted.{content}\n", version.slug, version.version, version.version_id)
-}
-
-fn open(args: StoreArgs, data: &DataArgs) -> Result<Store, Failure> {
-    if let (Some(s3_endpoint), Some(s3_access_key), Some(s3_secret_key)) =
-        (args.endpoint, args.access_key, args.secret_key)
-    {
-        return Ok(s3::open(&S3Config {
-            s3_endpoint,
-            s3_region: args.region,
-            s3_bucket: args.bucket,
-            s3_access_key,
-            s3_secret_key,
-            s3_checksums: Checksums::WhenRequired,
-        }));
-    }
-    let data = data.folder();
-    let access = LocalServices::running_s3(&data).ok_or_else(|| {
-        let message = format!("no CrowNest runs on {}, or this user may not administer it", data.display());
-        Failure::new("no_store", message).hint(
-            "Start it with `crownest up`, name its folder with --data, or another object store with --s3-endpoint.",
-        )
-    })?;
-    Ok(s3::open(&access.config(&args.bucket)))
 }
 
 fn record(version: &TemplateVersion) -> String {

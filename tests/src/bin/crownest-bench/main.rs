@@ -10,6 +10,7 @@ mod reference;
 mod sandbox;
 mod soak;
 mod system;
+mod tables;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use system::Upload;
 const SOAK_SLOTS: u16 = 2;
 const SOAK_AT_ONCE: usize = 64;
 /// They need no system, or one of their own.
-const WITHOUT_SYSTEM: [Measurement; 2] = [Measurement::Sandbox, Measurement::Soak];
+const WITHOUT_SYSTEM: [Measurement; 3] = [Measurement::Sandbox, Measurement::Soak, Measurement::Tables];
 const BARE_TIME: Duration = Duration::from_millis(1500);
 
 /// One measurement.
@@ -44,6 +45,8 @@ enum Measurement {
     Soak,
     /// Requests per second of the API, and what followers of a run cost, against a bare axum server
     Api,
+    /// Questions about many runs: the Parquet table against the same bundles as JSON (only if asked for: takes 4 kB a run)
+    Tables,
 }
 
 /// Benchmarks against the bare sandbox loop.
@@ -70,6 +73,9 @@ struct Arguments {
     /// Runs of the soak measurement, 64 of them under way at once
     #[arg(long, default_value_t = 10_000)]
     soak_runs: usize,
+    /// Runs of the tables measurement
+    #[arg(long, default_value_t = 1_000_000)]
+    table_runs: u64,
     /// Megabytes (10^6 bytes) of output of the log measurement
     #[arg(long, default_value_t = 200)]
     log_megabytes: u64,
@@ -109,6 +115,9 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
         let soaked = soak::measure(&system, arguments.soak_runs, SOAK_AT_ONCE).await;
         system.stop().await?;
         soaked?;
+    }
+    if arguments.only.contains(&Measurement::Tables) {
+        tables::measure(arguments.table_runs, arguments.rounds)?;
     }
     if !arguments.only.is_empty() && arguments.only.iter().all(|one| WITHOUT_SYSTEM.contains(one)) {
         return Ok(());

@@ -1,0 +1,160 @@
+//! The one writer of the tables: gives sealed runs a batch, writes batches, compacts past days. Each step is repeated
+//! after a crash: what a file holds is fixed in the database before the file is written.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::Context;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use infra::postgres::Client;
+use time::Date;
+
+use super::evidence::{self, RunRows};
+use super::files::{self, Files};
+use super::{Lake, digest};
+use crate::tables::lake_files::{self, Batches, Member, Rows, Written};
+
+/// Most runs of a batch, and most test cases beyond its first run: what bounds the memory.
+const RUNS: usize = 2_000;
+const CASES: u64 = 50_000;
+const CONCURRENT_READS: usize = 8;
+/// Compacted files do not grow beyond this, all tables together.
+const COMPACTED_BYTES: u64 = 128 << 20;
+
+/// In the hands of whoever holds the lock.
+pub(super) struct Writer<'a> {
+    pub lake: &'a Lake,
+    /// The session that holds the lock: once it is gone, nothing can be assigned or planned any more.
+    pub client: Client,
+}
+
+impl Writer<'_> {
+    /// Takes in what waits, if anything; true if there may be more.
+    pub(super) async fn step(&mut self) -> anyhow::Result<bool> {
+        let more = self.assign().await?;
+        let unwritten = lake_files::unwritten(&self.client).await?;
+        for batches in &unwritten {
+            self.write(*batches).await?;
+        }
+        for batches in lake_files::replaced(&self.client).await? {
+            files::delete(&self.lake.store, batches).await?;
+            lake_files::forget(&self.client, batches).await?;
+        }
+        Ok(more || !unwritten.is_empty() || self.plan().await?)
+    }
+
+    /// Gives batches to runs that have none: one for each day.
+    async fn assign(&mut self) -> anyhow::Result<bool> {
+        let transaction = self.client.transaction().await?;
+        let waiting = lake_files::waiting(&transaction, RUNS).await?;
+        let mut days: BTreeMap<Date, Vec<&str>> = BTreeMap::new();
+        let (mut taken, mut cases) = (0, 0);
+        for run in &waiting {
+            cases += run.test_cases;
+            if taken > 0 && cases > CASES {
+                break;
+            }
+            days.entry(run.date).or_default().push(&run.run_id);
+            taken += 1;
+        }
+        for (date, runs) in days {
+            lake_files::assign(&transaction, date, &runs).await?;
+        }
+        transaction.commit().await?;
+        Ok(taken < waiting.len() || taken == RUNS)
+    }
+
+    /// Writes one batch, or what a plan of compaction says.
+    async fn write(&self, batches: Batches) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let (rows, bytes) = if batches.first == batches.last {
+            self.write_batch(batches).await?
+        } else {
+            let from = lake_files::within(&self.client, batches.date, Some((batches.first, batches.last))).await?;
+            files::merge(&self.lake.store, batches, &from).await?
+        };
+        lake_files::finish(&self.client, batches, &rows, bytes).await?;
+        self.lake.metrics.written(batches, &rows, begun.elapsed());
+        Ok(())
+    }
+
+    async fn write_batch(&self, batch: Batches) -> anyhow::Result<(Rows, u64)> {
+        let members = lake_files::members(&self.client, batch.first).await?;
+        let identity = digest(members.iter().map(|member| &member.run_id));
+        let reads = members.into_iter().map(|member| self.read(member).boxed());
+        let runs: Vec<Option<RunRows>> = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
+        let identified = identity.clone();
+        let files = tokio::task::spawn_blocking(move || Files::of(runs.into_iter().flatten(), &identified)).await??;
+        files.put(&self.lake.store, batch, &identity).await
+    }
+
+    /// A run whose evidence was changed or removed has no rows, and does not hold up the others.
+    async fn read(&self, member: Member) -> anyhow::Result<Option<RunRows>> {
+        match evidence::read(&self.lake.store, &member, self.lake.config.messages()).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(error) if error.is_permanent() => {
+                self.lake.metrics.unreadable.inc();
+                tracing::error!(run = member.run_id, %error, "a run is missing in the tables");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Plans the next compaction of a past day; true if there is one.
+    async fn plan(&self) -> anyhow::Result<bool> {
+        let settle = self.lake.config.settle();
+        let Some(date) = lake_files::to_compact(&self.client, settle, COMPACTED_BYTES).await? else { return Ok(false) };
+        let files = lake_files::within(&self.client, date, None).await?;
+        let batches = mergeable(&files).context("neighbours that fit into one file")?;
+        lake_files::plan(&self.client, batches).await?;
+        Ok(true)
+    }
+}
+
+/// The first neighbours that together are not too large for one file.
+fn mergeable(files: &[Written]) -> Option<Batches> {
+    let mut group: Option<(Batches, u64)> = None;
+    for file in files {
+        match group {
+            Some((merged, bytes)) if bytes + file.bytes <= COMPACTED_BYTES => {
+                group = Some((Batches { last: file.batches.last, ..merged }, bytes + file.bytes));
+            }
+            Some((merged, _)) if merged.first < file.batches.first && is_several(merged, files) => return Some(merged),
+            _ => group = Some((file.batches, file.bytes)),
+        }
+    }
+    group.map(|(merged, _)| merged).filter(|merged| is_several(*merged, files))
+}
+
+fn is_several(merged: Batches, files: &[Written]) -> bool {
+    !files.iter().any(|file| file.batches == merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::date;
+
+    #[test]
+    fn neighbours_are_merged_up_to_a_size() {
+        let file = |first, last, mib: u64| Written {
+            batches: Batches { date: date!(2026 - 01 - 31), first, last },
+            rows: Rows::new(),
+            bytes: mib << 20,
+        };
+        for (files, expected) in [
+            (vec![], None),
+            (vec![file(1, 1, 1)], None),
+            (vec![file(1, 9, 1)], None),
+            (vec![file(1, 1, 1), file(4, 4, 1)], Some((1, 4))),
+            (vec![file(1, 1, 100), file(2, 2, 100)], None),
+            (vec![file(1, 3, 127), file(4, 4, 1), file(5, 5, 1), file(6, 6, 1)], Some((1, 4))),
+            (vec![file(1, 4, 128), file(5, 5, 1), file(6, 6, 1)], Some((5, 6))),
+            (vec![file(1, 1, 200), file(2, 2, 200), file(3, 3, 1), file(9, 9, 1)], Some((3, 9))),
+        ] {
+            let found = mergeable(&files).map(|batches| (batches.first, batches.last));
+            assert_eq!(found, expected, "{files:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Tables of sealed runs, for questions about many of them: what each column means, and where the files are. The Parquet
+//! schema and the columns in `TABLES.md` both follow from the definitions here.
+
+mod artifacts;
+mod attempts;
+mod document;
+mod events_index;
+mod file;
+mod runs;
+mod snapshot;
+mod table;
+mod tests;
+mod usage;
+
+pub use self::artifacts::ArtifactRow;
+pub use self::attempts::AttemptRow;
+pub use self::document::columns;
+pub use self::events_index::EventsIndexRow;
+pub use self::file::{FileName, PREFIX};
+pub use self::runs::RunRow;
+pub use self::snapshot::snapshot;
+pub use self::table::{Cell, Column, Kind, Row, Table, Value};
+pub use self::tests::{Messages, TestRow};
+pub use self::usage::UsageRow;
+
+/// Counts up when columns are added. None is ever removed, renamed or given another type or meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// In which order they are written. `runs` is last: once a batch is in it, the batch is in all others.
+pub const TABLES: [&Table; 6] = [
+    &ArtifactRow::TABLE,
+    &AttemptRow::TABLE,
+    &EventsIndexRow::TABLE,
+    &TestRow::TABLE,
+    &UsageRow::TABLE,
+    &RunRow::TABLE,
+];
+
+/// The table of this name.
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.into_iter().find(|table| table.name == name)
+}

@@ -1,0 +1,37 @@
+//! `events_index`: where in the store the events of a run are, so that one range request gets a few of them.
+
+use super::table::row;
+use crate::event_log::IndexEntry;
+use crate::evidence::{EventLogPart, EvidenceBundle};
+
+row! {
+    EventsIndexRow: "events_index", "A segment of an event log: one zstd frame of NDJSON.", key ["workspace_run_id", "first_seq"] {
+        workspace_run_id: String = "Id of the run.",
+        org_id: String = "Organization: the tenant.",
+        project_id: String = "Project of the organization.",
+        part: u64 = "Which part of the log, from 0.",
+        object_key: String = "Object key of the part, in the same bucket.",
+        first_seq: u64 = "Number of the first event in the segment.",
+        last_seq: u64 = "Number of the last one.",
+        offset_bytes: u64 = "Where the frame begins in the part.",
+        length_bytes: u64 = "Length of the frame.",
+        plain_bytes: u64 = "Length of the NDJSON in it.",
+    }
+}
+
+impl EventsIndexRow {
+    pub fn of(bundle: &EvidenceBundle, number: usize, part: &EventLogPart, entry: &IndexEntry) -> Self {
+        Self {
+            workspace_run_id: bundle.workspace_run_id.to_string(),
+            org_id: bundle.org_id.to_string(),
+            project_id: bundle.project_id.to_string(),
+            part: number as u64,
+            object_key: part.object_key.clone(),
+            first_seq: entry.first_seq,
+            last_seq: entry.last_seq,
+            offset_bytes: entry.offset,
+            length_bytes: entry.length,
+            plain_bytes: entry.plain_bytes,
+        }
+    }
+}
