@@ -33,10 +33,10 @@ pub struct ExecutorConfig {
     #[arg(long, env = "CROWNEST_WORK_DIR", default_value = "/var/lib/crownest/executor", value_name = "DIR")]
     pub work_dir: PathBuf,
     /// User and group id of slot 0; slot n has this plus n, and its OCI runtime these plus 100,000 and 200,000. Nothing
-    /// else on the machine may use these ids
-    #[arg(long, env = "CROWNEST_UID_BASE", default_value_t = 1_700_000, value_name = "UID",
-          value_parser = clap::value_parser!(u32).range(1_000..=2_000_000_000))]
-    pub uid_base: u32,
+    /// else on the machine may use these ids. Started by an ordinary user, this counts that user's subordinate ids
+    /// (/etc/subuid), from 1 [default: 1700000, or 1 of an ordinary user]
+    #[arg(long, env = "CROWNEST_UID_BASE", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..=2_000_000_000))]
+    pub uid_base: Option<u32>,
     /// What runs the sandboxes: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
     #[arg(long, env = "CROWNEST_ENGINE", value_enum, default_value_t = EngineName::Bubblewrap, value_name = "ENGINE")]
     pub engine: EngineName,

@@ -14,9 +14,15 @@ struct Arguments {
     log: LogConfig,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments: Arguments = infra::config::parse_or_exit(std::env::args_os());
+    // A user namespace is entered by a process with one thread, which is why the runtime comes later.
+    executor::sandbox::rootless::enter()?;
+    run(arguments)
+}
+
+#[tokio::main]
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
     infra::telemetry::init(&arguments.log)?;
     let shutdown = infra::shutdown::on_signal()?;
     executor::start(arguments.executor, shutdown).await?.finished().await;

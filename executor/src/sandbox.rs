@@ -21,10 +21,12 @@ mod ready;
 mod remains;
 mod request;
 mod rootfs;
+pub mod rootless;
 mod running;
 mod seccomp;
 mod spawner;
 mod status;
+mod users;
 mod view;
 
 pub use cgroup::ResourceUsage;

@@ -1,6 +1,7 @@
 //! Control groups of runs: limits, membership, killing and accounting, on cgroup v2 (production) and on the v1
 //! hierarchies of older and hybrid machines. Files are written directly; no crate here assumes one version.
 mod members;
+mod own;
 mod usage;
 mod v1;
 mod v2;
@@ -20,7 +21,16 @@ use super::process::{KILL_DEADLINE, wait_readable};
 pub(super) use usage::Accounting;
 pub use usage::ResourceUsage;
 
-/// The mount points found on this machine.
+/// Where a host makes its groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Of each hierarchy as a whole.
+    Root,
+    /// The groups that this process is in, which an administrator has delegated to its user.
+    Own,
+}
+
+/// The folders, found on this machine, in which a host may make groups.
 #[derive(Debug, Clone)]
 enum Version {
     V1(v1::Controllers),
@@ -31,7 +41,7 @@ enum Version {
 #[derive(Debug, Clone)]
 pub(super) struct Hierarchy {
     version: Version,
-    /// Relative to each mount point.
+    /// Relative to each of these folders.
     parent: PathBuf,
     /// On top of what runs may have.
     overhead: Overhead,
@@ -41,14 +51,25 @@ pub(super) struct Hierarchy {
 
 impl Hierarchy {
     /// Detects the version and makes `parent` with the controllers that runs need.
-    pub(super) fn open(root: &Path, parent: PathBuf, overhead: Overhead) -> io::Result<Self> {
+    pub(super) fn open(root: &Path, place: Place, parent: PathBuf, overhead: Overhead) -> io::Result<Self> {
+        let own = match place {
+            Place::Root => own::Groups::default(),
+            Place::Own => own::Groups::of_this_process()?,
+        };
         let version = if root.join("cgroup.controllers").exists() {
-            v2::delegate(root, &parent)?;
-            Version::V2(root.to_owned())
+            let folder = own.unified(root);
+            if place == Place::Own {
+                v2::make_room(&folder).map_err(|error| own::not_delegated_v2(&folder, &error))?;
+            }
+            v2::delegate(&folder, &parent)?;
+            Version::V2(folder)
         } else {
-            let controllers = v1::Controllers::find(root)?;
+            let controllers = v1::Controllers::find(root, &own)?;
             for directory in controllers.directories(&parent) {
-                fs::create_dir_all(directory)?;
+                fs::create_dir_all(&directory).map_err(|error| match place {
+                    Place::Root => error,
+                    Place::Own => own::not_delegated_v1(&directory, &error),
+                })?;
             }
             Version::V1(controllers)
         };

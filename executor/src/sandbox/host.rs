@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, IFlags};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::cgroup::Hierarchy;
+use super::cgroup::{Hierarchy, Place};
 use super::config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec};
 use super::disk::Disk;
 use super::engine::Engine;
@@ -22,6 +22,7 @@ use super::ready::ReadyPool;
 use super::remains;
 use super::running::Sandbox;
 use super::spawner::Spawner;
+use super::users::Users;
 use super::{idmap, locate, rootfs};
 
 pub(super) const CGROUP_ROOT: &str = "/sys/fs/cgroup";
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     hierarchy: Hierarchy,
     pub(super) engine: Engine,
     work_dir: PathBuf,
+    users: Users,
     uid_base: u32,
     disk_bytes: Option<u64>,
     busy: Mutex<BTreeSet<u32>>,
@@ -52,7 +54,7 @@ pub(super) struct Inner {
 
 impl SandboxHost {
     /// Locks the work directory, removes what a killed predecessor left, and proves with a first sandbox that the
-    /// machine can run them. Must be root.
+    /// machine can run them. Must be root, of the machine or of a user namespace (see [`rootless`](super::rootless)).
     pub async fn open(config: SandboxConfig) -> Result<Self, SandboxError> {
         let inner = spawn_blocking(move || Inner::open(&config)).await.map_err(io::Error::from).step("open")??;
         let host = Self { inner: Arc::new(inner) };
@@ -69,16 +71,25 @@ impl SandboxHost {
         spawn_blocking(move || launch.start(&inner, slot)).await.map_err(io::Error::from).step("start")?
     }
 
+    /// Whom the tree of a run in this slot must belong to; `None` if to root, as which it is extracted.
+    pub fn tree_owner(&self, slot: u32) -> Option<u32> {
+        self.inner.tree_owner(self.inner.uid_base.checked_add(slot)?)
+    }
+
     /// The disk limit of a run, in bytes.
     pub fn disk_bytes(&self) -> Option<u64> {
         self.inner.disk_bytes
     }
 
     async fn self_test(&self) -> Result<(), SandboxError> {
+        let lower = self.inner.stage().join("empty");
+        if let Some(owner) = self.tree_owner(0) {
+            std::os::unix::fs::chown(&lower, Some(owner), Some(owner)).step("prepare the self-test")?;
+        }
         let spec = SandboxSpec {
             label: "self-test",
             slot: 0,
-            lower: &self.inner.stage().join("empty"),
+            lower: &lower,
             root: Root::Host,
             command: "exit 7".as_ref(),
             env: &[],
@@ -97,7 +108,16 @@ impl SandboxHost {
 
 impl Inner {
     fn open(config: &SandboxConfig) -> Result<Self, SandboxError> {
+        let users = Users::of_this_process().step("read the map of user ids")?;
+        let uid_base = config.uid_base.unwrap_or(users.first());
+        check_users(users, uid_base, config.slots)?;
         let engine = Engine::find(&config.engine)?;
+        if users != Users::Machine && matches!(engine, Engine::Oci(_)) {
+            return Err(SandboxError::unavailable(
+                "find the sandbox engine",
+                "the OCI engine needs root; use bubblewrap",
+            ));
+        }
         let helper = locate::helper(config.helper_path.as_deref())?;
         let runs = config.work_dir.join("runs");
         fs::create_dir_all(&runs).step("create the work directory")?;
@@ -113,7 +133,8 @@ impl Inner {
         // Own groups per work directory: the sweep below must never meet another executor's sandboxes.
         let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
         let parent = config.cgroup_parent.join(hex::encode(&digest[..6]));
-        let hierarchy = Hierarchy::open(Path::new(CGROUP_ROOT), parent, engine.overhead())
+        let place = if users == Users::Machine { Place::Root } else { Place::Own };
+        let hierarchy = Hierarchy::open(Path::new(CGROUP_ROOT), place, parent, engine.overhead())
             .map_err(|error| SandboxError::unavailable("control groups", error))?;
         let swept = remains::sweep(&hierarchy, &work_dir.join("runs"))
             .map_err(|error| SandboxError::unavailable("start-up sweep", error))?;
@@ -133,7 +154,8 @@ impl Inner {
             spawner,
             hierarchy,
             engine,
-            uid_base: config.uid_base,
+            users,
+            uid_base,
             disk_bytes: disk_bytes(config.disk, &work_dir),
             busy: Mutex::default(),
             user_namespaces: Mutex::default(),
@@ -163,9 +185,13 @@ impl Inner {
         Ok(Some(disk))
     }
 
-    /// To mount a cached tree with.
-    pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
-        self.user_namespace(idmap::of_tree(uid), deadline)
+    pub(super) fn tree_owner(&self, uid: u32) -> Option<u32> {
+        (!self.users.can_map_owners()).then_some(uid)
+    }
+
+    /// To mount a cached tree with; `None` if it must belong to the slot.
+    pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Option<Arc<OwnedFd>>, SandboxError> {
+        self.users.can_map_owners().then(|| self.user_namespace(idmap::of_tree(uid), deadline)).transpose()
     }
 
     /// For an OCI runtime to live in.
@@ -190,6 +216,21 @@ impl Drop for Inner {
         // Fails, rightly, if a run could not be cleaned up.
         self.hierarchy.remove_if_empty();
     }
+}
+
+fn check_users(users: Users, base: u32, slots: u32) -> Result<(), SandboxError> {
+    let last = base.saturating_add(slots.max(1) - 1);
+    if users.has(base) && users.has(last) {
+        return Ok(());
+    }
+    let expected = match users {
+        Users::Machine => "1000 or more, so that no service has them".to_owned(),
+        Users::Namespace { last } => {
+            format!("1 to {last}, as many as /etc/subuid and /etc/subgid grant: grant more, or take fewer --slots")
+        }
+    };
+    let text = format!("the slots need the ids {base} to {last} (--uid-base, --slots), expected {expected}");
+    Err(SandboxError::unavailable("user ids", text))
 }
 
 fn disk_bytes(limit: DiskLimit, work_dir: &Path) -> Option<u64> {
@@ -226,7 +267,8 @@ pub(super) struct Slot {
 
 impl Slot {
     fn take(inner: &Arc<Inner>, number: u32) -> Result<Self, SandboxError> {
-        if inner.uid_base.checked_add(number).and_then(|uid| uid.checked_add(idmap::HIGHEST)).is_none() {
+        let uid = inner.uid_base.checked_add(number).filter(|uid| uid.checked_add(idmap::HIGHEST).is_some());
+        if !uid.is_some_and(|uid| inner.users.has(uid)) {
             return Err(SandboxError::InvalidSpec(format!("slot {number} has no uid")));
         }
         if !lock(&inner.busy).insert(number) {

@@ -15,7 +15,7 @@ use super::engine::{Engine, Runtime, RuntimeKind};
 use super::error::{SandboxError, Step as _};
 use super::host::{Inner, Slot};
 use super::init_oci::STARTED;
-use super::lower;
+use super::lower::{self, Owner};
 use super::process::wait_readable;
 use super::ready::Ready;
 use super::remains::Remains;
@@ -94,7 +94,8 @@ impl Launch {
         };
 
         let (mut status, status_writer) = Status::pipe().step("status pipe")?;
-        let lower = lower::mount(&self.lower, idmap.as_fd())?;
+        let owner = idmap.as_ref().map_or(Owner::Is(uid), |idmap| Owner::Mapped(idmap.as_fd()));
+        let lower = lower::mount(&self.lower, owner)?;
         let request = memfd(&request.to_bytes()).step("memfd")?;
         let instructions = memfd(&self.instructions).step("memfd")?;
         let mut lent = vec![request.as_fd(), lower.as_fd(), instructions.as_fd(), status_writer.as_fd()];

@@ -6,11 +6,37 @@ use std::path::Path;
 use super::usage::{Accounting, ResourceUsage, keyed, number};
 use crate::sandbox::config::Limits;
 
+/// Where an executor without privilege puts itself.
+pub(super) const SUPERVISOR: &str = "crownest-supervisor";
 const CPU_PERIOD_US: u64 = 100_000;
 /// Without these a run would not be limited.
 const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];
 /// Without this its I/O is not counted.
 const WANTED: &str = "io";
+
+/// Leaves a folder that is ours without processes: a group has either these or groups with controllers. What is in it
+/// (this process, and others of its user) goes to a group beside those of the runs.
+pub(super) fn make_room(folder: &Path) -> io::Result<()> {
+    let room = folder.join(SUPERVISOR);
+    match fs::create_dir(&room) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // Others may come while this goes on.
+    loop {
+        let processes = fs::read_to_string(folder.join("cgroup.procs"))?;
+        if processes.is_empty() {
+            return Ok(());
+        }
+        for pid in processes.lines() {
+            match fs::write(room.join("cgroup.procs"), pid) {
+                // It has ended.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                moved => moved?,
+            }
+        }
+    }
+}
 
 /// Makes `parent` and switches the controllers on in every directory down to it.
 pub(super) fn delegate(root: &Path, parent: &Path) -> io::Result<()> {
