@@ -32,10 +32,21 @@ pub enum RootlessError {
              kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns)"
     )]
     NoNamespace(io::Error),
+    #[error("{0} is not in PATH (Debian: apt install uidmap)")]
+    NotInstalled(&'static str),
     #[error("cannot map the subordinate ids: {0}")]
     NotMapped(String),
     #[error("cannot prepare a user namespace: {0}")]
     Io(#[from] io::Error),
+}
+
+/// Whether [`enter`] has what it needs, as far as one can say without doing it.
+///
+/// # Errors
+/// The error says what to do.
+pub fn check() -> Result<(), RootlessError> {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    if uid.is_root() { Ok(()) } else { commands(uid.as_raw(), gid.as_raw()).map(drop) }
 }
 
 /// Does nothing for root. To be called before this process has a second thread.
@@ -47,26 +58,32 @@ pub fn enter() -> Result<(), RootlessError> {
     if uid.is_root() {
         return Ok(());
     }
-    let passwd = fs::read_to_string("/etc/passwd")?;
-    let user = name_of(&passwd, uid.as_raw()).ok_or(RootlessError::NoName(uid.as_raw()))?;
-    let pid = std::process::id().to_string();
-    let mut commands = Vec::new();
-    for ((program, file), own) in MAPPERS.into_iter().zip([uid.as_raw(), gid.as_raw()]) {
-        // As the programs do it, groups are looked up by the user too.
-        let granted = ranges(&fs::read_to_string(file).unwrap_or_default(), &user, uid.as_raw());
-        if granted.is_empty() {
-            return Err(RootlessError::NoSubordinateIds { user, file });
-        }
-        let mut command = Command::new(program);
-        command.arg(&pid).args(map(own, &granted)).stdin(Stdio::null()).stdout(Stdio::null());
-        commands.push((program, command));
-    }
-    let mapper = Mapper::fork(commands)?;
+    let mapper = Mapper::fork(commands(uid.as_raw(), gid.as_raw())?)?;
     // SAFETY: only `UnshareFlags::FILES` has requirements, and it is not used.
     #[expect(unsafe_code, reason = "unshare")]
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) }
         .map_err(|error| RootlessError::NoNamespace(error.into()))?;
     mapper.map()
+}
+
+/// What maps this process's ids.
+fn commands(uid: u32, gid: u32) -> Result<Vec<(&'static str, Command)>, RootlessError> {
+    let user = name_of(&fs::read_to_string("/etc/passwd")?, uid).ok_or(RootlessError::NoName(uid))?;
+    let pid = std::process::id().to_string();
+    let mut commands = Vec::new();
+    for ((name, file), own) in MAPPERS.into_iter().zip([uid, gid]) {
+        // As the programs do it, what is granted of groups is found by the user too.
+        let granted = ranges(&fs::read_to_string(file).unwrap_or_default(), &user, uid);
+        if granted.is_empty() {
+            return Err(RootlessError::NoSubordinateIds { user, file });
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+        let mut command = Command::new(program.ok_or(RootlessError::NotInstalled(name))?);
+        command.arg(&pid).args(map(own, &granted)).stdin(Stdio::null()).stdout(Stdio::null());
+        commands.push((name, command));
+    }
+    Ok(commands)
 }
 
 /// Enters and executes; returns only if that fails.
@@ -115,10 +132,7 @@ impl Mapper {
 }
 
 fn map_by(program: &str, mut command: Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!("{program} is not installed (Debian: apt install uidmap)"),
-        _ => format!("{program}: {error}"),
-    })?;
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }

@@ -1,11 +1,11 @@
 //! Limits, and the verdict that goes with each.
-use executor::sandbox::{DiskLimit, Exit, Limits};
+use executor::sandbox::{DiskLimit, Exit, Limits, SandboxConfig, SandboxHost};
 
 use crate::case::{Case, Expect, Try, attempt, check};
 use crate::engine::{Engine, on_each_engine};
-use crate::support::Machine;
+use crate::support::{Machine, config};
 
-use Engine::Runsc;
+use Engine::{Rootless, Runsc};
 use Expect::Says;
 use Try::{Python, Shell};
 
@@ -82,6 +82,9 @@ async fn processor_time_is_limited_and_counted(engine: Engine) {
 }
 
 async fn a_full_disk_is_told_as_such(engine: Engine) {
+    if engine == Rootless {
+        return a_disk_limit_is_refused(engine).await;
+    }
     let machine = with_a_small_disk(engine).await;
     for command in ["cat /dev/zero > big; exit 3", "cat /dev/zero > /tmp/big; exit 3"] {
         let run = attempt(&machine, Shell(command), Limits::default()).await;
@@ -94,6 +97,9 @@ async fn a_full_disk_is_told_as_such(engine: Engine) {
 
 /// What is in one of them is missing in the other: space, and files (16 KiB each).
 async fn workspace_and_tmp_have_one_limit(engine: Engine) {
+    if engine == Rootless {
+        return without_a_limit_nothing_is_told(engine).await;
+    }
     let machine = with_a_small_disk(engine).await;
     let run = attempt(
         &machine,
@@ -109,6 +115,24 @@ async fn workspace_and_tmp_have_one_limit(engine: Engine) {
     let run = attempt(&machine, Python(files), Limits::default()).await;
     assert_eq!(run.out(), "ENOSPC ENOSPC True", "{}", run.err());
     assert!(run.finished.disk.expect("a limit").is_full);
+}
+
+/// Loop devices are root's: a limit that cannot be kept is an error, not a promise.
+async fn a_disk_limit_is_refused(engine: Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = SandboxConfig { engine: engine.config(), disk: DiskLimit::Bytes(DISK_BYTES), ..config(folder.path()) };
+    let error = SandboxHost::open(config).await.expect_err("there is no such limit");
+    assert!(error.to_string().contains("--disk-bytes"), "{error}");
+}
+
+async fn without_a_limit_nothing_is_told(engine: Engine) {
+    let machine = Machine::open_with(|config| {
+        (config.engine, config.disk) = (engine.config(), DiskLimit::WherePossible(DISK_BYTES));
+    })
+    .await;
+    assert_eq!(machine.host.disk_bytes(), None);
+    let run = attempt(&machine, Shell("head -c 100000000 /dev/zero > a && echo written"), Limits::default()).await;
+    assert_eq!((run.out().as_str(), run.finished.disk), ("written", None), "{}", run.err());
 }
 
 const DISK_BYTES: u64 = 64 << 20;
