@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const USER: &str = "crownest-test";
+const ENTER: &str = "crownest-sandbox";
 /// Name of the group; set in the process that has it.
 const GROUP: &str = "CROWNEST_TEST_GROUP";
 /// Those of cgroup v1, or the only hierarchy of v2.
@@ -28,36 +29,37 @@ pub(crate) fn test(name: &str, check: impl Future<Output = ()>) {
     if is_ordinary() {
         return tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(check);
     }
-    let ordinary = Ordinary::new();
+    let this = std::env::current_exe().unwrap();
+    let helper = this.ancestors().map(|folder| folder.join(ENTER)).find(|file| file.is_file());
+    let ordinary = Ordinary::new(&[helper.expect("cargo build --workspace --bins"), this.clone()]);
     let name = name.split_once("::").unwrap().1;
-    let mut command = ordinary.command(&["--exact", name, "--nocapture", "--test-threads=1"]);
+    let mut command = ordinary.command(ENTER);
+    command.arg("enter").arg(ordinary.program(&this)).args(["--exact", name, "--nocapture", "--test-threads=1"]);
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
     assert!(output.status.success() && text.contains("1 passed"), "{}:\n{text}", output.status);
-    // Fails while anything is in it.
     ordinary.remove_groups();
 }
 
 /// What the user needs, removed with it.
 pub(crate) struct Ordinary {
     folder: tempfile::TempDir,
+    uid: u32,
     group: String,
 }
 
 impl Ordinary {
-    pub(crate) fn new() -> Self {
+    /// With copies of these programs: their own folders may be closed to others.
+    pub(crate) fn new(programs: &[PathBuf]) -> Self {
         let folder = tempfile::Builder::new().prefix("ordinary-").tempdir().unwrap();
         let uid = id("-u").unwrap_or_else(|| panic!("there is no user {USER}: infra/setup.sh --test makes it"));
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        let this = std::env::current_exe().unwrap();
-        // Its own folder may be closed to others.
-        fs::copy(&this, folder.path().join("test")).unwrap();
-        let helper = this.ancestors().map(|folder| folder.join("crownest-sandbox")).find(|file| file.is_file());
-        fs::copy(helper.expect("cargo build --workspace --bins"), folder.path().join("crownest-sandbox")).unwrap();
-        fs::create_dir(folder.path().join("tmp")).unwrap();
-        chown(folder.path().join("tmp"), Some(uid), None).unwrap();
-        let group = format!("crownest-ordinary-{}", std::process::id());
-        let ordinary = Self { folder, group };
+        fs::create_dir(folder.path().join("home")).unwrap();
+        chown(folder.path().join("home"), Some(uid), None).unwrap();
+        let ordinary = Self { folder, uid, group: format!("crownest-ordinary-{}", std::process::id()) };
+        for program in programs {
+            fs::copy(program, ordinary.program(program)).unwrap();
+        }
         for group in ordinary.groups() {
             fs::create_dir(&group).unwrap();
             chown(&group, Some(uid), None).unwrap();
@@ -70,27 +72,54 @@ impl Ordinary {
         ordinary
     }
 
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// That the user may write to.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Users and commands of the processes that are in the group.
+    pub(crate) fn processes(&self) -> Vec<(u32, String)> {
+        let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        entries
+            .filter(|process| fs::read_to_string(process.join("cgroup")).is_ok_and(|text| text.contains(&self.group)))
+            .filter_map(|process| {
+                let status = fs::read_to_string(process.join("status")).ok()?;
+                let uid =
+                    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
+                let is_dead = status.contains("State:\tZ");
+                Some((uid.filter(|_| !is_dead)?, fs::read_to_string(process.join("comm")).ok()?.trim().to_owned()))
+            })
+            .collect()
+    }
+
+    fn program(&self, program: &Path) -> PathBuf {
+        self.folder.path().join(program.file_name().unwrap())
+    }
+
     fn groups(&self) -> Vec<PathBuf> {
         let root = Path::new("/sys/fs/cgroup");
         let controllers = if root.join("cgroup.controllers").exists() { &V2[..] } else { &V1[..] };
         controllers.iter().map(|controller| root.join(controller).join(&self.group)).collect()
     }
 
-    /// This program, in the group and in the namespace.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    /// One of the programs, as the user and in the group.
+    pub(crate) fn command(&self, program: &str) -> Command {
         // A group is joined by whoever executes the rest.
         const SCRIPT: &str = "user=$1; shift
             while [ $1 != -- ]; do echo $$ > $1/cgroup.procs || exit; shift; done; shift
             exec setpriv --reuid $user --regid $user --clear-groups -- \"$@\"";
         let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "sh", USER]).args(self.groups()).arg("--");
-        command.arg(self.folder.path().join("crownest-sandbox")).arg("enter").arg(self.folder.path().join("test"));
-        command.args(arguments).env(GROUP, &self.group).env("TMPDIR", self.folder.path().join("tmp"));
-        command.current_dir("/");
+        command.args(["-c", SCRIPT, "sh", USER]).args(self.groups()).arg("--").arg(self.program(Path::new(program)));
+        command.env(GROUP, &self.group).env("HOME", self.home()).env("TMPDIR", self.home()).current_dir("/");
         command
     }
 
-    fn remove_groups(&self) {
+    /// Fails while anything is in them.
+    pub(crate) fn remove_groups(&self) {
         for group in self.groups() {
             remove(&group).unwrap();
         }
