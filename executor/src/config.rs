@@ -69,7 +69,8 @@ pub struct ExecutorConfig {
           value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub cpu_millis: u32,
     /// What one run may write to `/workspace` and `/tmp` together, in bytes; 0 for no limit but the disk's own. Needs
-    /// loop devices and mkfs.ext4 [default: 10 GiB, or no limit and a warning where these are missing]
+    /// loop devices and mkfs.ext4; without root it is measured once a second, and a run with more is ended [default: 10 GiB,
+    /// or no limit and a warning where these are missing]
     #[arg(long, env = "CROWNEST_DISK_BYTES", value_name = "BYTES", value_parser = parse_disk_bytes)]
     pub disk_bytes: Option<u64>,
     /// Bytes to store of each output stream of a run. Of a longer one the first and the last half are kept, the last

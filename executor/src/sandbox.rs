@@ -16,6 +16,7 @@ mod landlock;
 mod launch;
 mod locate;
 mod lower;
+mod meter;
 mod process;
 mod ready;
 mod remains;
@@ -31,7 +32,7 @@ mod view;
 
 pub use cgroup::ResourceUsage;
 pub use config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec};
-pub use disk::DiskUsage;
+pub use disk::{DiskUsage, Kept};
 pub use engine::EngineConfig;
 pub use error::SandboxError;
 pub use host::SandboxHost;

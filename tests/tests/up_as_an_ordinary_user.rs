@@ -14,6 +14,7 @@ use testkit::{Client, archive, eventually};
 /// Slots of this test, among the user's subordinate ids: those of other tests are elsewhere.
 const UID_BASE: u32 = 95_000;
 const SLOTS: u32 = 2;
+const DISK_BYTES: u64 = 64 << 20;
 
 struct Machine {
     ordinary: Ordinary,
@@ -41,6 +42,7 @@ impl Machine {
         command.args(arguments).env("CROWNEST_DATA", self.data());
         command.env("CROWNEST_UID_BASE", UID_BASE.to_string()).env("CROWNEST_SLOTS", SLOTS.to_string());
         command.env("PATH", "/opt/crownest/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+        command.env("CROWNEST_DISK_BYTES", DISK_BYTES.to_string());
         for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "CROWNEST_API_URL", "CROWNEST_API_KEY"] {
             command.env_remove(name);
         }
@@ -118,7 +120,13 @@ async fn up_as_an_ordinary_user() {
     let evidence = client.evidence(&last).await;
     let limits = &evidence["resources"]["limits"];
     assert!(limits["memoryBytes"].as_u64() > Some(0), "{evidence}");
-    assert_eq!(limits["diskBytes"], Value::Null, "what is not enforced is not told: {evidence}");
+    assert_eq!(limits["diskBytes"], DISK_BYTES, "{evidence}");
+    let large = client.submit(json!({"command": "head -c 100000000 /dev/zero > x; sleep 1000"}), &again).await;
+    assert_eq!(client.wait_terminal(&large).await["status"], "failed");
+    let evidence = client.evidence(&large).await;
+    let message = evidence["outcomeMessage"].as_str().unwrap_or_default();
+    assert!(message.contains("more on disk"), "{evidence}");
+    assert!(evidence["resources"]["diskUsedBytes"].as_u64() >= Some(DISK_BYTES), "{evidence}");
 
     let down = machine.run(&["down"]);
     assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));

@@ -44,7 +44,7 @@ impl SandboxConfig {
 }
 
 /// What a run may write to `/workspace` and `/tmp` together, in bytes, and as many files as fit at 16 KiB each. Needs loop devices and
-/// mkfs.ext4.
+/// mkfs.ext4; in a user namespace, where there are none, it is kept by measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskLimit {
     /// The free space of the work directory.

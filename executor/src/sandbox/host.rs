@@ -156,7 +156,7 @@ impl Inner {
             engine,
             users,
             uid_base,
-            disk_bytes: disk_bytes(config.disk, &work_dir),
+            disk_bytes: disk_bytes(config.disk, users, &work_dir),
             busy: Mutex::default(),
             user_namespaces: Mutex::default(),
             disks: Mutex::default(),
@@ -173,9 +173,14 @@ impl Inner {
         self.work_dir.join("stage")
     }
 
-    /// `None` where there is no limit.
+    /// A limit that must be kept by measuring.
+    pub(super) fn measured_bytes(&self) -> Option<u64> {
+        self.disk_bytes.filter(|_| !self.users.can_make_disks())
+    }
+
+    /// `None` where there is no limit, or no disk to keep it.
     pub(super) fn disk(&self, slot: &Slot) -> io::Result<Option<Arc<Disk>>> {
-        let Some(bytes) = self.disk_bytes else { return Ok(None) };
+        let Some(bytes) = self.disk_bytes.filter(|_| self.users.can_make_disks()) else { return Ok(None) };
         if let Some(disk) = lock(&self.disks).get(&slot.number) {
             return Ok(Some(Arc::clone(disk)));
         }
@@ -233,9 +238,17 @@ fn check_users(users: Users, base: u32, slots: u32) -> Result<(), SandboxError> 
     Err(SandboxError::unavailable("user ids", text))
 }
 
-fn disk_bytes(limit: DiskLimit, work_dir: &Path) -> Option<u64> {
+fn disk_bytes(limit: DiskLimit, users: Users, work_dir: &Path) -> Option<u64> {
     match limit {
         DiskLimit::None => None,
+        DiskLimit::Bytes(bytes) | DiskLimit::WherePossible(bytes) if !users.can_make_disks() => {
+            tracing::warn!(
+                bytes,
+                "without root the disk space of runs is measured, not limited by a file system: a run that takes more is \
+                 ended some seconds later"
+            );
+            Some(bytes)
+        }
         // The self-test makes one.
         DiskLimit::Bytes(bytes) => Some(bytes),
         DiskLimit::WherePossible(bytes) => match Disk::create(work_dir, bytes) {

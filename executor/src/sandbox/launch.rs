@@ -16,9 +16,10 @@ use super::error::{SandboxError, Step as _};
 use super::host::{Inner, Slot};
 use super::init_oci::STARTED;
 use super::lower::{self, Owner};
+use super::meter::Meter;
 use super::process::wait_readable;
 use super::ready::Ready;
-use super::remains::Remains;
+use super::remains::{Remains, Space};
 use super::request::{Request, memfd};
 use super::rootfs;
 use super::running::{Parts, Sandbox, Target};
@@ -77,11 +78,18 @@ impl Launch {
         let Ready { helper, control: ours, stdout, stderr, cgroup } = ready;
         let (monitor, cgroup) = (Arc::new(helper), Arc::new(cgroup));
         let layers = disk.as_ref().map(|disk| disk.folder(&self.label));
-        let on_disk = disk.clone().zip(layers.clone());
-        let remains = Remains::new(Arc::clone(&monitor), Arc::clone(&cgroup), run_dir.clone(), slot, on_disk);
+        let space = match disk.clone().zip(layers.clone()) {
+            Some((disk, folder)) => Space::Disk(disk, folder),
+            None => Space::Unlimited,
+        };
+        let mut remains = Remains::new(Arc::clone(&monitor), Arc::clone(&cgroup), run_dir.clone(), slot, space);
         // The helper is in the group already: everything that it does from here on is limited and counted.
         cgroup.limit(self.limits).step("set the limits of the control group")?;
         fill(&run_dir, layers.as_deref(), uid).step("create run directory")?;
+        if let Some(bytes) = host.measured_bytes() {
+            let folders = WRITTEN.map(|(name, _)| run_dir.join(name)).into();
+            remains.measure(Meter::start(folders, bytes, Arc::clone(&cgroup)).step("start a thread")?);
+        }
         let request = Request {
             uid,
             run_dir,
@@ -118,6 +126,9 @@ impl Launch {
     }
 }
 
+/// What the run writes to, with the modes that it has there.
+const WRITTEN: [(&str, u32); 2] = [("upper", 0o755), ("tmp", 0o1777)];
+
 /// The folders that the helper mounts on, and what the run writes to: those of the overlay, and `/tmp`.
 fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
     fs::create_dir(run_dir.join("lower"))?;
@@ -127,7 +138,7 @@ fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
     }
     let layers = layers.unwrap_or(run_dir);
     fs::create_dir(layers.join("work"))?;
-    for (name, mode) in [("upper", 0o755), ("tmp", 0o1777)] {
+    for (name, mode) in WRITTEN {
         let folder = layers.join(name);
         fs::create_dir(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(mode))?;

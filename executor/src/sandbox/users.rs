@@ -44,6 +44,11 @@ impl Users {
         self == Self::Machine
     }
 
+    /// Loop devices, and file systems on them.
+    pub(super) fn can_make_disks(self) -> bool {
+        self == Self::Machine
+    }
+
     pub(super) fn has(self, id: u32) -> bool {
         match self {
             Self::Machine => id >= FIRST_ALLOWED_OF_MACHINE,

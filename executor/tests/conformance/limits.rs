@@ -1,9 +1,9 @@
 //! Limits, and the verdict that goes with each.
-use executor::sandbox::{DiskLimit, Exit, Limits, SandboxConfig, SandboxHost};
+use executor::sandbox::{DiskLimit, Exit, Kept, Limits};
 
 use crate::case::{Case, Expect, Try, attempt, check};
 use crate::engine::{Engine, on_each_engine};
-use crate::support::{Machine, config};
+use crate::support::Machine;
 
 use Engine::{Rootless, Runsc};
 use Expect::Says;
@@ -83,7 +83,7 @@ async fn processor_time_is_limited_and_counted(engine: Engine) {
 
 async fn a_full_disk_is_told_as_such(engine: Engine) {
     if engine == Rootless {
-        return a_disk_limit_is_refused(engine).await;
+        return a_run_beyond_its_limit_is_ended(engine).await;
     }
     let machine = with_a_small_disk(engine).await;
     for command in ["cat /dev/zero > big; exit 3", "cat /dev/zero > /tmp/big; exit 3"] {
@@ -98,7 +98,7 @@ async fn a_full_disk_is_told_as_such(engine: Engine) {
 /// What is in one of them is missing in the other: space, and files (16 KiB each).
 async fn workspace_and_tmp_have_one_limit(engine: Engine) {
     if engine == Rootless {
-        return without_a_limit_nothing_is_told(engine).await;
+        return what_is_in_both_is_measured(engine).await;
     }
     let machine = with_a_small_disk(engine).await;
     let run = attempt(
@@ -117,22 +117,39 @@ async fn workspace_and_tmp_have_one_limit(engine: Engine) {
     assert!(run.finished.disk.expect("a limit").is_full);
 }
 
-/// Loop devices are root's: a limit that cannot be kept is an error, not a promise.
-async fn a_disk_limit_is_refused(engine: Engine) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = SandboxConfig { engine: engine.config(), disk: DiskLimit::Bytes(DISK_BYTES), ..config(folder.path()) };
-    let error = SandboxHost::open(config).await.expect_err("there is no such limit");
-    assert!(error.to_string().contains("--disk-bytes"), "{error}");
+/// Loop devices are root's. What a run has on disk is measured, and no error stops it: it is ended.
+async fn a_run_beyond_its_limit_is_ended(engine: Engine) {
+    let machine = with_a_small_disk(engine).await;
+    assert_eq!(machine.host.disk_bytes(), Some(DISK_BYTES));
+    // A file that grows; many small ones; one that is hidden as deep as can be.
+    for command in [
+        "head -c 100000000 /dev/zero > big; sleep 1000",
+        "head -c 100000000 /dev/zero > /tmp/big; sleep 1000",
+        "mkdir d && cd d && seq 5000 | xargs touch; sleep 1000",
+        "for i in $(seq 1500); do mkdir d && cd d || exit 9; done; head -c 100000000 /dev/zero > big; sleep 1000",
+    ] {
+        let run = attempt(&machine, Shell(command), Limits::default()).await;
+        assert_eq!(run.exit, Exit { exit_code: None, signal: Some(9) }, "{command}: {}", run.err());
+        let disk = run.finished.disk.expect("a limit");
+        assert!(disk.is_full && disk.kept == Kept::ByMeasuring { ended_run: true }, "{command}: {disk:?}");
+    }
 }
 
-async fn without_a_limit_nothing_is_told(engine: Engine) {
-    let machine = Machine::open_with(|config| {
-        (config.engine, config.disk) = (engine.config(), DiskLimit::WherePossible(DISK_BYTES));
-    })
-    .await;
-    assert_eq!(machine.host.disk_bytes(), None);
-    let run = attempt(&machine, Shell("head -c 100000000 /dev/zero > a && echo written"), Limits::default()).await;
-    assert_eq!((run.out().as_str(), run.finished.disk), ("written", None), "{}", run.err());
+/// Space, and files (16 KiB each). What ends before it is measured is told all the same.
+async fn what_is_in_both_is_measured(engine: Engine) {
+    let machine = with_a_small_disk(engine).await;
+    let write = |a: u32, b: u32| -> &'static str {
+        Box::leak(
+            format!("head -c {a} /dev/zero > a; head -c {b} /dev/zero > /tmp/b; ln /tmp/b /tmp/c").into_boxed_str(),
+        )
+    };
+    for (a, b, is_full) in [(10_000_000, 20_000_000, false), (40_000_000, 40_000_000, true)] {
+        let run = attempt(&machine, Shell(write(a, b)), Limits::default()).await;
+        let disk = run.finished.disk.expect("a limit");
+        assert_eq!((disk.is_full, run.exit.signal.is_none() || is_full), (is_full, true), "{disk:?} {}", run.err());
+        let written = u64::from(a + b);
+        assert!((written..written + 1_000_000).contains(&disk.used_bytes), "{disk:?}");
+    }
 }
 
 const DISK_BYTES: u64 = 64 << 20;
