@@ -34,7 +34,7 @@ pub struct ExecutorConfig {
     pub work_dir: PathBuf,
     /// User and group id of slot 0; slot n has this plus n, and its OCI runtime these plus 100,000 and 200,000. Nothing
     /// else on the machine may use these ids. Started by an ordinary user, this counts that user's subordinate ids
-    /// (/etc/subuid), from 1 [default: 1700000, or 1 of an ordinary user]
+    /// (/etc/subuid), from 1 [default: 1700000, or of an ordinary user the first that no other executor has]
     #[arg(long, env = "CROWNEST_UID_BASE", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..=2_000_000_000))]
     pub uid_base: Option<u32>,
     /// What runs the sandboxes: bubblewrap, or an OCI runtime such as runc or gVisor's runsc

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod host;
 mod idmap;
+mod ids;
 pub mod init;
 mod init_mounts;
 mod init_network;

@@ -16,7 +16,8 @@ pub struct SandboxConfig {
     pub helper_path: Option<PathBuf>,
     pub engine: EngineConfig,
     /// Slot `n` runs as uid and gid `uid_base + n`, of the machine or, if this process has [entered] one, of its user
-    /// namespace; an OCI runtime of it has these plus 100,000 and 200,000. Nothing else may use these ids.
+    /// namespace; an OCI runtime of it has these plus 100,000 and 200,000. Nothing else may use these ids. `None` for
+    /// the default, which in a user namespace is what no other executor of the same user has.
     ///
     /// [entered]: super::rootless::enter
     pub uid_base: Option<u32>,

@@ -17,6 +17,7 @@ use super::config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec
 use super::disk::Disk;
 use super::engine::Engine;
 use super::error::{SandboxError, Step as _};
+use super::ids::Ids;
 use super::launch::Launch;
 use super::ready::ReadyPool;
 use super::remains;
@@ -41,7 +42,7 @@ pub(super) struct Inner {
     pub(super) engine: Engine,
     work_dir: PathBuf,
     users: Users,
-    uid_base: u32,
+    ids: Ids,
     disk_bytes: Option<u64>,
     busy: Mutex<BTreeSet<u32>>,
     /// User namespaces of the slots seen so far, by what they map.
@@ -73,7 +74,7 @@ impl SandboxHost {
 
     /// Whom the tree of a run in this slot must belong to; `None` if to root, as which it is extracted.
     pub fn tree_owner(&self, slot: u32) -> Option<u32> {
-        self.inner.tree_owner(self.inner.uid_base.checked_add(slot)?)
+        self.inner.tree_owner(self.inner.ids.first.checked_add(slot)?)
     }
 
     /// The disk limit of a run, in bytes.
@@ -109,8 +110,6 @@ impl SandboxHost {
 impl Inner {
     fn open(config: &SandboxConfig) -> Result<Self, SandboxError> {
         let users = Users::of_this_process().step("read the map of user ids")?;
-        let uid_base = config.uid_base.unwrap_or(users.first());
-        check_users(users, uid_base, config.slots)?;
         let engine = Engine::find(&config.engine)?;
         if users != Users::Machine && matches!(engine, Engine::Oci(_)) {
             return Err(SandboxError::unavailable(
@@ -130,6 +129,7 @@ impl Inner {
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(SandboxError::WorkDirLocked(work_dir));
         }
+        let ids = Ids::reserve(users, config.uid_base, config.slots)?;
         // Own groups per work directory: the sweep below must never meet another executor's sandboxes.
         let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
         let parent = config.cgroup_parent.join(hex::encode(&digest[..6]));
@@ -155,7 +155,7 @@ impl Inner {
             hierarchy,
             engine,
             users,
-            uid_base,
+            ids,
             disk_bytes: disk_bytes(config.disk, users, &work_dir),
             busy: Mutex::default(),
             user_namespaces: Mutex::default(),
@@ -223,21 +223,6 @@ impl Drop for Inner {
     }
 }
 
-fn check_users(users: Users, base: u32, slots: u32) -> Result<(), SandboxError> {
-    let last = base.saturating_add(slots.max(1) - 1);
-    if users.has(base) && users.has(last) {
-        return Ok(());
-    }
-    let expected = match users {
-        Users::Machine => "1000 or more, so that no service has them".to_owned(),
-        Users::Namespace { last } => {
-            format!("1 to {last}, as many as /etc/subuid and /etc/subgid grant: grant more, or take fewer --slots")
-        }
-    };
-    let text = format!("the slots need the ids {base} to {last} (--uid-base, --slots), expected {expected}");
-    Err(SandboxError::unavailable("user ids", text))
-}
-
 fn disk_bytes(limit: DiskLimit, users: Users, work_dir: &Path) -> Option<u64> {
     match limit {
         DiskLimit::None => None,
@@ -280,7 +265,7 @@ pub(super) struct Slot {
 
 impl Slot {
     fn take(inner: &Arc<Inner>, number: u32) -> Result<Self, SandboxError> {
-        let uid = inner.uid_base.checked_add(number).filter(|uid| uid.checked_add(idmap::HIGHEST).is_some());
+        let uid = inner.ids.first.checked_add(number).filter(|uid| uid.checked_add(idmap::HIGHEST).is_some());
         if !uid.is_some_and(|uid| inner.users.has(uid)) {
             return Err(SandboxError::InvalidSpec(format!("slot {number} has no uid")));
         }
@@ -291,7 +276,7 @@ impl Slot {
     }
 
     pub(super) fn uid(&self) -> u32 {
-        self.inner.uid_base + self.number
+        self.inner.ids.first + self.number
     }
 
     /// A helper in the place of the one that a run in this slot has used up.

@@ -16,9 +16,10 @@ const FIRST_OF_NAMESPACE: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Users {
     Machine,
-    /// Root is an ordinary user of the machine; ids from 1 to this one are subordinate to it.
+    /// Root is an ordinary user of the machine, the `owner`; ids from 1 to the `last` are subordinate to it.
     Namespace {
         last: u32,
+        owner: u32,
     },
 }
 
@@ -27,8 +28,10 @@ impl Users {
         if fs::metadata("/proc/self/ns/user")?.ino() == INITIAL_NAMESPACE {
             return Ok(Self::Machine);
         }
-        let last = |map: &str| fs::read_to_string(map).map(|map| last_id(&map));
-        Ok(Self::Namespace { last: last("/proc/self/uid_map")?.min(last("/proc/self/gid_map")?) })
+        let (users, groups) = (fs::read_to_string("/proc/self/uid_map")?, fs::read_to_string("/proc/self/gid_map")?);
+        let last = last_id(&ranges(&users)).min(last_id(&ranges(&groups)));
+        let owner = ranges(&users).first().map(|(_, outside, _)| *outside);
+        Ok(Self::Namespace { last, owner: owner.unwrap_or_default() })
     }
 
     pub(super) fn first(self) -> u32 {
@@ -52,28 +55,30 @@ impl Users {
     pub(super) fn has(self, id: u32) -> bool {
         match self {
             Self::Machine => id >= FIRST_ALLOWED_OF_MACHINE,
-            Self::Namespace { last } => (FIRST_OF_NAMESPACE..=last).contains(&id),
+            Self::Namespace { last, .. } => (FIRST_OF_NAMESPACE..=last).contains(&id),
         }
     }
 }
 
-/// Up to which id everything from 1 is mapped, by a map of user_namespaces(7).
-fn last_id(map: &str) -> u32 {
-    let mut ranges: Vec<(u32, u32)> = map
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split_whitespace().map(str::parse);
-            let (inside, _, count) = (fields.next()?.ok()?, fields.next()?.ok()?, fields.next()?.ok()?);
-            Some((inside, count))
-        })
-        .collect();
+/// The lines of a map of user_namespaces(7), sorted: inside, outside, how many.
+fn ranges(map: &str) -> Vec<(u32, u32, u32)> {
+    let range = |line: &str| {
+        let mut fields = line.split_whitespace().map(str::parse);
+        Some((fields.next()?.ok()?, fields.next()?.ok()?, fields.next()?.ok()?))
+    };
+    let mut ranges: Vec<_> = map.lines().filter_map(range).collect();
     ranges.sort_unstable();
+    ranges
+}
+
+/// Up to which id everything from 1 is mapped.
+fn last_id(ranges: &[(u32, u32, u32)]) -> u32 {
     let mut next = 0;
-    for (inside, count) in ranges {
-        if inside > next {
+    for (inside, _, count) in ranges {
+        if *inside > next {
             break;
         }
-        next = next.max(inside.saturating_add(count));
+        next = next.max(inside.saturating_add(*count));
     }
     next.saturating_sub(1)
 }
@@ -84,9 +89,10 @@ mod tests {
 
     #[test]
     fn counts_what_is_mapped_without_a_gap() {
-        assert_eq!(last_id("         0       1000          1\n         1     100000      65536\n"), 65_536);
-        assert_eq!(last_id("0 1000 1\n2 100000 10\n"), 0);
-        assert_eq!(last_id("1 100000 10\n0 1000 1\n11 300000 5\n"), 15);
-        assert_eq!(last_id(""), 0);
+        let last = |map| last_id(&ranges(map));
+        assert_eq!(last("         0       1000          1\n         1     100000      65536\n"), 65_536);
+        assert_eq!(last("0 1000 1\n2 100000 10\n"), 0);
+        assert_eq!(last("1 100000 10\n0 1000 1\n11 300000 5\n"), 15);
+        assert_eq!(last(""), 0);
     }
 }

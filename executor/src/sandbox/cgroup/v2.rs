@@ -6,6 +6,7 @@ use std::path::Path;
 use super::usage::{Accounting, ResourceUsage, keyed, number};
 use crate::sandbox::config::Limits;
 
+const ATTEMPTS: usize = 100;
 /// Where an executor without privilege puts itself.
 pub(super) const SUPERVISOR: &str = "crownest-supervisor";
 const CPU_PERIOD_US: u64 = 100_000;
@@ -23,7 +24,7 @@ pub(super) fn make_room(folder: &Path) -> io::Result<()> {
         _ => {}
     }
     // Others may come while this goes on.
-    loop {
+    for _ in 0..ATTEMPTS {
         let processes = fs::read_to_string(folder.join("cgroup.procs"))?;
         if processes.is_empty() {
             return Ok(());
@@ -36,6 +37,7 @@ pub(super) fn make_room(folder: &Path) -> io::Result<()> {
             }
         }
     }
+    Err(io::Error::other("processes come faster than they can be moved"))
 }
 
 /// Makes `parent` and switches the controllers on in every directory down to it.
