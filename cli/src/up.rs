@@ -95,9 +95,9 @@ impl DataArgs {
 pub(crate) async fn run(args: UpArgs, output: &mut Output) -> Result<ExitCode, Stop> {
     let data = args.data.folder();
     // Before anything is started that would have to be stopped again.
-    ::executor::sandbox::rootless::check().map_err(|error| {
-        let message = format!("crownest up cannot give every sandbox a user id of its own: {error}");
-        Failure::new("not_root", message).hint("Do that, or run it as root.")
+    ::executor::sandbox::SandboxHost::check().map_err(|error| {
+        let hint = "Do what it says (executor/SANDBOX.md, \"Without root\"), or run it as root.";
+        Failure::new("not_root", error.to_string()).hint(hint)
     })?;
     if args.detach {
         return detach::run(&args, &data, output).await;

@@ -104,7 +104,7 @@ async fn up_as_an_ordinary_user() {
 
     // Its executor and the sandboxes go with it, whatever ends it.
     let pid = i32::try_from(up["pid"].as_u64().expect("a pid")).expect("a pid");
-    kill_process(Pid::from_raw(pid).expect("a pid"), Signal::KILL).expect("it can be killed");
+    kill(pid);
     eventually("only the private services are left", async || {
         let others = |name: &str| name.contains("crownest") || name.contains("sandbox") || name == "sleep";
         (!machine.ordinary.processes().iter().any(|(_, name)| others(name))).then_some(())
@@ -131,9 +131,34 @@ async fn up_as_an_ordinary_user() {
     let down = machine.run(&["down"]);
     assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
     assert_eq!(machine.ordinary.processes(), []);
+
+    // Nor does the system go on without its executor.
+    machine.up();
+    let executor = machine.ordinary.pids("crownest-execut");
+    assert_eq!(executor.len(), 1);
+    kill(executor[0]);
+    eventually("it notices", async || machine.ordinary.processes().is_empty().then_some(())).await;
+    let log = std::fs::read_to_string(machine.data().join("crownest.log")).expect("there is a log");
+    assert!(log.contains("the executor ended unexpectedly"), "{log}");
     let runs = machine.data().join("executor/sandboxes/runs");
     assert_eq!(std::fs::read_dir(runs).expect("a folder").count(), 0);
     machine.ordinary.remove_groups();
+}
+
+/// Without the groups there is no start, and nothing was started for it.
+#[tokio::test]
+async fn what_is_missing_is_said_before_anything_is_started() {
+    let machine = Machine::new();
+    machine.ordinary.undelegate();
+    let output = machine.run(&["up", "--detach"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("control groups") && (said.contains("chown") || said.contains("Delegate=yes")), "{said}");
+    assert!(!machine.data().exists());
+}
+
+fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).expect("a pid"), Signal::KILL).expect("it can be killed");
 }
 
 /// The first of the user's subordinate ids.

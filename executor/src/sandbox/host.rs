@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use super::cgroup::{Hierarchy, Place};
 use super::config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec};
 use super::disk::Disk;
-use super::engine::Engine;
+use super::engine::{Engine, Overhead};
 use super::error::{SandboxError, Step as _};
 use super::ids::Ids;
 use super::launch::Launch;
@@ -24,7 +24,7 @@ use super::remains;
 use super::running::Sandbox;
 use super::spawner::Spawner;
 use super::users::Users;
-use super::{idmap, locate, rootfs};
+use super::{idmap, locate, rootfs, rootless};
 
 pub(super) const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
@@ -61,6 +61,22 @@ impl SandboxHost {
         let host = Self { inner: Arc::new(inner) };
         host.self_test().await?;
         Ok(host)
+    }
+
+    /// Whether the user of this process may open one, as far as one can say without
+    /// [entering](super::rootless::enter) a user namespace. Root may.
+    ///
+    /// # Errors
+    /// The error says what is missing, and how to mend it.
+    pub fn check() -> Result<(), SandboxError> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        rootless::check().map_err(|error| SandboxError::unavailable("start without root", error))?;
+        let parent = SandboxConfig::new("").cgroup_parent;
+        Hierarchy::open(Path::new(CGROUP_ROOT), Place::Own, parent, Overhead::default())
+            .map_err(|error| SandboxError::unavailable("control groups", error))?;
+        Ok(())
     }
 
     /// Starts a command. When this returns, the sandbox's pid 1 exists and the command is about to run; what can

@@ -44,7 +44,7 @@ pub enum RootlessError {
 ///
 /// # Errors
 /// The error says what to do.
-pub fn check() -> Result<(), RootlessError> {
+pub(super) fn check() -> Result<(), RootlessError> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     if uid.is_root() { Ok(()) } else { commands(uid.as_raw(), gid.as_raw()).map(drop) }
 }

@@ -83,17 +83,34 @@ impl Ordinary {
 
     /// Users and commands of the processes that are in the group.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
+        self.members().into_iter().map(|member| (member.uid, member.name)).collect()
+    }
+
+    /// Those that execute this.
+    pub(crate) fn pids(&self, name: &str) -> Vec<i32> {
+        self.members().into_iter().filter(|member| member.name == name).map(|member| member.pid).collect()
+    }
+
+    fn members(&self) -> Vec<Member> {
         let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
         entries
             .filter(|process| fs::read_to_string(process.join("cgroup")).is_ok_and(|text| text.contains(&self.group)))
             .filter_map(|process| {
+                let pid = process.file_name()?.to_str()?.parse().ok()?;
                 let status = fs::read_to_string(process.join("status")).ok()?;
-                let uid =
-                    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
-                let is_dead = status.contains("State:\tZ");
-                Some((uid.filter(|_| !is_dead)?, fs::read_to_string(process.join("comm")).ok()?.trim().to_owned()))
+                let field =
+                    |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+                let (uid, name) = (field("Uid:")?.parse().ok()?, field("Name:")?.to_owned());
+                (field("State:")? != "Z").then_some(Member { pid, uid, name })
             })
             .collect()
+    }
+
+    /// Takes the groups from the user again.
+    pub(crate) fn undelegate(&self) {
+        for group in self.groups() {
+            chown(group, Some(0), None).unwrap();
+        }
     }
 
     fn program(&self, program: &Path) -> PathBuf {
@@ -124,6 +141,12 @@ impl Ordinary {
             remove(&group).unwrap();
         }
     }
+}
+
+struct Member {
+    pid: i32,
+    uid: u32,
+    name: String,
 }
 
 impl Drop for Ordinary {

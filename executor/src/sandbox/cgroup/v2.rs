@@ -132,6 +132,28 @@ mod tests {
         );
     }
 
+    /// In the kernel's own hierarchy, which needs no controllers for that.
+    #[test]
+    fn moves_what_is_in_the_way() {
+        let hierarchies = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let root = hierarchies.into_iter().find(|root| root.join("cgroup.controllers").exists()).expect("cgroup v2");
+        let folder = root.join(format!("crownest-test-room-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let mut process = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        fs::write(folder.join("cgroup.procs"), process.id().to_string()).unwrap();
+        for _ in 0..2 {
+            make_room(&folder).unwrap();
+            let members = |folder: &Path| fs::read_to_string(folder.join("cgroup.procs")).unwrap();
+            let moved = format!("{}\n", process.id());
+            assert_eq!((members(&folder), members(&folder.join(SUPERVISOR))), (String::new(), moved));
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        for group in [folder.join(SUPERVISOR), folder] {
+            fs::remove_dir(group).unwrap();
+        }
+    }
+
     #[test]
     fn writes_limits() {
         let directory = tempfile::tempdir().unwrap();
