@@ -6,6 +6,7 @@ mod usage;
 mod v1;
 mod v2;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ impl Hierarchy {
 
     /// Groups that a killed executor left.
     pub(super) fn leftovers(&self) -> io::Result<Vec<Cgroup>> {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for directory in self.group("").directories() {
             for entry in fs::read_dir(directory)? {
                 let entry = entry?;
@@ -145,20 +146,24 @@ impl Cgroup {
         }
     }
 
-    fn members(&self) -> PathBuf {
+    fn members_folder(&self) -> PathBuf {
         match &self.version {
             Version::V1(controllers) => controllers.pids.join(&self.path),
             Version::V2(root) => root.join(&self.path),
         }
     }
 
+    pub(super) fn members(&self) -> io::Result<BTreeSet<i32>> {
+        members::list(&self.members_folder())
+    }
+
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        members::none(&self.members())
+        members::none(&self.members_folder())
     }
 
     /// Sends `signal` to every member that `is_meant`, by pid; says how many got it.
     pub(super) fn signal(&self, signal: Signal, is_meant: impl Fn(i32) -> bool) -> io::Result<usize> {
-        Ok(members::signal(&self.members(), signal, is_meant)?.len())
+        Ok(members::signal(&self.members_folder(), signal, is_meant)?.len())
     }
 
     /// Starts killing every member, without waiting.
@@ -173,7 +178,7 @@ impl Cgroup {
     pub(super) fn kill_and_wait(&self) -> io::Result<()> {
         let deadline = Instant::now() + KILL_DEADLINE;
         loop {
-            let killed = members::signal(&self.members(), Signal::KILL, |_| true)?;
+            let killed = members::signal(&self.members_folder(), Signal::KILL, |_| true)?;
             if killed.is_empty() {
                 return Ok(());
             }

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cgroup::Cgroup;
 use super::config::{Limits, Network, Root, SandboxSpec};
 use super::control;
 use super::engine::{Engine, Runtime, RuntimeKind};
@@ -86,13 +87,9 @@ impl Launch {
         // The helper is in the group already: everything that it does from here on is limited and counted.
         cgroup.limit(self.limits).step("set the limits of the control group")?;
         fill(&run_dir, layers.as_deref(), uid).step("create run directory")?;
-        if let Some(bytes) = host.measured_bytes() {
-            let folders = WRITTEN.map(|(name, _)| run_dir.join(name)).into();
-            remains.measure(Meter::start(folders, bytes, Arc::clone(&cgroup)).step("start a thread")?);
-        }
         let request = Request {
             uid,
-            run_dir,
+            run_dir: run_dir.clone(),
             disk: disk.map(|disk| (disk.device().to_owned(), self.label.clone().into())),
             stage: host.stage(),
             root: self.root.clone(),
@@ -113,6 +110,10 @@ impl Launch {
         drop((status_writer, lower));
 
         let (workspace, listener) = handshake(&ours, deadline)?;
+        if let Some(bytes) = host.measured_bytes() {
+            let meter = meter(&run_dir, &workspace, bytes, Arc::clone(&cgroup)).step("measure what the run writes")?;
+            remains.measure(meter);
+        }
         let pid_1 =
             status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start the sandbox", error))?;
         let Some(pid_1) = pid_1 else { return Err(complaint(stderr, deadline)) };
@@ -145,6 +146,12 @@ fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
         std::os::unix::fs::chown(&folder, Some(uid), Some(uid))?;
     }
     Ok(())
+}
+
+fn meter(run_dir: &Path, workspace: &OwnedFd, bytes: u64, cgroup: Arc<Cgroup>) -> io::Result<Meter> {
+    let folders = WRITTEN.map(|(name, _)| run_dir.join(name));
+    let devices = vec![fs::metadata(&folders[0])?.dev(), rustix::fs::fstat(workspace)?.st_dev];
+    Meter::start(folders.into(), devices, bytes, cgroup)
 }
 
 /// Two messages at most: the workspace (and the socket of an egress proxy), then either a failure, or that the sandbox has

@@ -163,10 +163,10 @@ fn ranges(file: &str, user: &str, uid: u32) -> Vec<(u32, u32)> {
 /// As newuidmap wants it: inside, outside, how many. Inside, `own` is root, and what is granted comes after it.
 fn map(own: u32, granted: &[(u32, u32)]) -> Vec<String> {
     let mut map = vec![(0, own, 1)];
-    let mut next = 1;
+    let mut next = 1_u32;
     for (first, count) in granted {
         map.push((next, *first, *count));
-        next += count;
+        next = next.saturating_add(*count);
     }
     map.iter().flat_map(|(inside, outside, count)| [inside, outside, count].map(u32::to_string)).collect()
 }
