@@ -137,10 +137,13 @@ if [ "$(id -u)" = 0 ] && ! getent passwd crownest-store >/dev/null; then
 fi
 
 # As whom the tests run an executor without root; tests that run at the same time have different ones of its ids.
-if [ $WITH_TESTS = yes ] && [ "$(id -u)" = 0 ] && ! getent passwd crownest-test >/dev/null; then
-    if command -v useradd >/dev/null; then
-        say "adding the system user crownest-test, with subordinate ids"
+if [ $WITH_TESTS = yes ] && [ "$(id -u)" = 0 ] && command -v useradd >/dev/null; then
+    if ! getent passwd crownest-test >/dev/null; then
+        say "adding the system user crownest-test"
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crownest-test
+    fi
+    if ! grep -qs '^crownest-test:' /etc/subuid || ! grep -qs '^crownest-test:' /etc/subgid; then
+        say "granting crownest-test subordinate ids"
         usermod --add-subuids 2099000-2198999 --add-subgids 2099000-2198999 crownest-test
     fi
 fi
