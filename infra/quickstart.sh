@@ -35,7 +35,8 @@ ended() {
 trap ended EXIT
 
 if [ "$(id -u)" != 0 ]; then
-    advice="CrowNest gives every sandbox a user id of its own, which only root can do: run it in a root shell or with sudo."
+    advice="This installs packages and builds a template, which needs root: run it in a root shell or with sudo. What is built then
+  also runs for an ordinary user: see executor/SANDBOX.md, \"Without root\"."
     exit 1
 fi
 

@@ -20,12 +20,18 @@ CLIENT_PACKAGE="crownest==0.1.1"
 PACKAGES=(postgresql-15 rabbitmq-server bubblewrap e2fsprogs mmdebstrap python3 python3-venv python3-pip python3-pytest zstd
     gcc libc6-dev pkg-config make git curl ca-certificates tar procps)
 
-if [ "$(id -u)" = 0 ]; then PREFIX=/opt/crownest; else PREFIX="${XDG_DATA_HOME:-$HOME/.local/share}/crownest"; fi
+if [ "$(id -u)" = 0 ]; then
+    PREFIX=/opt/crownest
+else
+    PREFIX="${XDG_DATA_HOME:-$HOME/.local/share}/crownest"
+    # An executor without root lives in a user namespace.
+    PACKAGES+=(uidmap)
+fi
 WITH_TESTS=no
 case "${1:-}" in
     "") ;;
-    # The other sandbox engines, on which the conformance suite runs; libFuzzer is C++.
-    --test) WITH_TESTS=yes; PACKAGES+=(runc runsc g++) ;;
+    # The other sandbox engines, on which the conformance suite runs; what an executor without root needs; libFuzzer is C++.
+    --test) WITH_TESTS=yes; PACKAGES+=(runc runsc uidmap g++) ;;
     *) echo "usage: infra/setup.sh [--test]" >&2; exit 64 ;;
 esac
 
@@ -55,6 +61,7 @@ is_present() {
         libc6-dev) [ -e /usr/include/stdio.h ] ;;
         ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/tls/certs ] ;;
         procps) command -v ps >/dev/null ;;
+        uidmap) command -v newuidmap >/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -130,6 +137,18 @@ if [ "$(id -u)" = 0 ] && ! getent passwd crownest-store >/dev/null; then
     if command -v useradd >/dev/null; then
         say "adding the system user crownest-store"
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crownest-store
+    fi
+fi
+
+# As whom the tests run an executor without root; tests that run at the same time have different ones of its ids.
+if [ $WITH_TESTS = yes ] && [ "$(id -u)" = 0 ] && command -v useradd >/dev/null; then
+    if ! getent passwd crownest-test >/dev/null; then
+        say "adding the system user crownest-test"
+        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crownest-test
+    fi
+    if ! grep -qs '^crownest-test:' /etc/subuid || ! grep -qs '^crownest-test:' /etc/subgid; then
+        say "granting crownest-test subordinate ids"
+        usermod --add-subuids 2099000-2198999 --add-subgids 2099000-2198999 crownest-test
     fi
 fi
 

@@ -46,9 +46,11 @@ One process with the four services, beside a private PostgreSQL, RabbitMQ and Se
 loopback, with generated secrets below the data folder. The first start makes an organization, a project and
 a key, and logs the command line in. Starting again on the same data goes on where it was, also after a crash.
 Every service takes its other settings from its CROWNEST_* variables; see crownest-executor --help and so on.
+It runs as root, or as a user with subordinate ids (/etc/subuid) and control groups of its own; what is missing is said.
 
 Examples:
   crownest up --detach
+  systemd-run --user --scope --property=Delegate=yes crownest up --detach     # not as root, with cgroup v2
   crownest up --data /srv/crownest --listen 127.0.0.1:9000 --slots 8
   crownest down";
 

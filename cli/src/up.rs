@@ -3,6 +3,7 @@
 mod bootstrap;
 mod detach;
 mod down;
+mod executor;
 mod readiness;
 mod services;
 mod state;
@@ -93,10 +94,11 @@ impl DataArgs {
 
 pub(crate) async fn run(args: UpArgs, output: &mut Output) -> Result<ExitCode, Stop> {
     let data = args.data.folder();
-    if !rustix::process::geteuid().is_root() {
-        let message = "crownest up must run as root: it gives every sandbox a user id of its own";
-        return Err(Failure::new("not_root", message).hint("Run it with sudo, or in a root shell.").into());
-    }
+    // Before anything is started that would have to be stopped again.
+    ::executor::sandbox::SandboxHost::check().map_err(|error| {
+        let hint = "Do what it says (executor/SANDBOX.md, \"Without root\"), or run it as root.";
+        Failure::new("not_root", error.to_string()).hint(hint)
+    })?;
     if args.detach {
         return detach::run(&args, &data, output).await;
     }

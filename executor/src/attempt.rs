@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::CachedTree;
 use crate::claim::Stop;
 use crate::feed::Feed;
+use crate::sandbox::DiskUsage;
 use crate::service::Parts;
 use crate::slots::Slot;
 
@@ -81,7 +82,7 @@ struct Record {
     exit_code: Option<i32>,
     signal: Option<i32>,
     oom_killed: bool,
-    disk_full: bool,
+    disk: Option<DiskUsage>,
     cleanup: CleanupStatus,
     resources: Resources,
     streams: StreamTotals,
@@ -111,7 +112,7 @@ impl Record {
             exit_code: None,
             signal: None,
             oom_killed: false,
-            disk_full: false,
+            disk: None,
             cleanup: CleanupStatus::NotRequested,
             resources: Resources::default(),
             streams: StreamTotals::default(),

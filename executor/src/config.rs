@@ -33,10 +33,10 @@ pub struct ExecutorConfig {
     #[arg(long, env = "CROWNEST_WORK_DIR", default_value = "/var/lib/crownest/executor", value_name = "DIR")]
     pub work_dir: PathBuf,
     /// User and group id of slot 0; slot n has this plus n, and its OCI runtime these plus 100,000 and 200,000. Nothing
-    /// else on the machine may use these ids
-    #[arg(long, env = "CROWNEST_UID_BASE", default_value_t = 1_700_000, value_name = "UID",
-          value_parser = clap::value_parser!(u32).range(1_000..=2_000_000_000))]
-    pub uid_base: u32,
+    /// else on the machine may use these ids. Started by an ordinary user, this counts that user's subordinate ids
+    /// (/etc/subuid), from 1 [default: 1700000, or of an ordinary user the first that no other executor has]
+    #[arg(long, env = "CROWNEST_UID_BASE", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..=2_000_000_000))]
+    pub uid_base: Option<u32>,
     /// What runs the sandboxes: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
     #[arg(long, env = "CROWNEST_ENGINE", value_enum, default_value_t = EngineName::Bubblewrap, value_name = "ENGINE")]
     pub engine: EngineName,
@@ -69,7 +69,8 @@ pub struct ExecutorConfig {
           value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub cpu_millis: u32,
     /// What one run may write to `/workspace` and `/tmp` together, in bytes; 0 for no limit but the disk's own. Needs
-    /// loop devices and mkfs.ext4 [default: 10 GiB, or no limit and a warning where these are missing]
+    /// loop devices and mkfs.ext4; without root it is measured once a second, and a run with more is ended [default: 10 GiB,
+    /// or no limit and a warning where these are missing]
     #[arg(long, env = "CROWNEST_DISK_BYTES", value_name = "BYTES", value_parser = parse_disk_bytes)]
     pub disk_bytes: Option<u64>,
     /// Bytes to store of each output stream of a run. Of a longer one the first and the last half are kept, the last

@@ -18,6 +18,7 @@ mod slots;
 pub mod archive;
 pub mod egress;
 pub mod sandbox;
+pub mod supervised;
 pub mod workspace;
 
 pub use config::ExecutorConfig;

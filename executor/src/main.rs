@@ -1,7 +1,8 @@
 //! The executor as a process of its own.
 
 use clap::Parser;
-use executor::ExecutorConfig;
+use executor::sandbox::rootless;
+use executor::{ExecutorConfig, supervised};
 use infra::telemetry::LogConfig;
 
 /// Runs archives in sandboxes and publishes what happens.
@@ -14,11 +15,28 @@ struct Arguments {
     log: LogConfig,
 }
 
+fn main() -> anyhow::Result<()> {
+    let line = supervised::command_line()?;
+    let arguments: Arguments = infra::config::parse_or_exit(line.arguments);
+    // A user namespace is entered by a process with one thread, which is why the runtime comes later.
+    let entered = rootless::enter().map_err(anyhow::Error::from);
+    if line.is_supervised {
+        supervised::end_with_supervisor()?;
+    }
+    run(arguments, entered, line.is_supervised)
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments: Arguments = infra::config::parse_or_exit(std::env::args_os());
+async fn run(arguments: Arguments, entered: anyhow::Result<()>, is_supervised: bool) -> anyhow::Result<()> {
     infra::telemetry::init(&arguments.log)?;
     let shutdown = infra::shutdown::on_signal()?;
-    executor::start(arguments.executor, shutdown).await?.finished().await;
+    let started = match entered {
+        Ok(()) => executor::start(arguments.executor, shutdown).await,
+        Err(error) => Err(error),
+    };
+    if is_supervised {
+        supervised::report(&started)?;
+    }
+    started?.finished().await;
     Ok(())
 }

@@ -143,6 +143,7 @@ async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
     let sandbox = SandboxConfig {
         helper_path: config.sandbox_helper.clone(),
         uid_base: config.uid_base,
+        slots: config.slots.into(),
         engine: config.engine(),
         disk: config.disk(),
         ..SandboxConfig::new(config.work_dir.join("sandboxes"))

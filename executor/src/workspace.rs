@@ -3,10 +3,12 @@ mod artifact;
 mod folder;
 mod pattern;
 mod removal;
+mod usage;
 mod walk;
 
 pub use artifact::{Artifact, ArtifactError, ArtifactFile, open_artifact, open_match};
 pub use folder::{ArtifactFolder, LeftOut, write_tar};
 pub use pattern::{MATCHES, Matches, Pattern};
 pub(crate) use removal::remove_tree;
+pub(crate) use usage::{Usage, usage};
 pub use walk::{Budget, WalkError};

@@ -89,6 +89,30 @@ async fn extracts_once_however_many_ask() {
     assert_eq!(archives.fetched(), 2, "tenants share nothing");
 }
 
+/// Without root the owner of a tree cannot be mapped for each run.
+#[tokio::test]
+async fn a_tree_can_belong_to_somebody() {
+    use std::os::unix::fs::MetadataExt as _;
+    let archives = Archives::new();
+    let (key, owned) = (key('a'), |owner| key('a').owned_by(Some(owner)));
+    let cache = archives.cache(u64::MAX);
+    let plain = archives.get(&cache, &key).await;
+    let trees = [archives.get(&cache, &owned(4001)).await, archives.get(&cache, &owned(4002)).await];
+    assert_eq!(archives.fetched(), 3);
+    let owner = |path: PathBuf| fs::symlink_metadata(path).map(|file| (file.uid(), file.gid())).unwrap();
+    for (tree, id) in trees.iter().chain([&plain]).zip([4001, 4002, 0]) {
+        assert_eq!((owner(tree.path().to_owned()), owner(tree.path().join("file"))), ((id, id), (id, id)));
+    }
+    let changed = trees[1].path().to_owned();
+    drop((trees, plain, cache));
+    // Whom ids mean may have changed between two starts.
+    std::os::unix::fs::chown(&changed, Some(4003), None).unwrap();
+    let cache = archives.cache(u64::MAX);
+    assert!(archives.get(&cache, &owned(4001)).await.was_cached);
+    assert!(!archives.get(&cache, &owned(4002)).await.was_cached);
+    assert_eq!(archives.fetched(), 4);
+}
+
 #[tokio::test]
 async fn failures_are_not_remembered() {
     let archives = Archives::new();

@@ -40,7 +40,7 @@ async fn the_sweep_kills_what_survived_in_a_control_group() {
     let folder = tempfile::tempdir().unwrap();
     // Control groups that nobody else uses, so that they can be looked for.
     let cgroup_parent = "crownest-test-sweep".into();
-    let config = SandboxConfig { uid_base: 1_503_000, cgroup_parent, ..config(folder.path()) };
+    let config = SandboxConfig { uid_base: Some(1_503_000), cgroup_parent, ..config(folder.path()) };
     let host = SandboxHost::open(config.clone()).await.unwrap();
     let hosts = groups_of_hosts(&config);
     assert!(!hosts.is_empty());

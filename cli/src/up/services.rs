@@ -5,13 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Command, FromArgMatches};
+use clap::{Args, Command, FromArgMatches, ValueEnum};
 use infra::config::Secret;
 use infra::local::{LocalServices, Role};
 use infra::postgres::{self, PostgresConfig};
 use infra::s3;
+use infra::telemetry::LogConfig;
 use tokio_util::sync::CancellationToken;
 
+use super::executor::Executor;
 use super::state::{Operations, State};
 use super::{UpArgs, bootstrap, readiness};
 use crate::failure::Stop;
@@ -30,7 +32,7 @@ pub(super) async fn serve(
     ready: impl FnOnce(&State) -> Result<(), Stop>,
 ) -> anyhow::Result<()> {
     let served = async {
-        let stack = Stack::start(args, data, &local).await?;
+        let mut stack = Stack::start(args, data, &local).await?;
         let waited = tokio::select! {
             waited = readiness::wait_for_all(&stack.state.operations) => waited,
             () = shutdown.cancelled() => Ok(()),
@@ -44,6 +46,7 @@ pub(super) async fn serve(
         let _ = ready(&stack.state);
         let lost = tokio::select! {
             service = local.first_exit() => Some(service),
+            () = stack.executor.lost() => Some("the executor"),
             () = shutdown.cancelled() => None,
         };
         if let Some(service) = lost {
@@ -66,7 +69,7 @@ pub(super) async fn serve(
 struct Stack {
     state: State,
     ingest: ingest::Ingest,
-    executor: executor::Executor,
+    executor: Executor,
     collector: collector::Collector,
     metering: metering::Metering,
     /// Whoever takes work stops first …
@@ -111,7 +114,8 @@ impl Stack {
         if let Some(slots) = args.slots {
             flags.extend(["--slots".to_owned(), slots.to_string()]);
         }
-        let executor = executor::start(parse(flags)?, front.clone()).await.context("the executor cannot start")?;
+        let executor =
+            Executor::start(flags, log(&args.log), front.clone()).await.context("the executor cannot start")?;
 
         let saved = bootstrap::login(&api_url, &key_file)?;
         tracing::info!(api_url, key_file = %key_file.display(), saved, "everything is up");
@@ -172,8 +176,17 @@ fn base(local: &LocalServices, role: Role, with_store: bool) -> Vec<String> {
     flags
 }
 
+/// How this process logs, for another.
+fn log(config: &LogConfig) -> Vec<String> {
+    let mut flags = vec!["--log".to_owned(), config.log.clone()];
+    if let Some(format) = config.log_format.and_then(|format| format.to_possible_value()) {
+        flags.extend(["--log-format".to_owned(), format.get_name().to_owned()]);
+    }
+    flags
+}
+
 /// What is not given here comes from the environment or the service's own defaults.
-fn parse<T: Args + FromArgMatches>(flags: Vec<String>) -> anyhow::Result<T> {
+pub(super) fn parse<T: Args + FromArgMatches>(flags: Vec<String>) -> anyhow::Result<T> {
     let command = T::augment_args(Command::new("service").no_binary_name(true));
     Ok(T::from_arg_matches(&command.try_get_matches_from(flags)?)?)
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 use super::links::points_outside;
@@ -14,6 +14,8 @@ use super::links::points_outside;
 /// A directory that a path was resolved to, and the name that is left.
 pub(super) struct Beneath<'a> {
     root: BorrowedFd<'a>,
+    /// Who gets everything, if not the calling user.
+    owner: Option<(Uid, Gid)>,
     /// Archives list the files of a folder one after the other: most lookups are for the same parent.
     parent: Option<(PathBuf, OwnedFd)>,
 }
@@ -42,11 +44,13 @@ impl From<Errno> for Refusal {
 const CONFLICT: Refusal = Refusal::Because("the archive has the same path with another type");
 
 impl<'a> Beneath<'a> {
-    pub(super) fn new(root: BorrowedFd<'a>) -> Self {
-        Self { root, parent: None }
+    pub(super) fn new(root: BorrowedFd<'a>, owner: Option<u32>) -> Self {
+        let owner = owner.map(|id| (Uid::from_raw(id), Gid::from_raw(id)));
+        Self { root, owner, parent: None }
     }
 
     pub(super) fn directory(&mut self, path: &Path, mode: Mode) -> Result<(), Refusal> {
+        let owner = self.owner;
         let (parent, name) = self.parent_of(path)?;
         match rustix::fs::mkdirat(parent, name, mode) {
             Err(Errno::EXIST) if kind(parent, name)? == FileType::Directory => {
@@ -57,6 +61,7 @@ impl<'a> Beneath<'a> {
             Err(Errno::EXIST) => Err(CONFLICT),
             other => {
                 other?;
+                give(parent, name, owner)?;
                 // Once more: what was asked for is under the umask.
                 Ok(rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?)
             }
@@ -65,17 +70,23 @@ impl<'a> Beneath<'a> {
 
     /// An empty new file; a regular file of the same name is replaced, as later entries do in tar.
     pub(super) fn file(&mut self, path: &Path, mode: Mode) -> Result<File, Refusal> {
+        let owner = self.owner;
         let (parent, name) = self.parent_of(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = || rustix::fs::openat(parent, name, flags, mode);
         let file = replacing(parent, name, FileType::RegularFile, create)?;
+        if let Some((uid, gid)) = owner {
+            rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+        }
         rustix::fs::fchmod(&file, mode)?;
         Ok(File::from(file))
     }
 
     pub(super) fn symlink(&mut self, path: &Path, target: &OsStr) -> Result<(), Refusal> {
+        let owner = self.owner;
         let (parent, name) = self.parent_of(path)?;
-        replacing(parent, name, FileType::Symlink, || rustix::fs::symlinkat(target, parent, name))
+        replacing(parent, name, FileType::Symlink, || rustix::fs::symlinkat(target, parent, name))?;
+        Ok(give(parent, name, owner)?)
     }
 
     /// `existing` must be a regular file or a symlink that this archive has put beneath the root.
@@ -132,7 +143,8 @@ impl<'a> Beneath<'a> {
         let mut at = rustix::io::dup(self.root)?;
         for name in folder.iter().map(OsString::from) {
             match rustix::fs::mkdirat(&at, &name, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
+                Ok(()) => give(at.as_fd(), &name, self.owner)?,
+                Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
             at = open_directory(at.as_fd(), Path::new(&name))?;
@@ -144,6 +156,12 @@ impl<'a> Beneath<'a> {
 fn open_directory(at: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     rustix::fs::openat2(at, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), beneath)
+}
+
+/// What was just made here, and nothing that it leads to.
+fn give(parent: BorrowedFd<'_>, name: &OsStr, owner: Option<(Uid, Gid)>) -> rustix::io::Result<()> {
+    let Some((uid, gid)) = owner else { return Ok(()) };
+    rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn kind(parent: BorrowedFd<'_>, name: &OsStr) -> Result<FileType, Refusal> {

@@ -1,14 +1,14 @@
 //! Extracted archives on local disk, one tree per organization and digest: extracted once, shared read-only by any
 //! number of runs, evicted when nobody uses them and space is short.
 //!
-//! On disk: `<folder>/<org>.<sha256>/{tree/, complete}`. A tree becomes visible by one rename; whatever has another
+//! On disk: `<folder>/<org>.<sha256>/{tree/, complete}`, with `.<uid>` after it where a tree belongs to one slot. A tree becomes visible by one rename; whatever has another
 //! name is rubbish of a former process. `complete` names the boot in which the tree was written: nothing is synced,
 //! so after a crash of the whole machine old trees are not trusted.
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::task::spawn_blocking;
 
 use super::error::ExtractError;
-use super::extract::extract;
+use super::extract::extract_for;
 use super::limits::ExtractLimits;
 use super::root_fs::extract_root_fs;
 use super::shelf::Shelf;
@@ -34,7 +34,11 @@ pub struct CacheConfig {
 
 /// Whose archive, and which. Tenants do not share trees, so that nobody learns from timing what others have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TreeKey(String);
+pub struct TreeKey {
+    org: String,
+    sha256: String,
+    owner: Option<u32>,
+}
 
 impl TreeKey {
     /// `None` unless `org` is 1 to 100 characters of `[A-Za-z0-9_-]` and `sha256` is 64 lowercase hex digits.
@@ -45,16 +49,33 @@ impl TreeKey {
             && org.bytes().all(org_ok)
             && sha256.len() == 64
             && sha256.bytes().all(digest_ok);
-        valid.then(|| Self(format!("{org}.{sha256}")))
+        valid.then(|| Self { org: org.to_owned(), sha256: sha256.to_owned(), owner: None })
     }
 
-    fn sha256(&self) -> &str {
-        self.0.rsplit('.').next().unwrap_or_default()
+    /// The same, in a tree in which everything belongs to this user and group (and, with `None`, to whoever extracts it).
+    #[must_use]
+    pub fn owned_by(self, owner: Option<u32>) -> Self {
+        Self { owner, ..self }
+    }
+
+    fn name(&self) -> String {
+        let Self { org, sha256, owner } = self;
+        owner.map_or_else(|| format!("{org}.{sha256}"), |owner| format!("{org}.{sha256}.{owner}"))
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        let (org, sha256) = name.split_once('.')?;
-        Self::new(org, sha256)
+        let (org, rest) = name.split_once('.')?;
+        let (sha256, owner) = match rest.split_once('.') {
+            None => (rest, None),
+            Some((sha256, owner)) => (sha256, Some(owner.parse().ok()?)),
+        };
+        Some(Self::new(org, sha256)?.owned_by(owner)).filter(|key| key.name() == name)
+    }
+
+    /// Whether this folder is still as it was made: which ids are whose may have changed since.
+    fn is_owner(&self, tree: &Path) -> bool {
+        let owner = |owner| fs::metadata(tree).is_ok_and(|tree| tree.uid() == owner);
+        self.owner.is_none_or(owner)
     }
 }
 
@@ -162,6 +183,7 @@ impl TreeCache {
                 let (boot, bytes) = mark.trim_end().split_once(' ')?;
                 if boot == boot_id { bytes.parse::<u64>().ok() } else { None }
             });
+            let key = key.filter(|key| key.is_owner(&entry.path().join("tree")));
             match key.zip(bytes) {
                 Some((key, bytes)) => found.push((entry.metadata()?.modified()?, key, bytes)),
                 None if entry.file_type()?.is_dir() => remove_tree(&entry.path())?,
@@ -256,11 +278,14 @@ impl Inner {
         fs::create_dir_all(&tree)?;
         // Seen as the root of a workspace, by the slot's user.
         fs::set_permissions(&tree, Permissions::from_mode(0o755))?;
+        if let Some(owner) = key.owner {
+            std::os::unix::fs::chown(&tree, Some(owner), Some(owner))?;
+        }
         let root = File::open(&tree)?;
         let limits = &self.config.limits;
         let extracted = match self.format {
-            Format::Archive => extract(archive, root.as_fd(), limits, stop)?,
-            Format::RootFs => extract_root_fs(archive, root.as_fd(), key.sha256(), limits, stop)?,
+            Format::Archive => extract_for(key.owner, archive, root.as_fd(), limits, stop)?,
+            Format::RootFs => extract_root_fs(archive, root.as_fd(), &key.sha256, limits, stop)?,
         };
         fs::write(temporary.0.join("complete"), format!("{} {}\n", self.boot_id, extracted.disk_bytes))?;
         fs::rename(&temporary.0, self.home(&key))?;
@@ -292,7 +317,7 @@ impl Inner {
     }
 
     fn home(&self, key: &TreeKey) -> PathBuf {
-        self.config.folder.join(&key.0)
+        self.config.folder.join(key.name())
     }
 
     /// A name that no key has.

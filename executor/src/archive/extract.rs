@@ -46,15 +46,27 @@ pub fn extract(
     limits: &ExtractLimits,
     abandoned: &AtomicBool,
 ) -> Result<Extracted, ExtractError> {
+    extract_for(None, archive, root, limits, abandoned)
+}
+
+/// The same; everything that is made belongs to this user and group.
+pub(super) fn extract_for(
+    owner: Option<u32>,
+    archive: File,
+    root: BorrowedFd<'_>,
+    limits: &ExtractLimits,
+    abandoned: &AtomicBool,
+) -> Result<Extracted, ExtractError> {
     let is_small = archive.metadata().map_err(ExtractError::Read)?.len() < AHEAD_FROM_BYTES;
     let decoder = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, archive));
     if is_small {
-        return extract_tar(decoder, root, limits, abandoned);
+        return extract_tar(owner, decoder, root, limits, abandoned);
     }
-    read_ahead(decoder, |tar| extract_tar(tar, root, limits, abandoned)).map_err(ExtractError::Read)?
+    read_ahead(decoder, |tar| extract_tar(owner, tar, root, limits, abandoned)).map_err(ExtractError::Read)?
 }
 
 fn extract_tar(
+    owner: Option<u32>,
     tar: impl Read,
     root: BorrowedFd<'_>,
     limits: &ExtractLimits,
@@ -62,7 +74,7 @@ fn extract_tar(
 ) -> Result<Extracted, ExtractError> {
     let mut extraction = Extraction {
         members: Members::new(tar),
-        beneath: Beneath::new(root),
+        beneath: Beneath::new(root, owner),
         limits,
         done: Extracted::default(),
         buffer: vec![0; BUFFER_BYTES],

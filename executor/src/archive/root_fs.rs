@@ -50,7 +50,7 @@ fn extract_tar(
     abandoned: &AtomicBool,
 ) -> Result<Extracted, ExtractError> {
     let mut archive = tar::Archive::new(tar);
-    let mut beneath = Beneath::new(root);
+    let mut beneath = Beneath::new(root, None);
     let mut done = Extracted::default();
     let unreadable =
         |done: Extracted, source| ExtractError::Unreadable { entries: done.entries, last: String::new(), source };

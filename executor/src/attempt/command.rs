@@ -15,7 +15,7 @@ use super::{Attempt, Interrupted, Record, Trees, collect, stopped};
 use crate::claim::Stop;
 use crate::egress::Proxy;
 use crate::redact::Redaction;
-use crate::sandbox::{Exit, HOME_PROGRAMS, Network, Root, Sandbox, SandboxError, SandboxSpec};
+use crate::sandbox::{Exit, HOME_PROGRAMS, Kept, Network, Root, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -173,6 +173,11 @@ fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
             record.message = Some("the kernel ended the sandbox because its memory limit was reached".to_owned());
             Verdict::Failed { reason: FailureReason::CommandExit }
         }
+        (Cause::Itself, None) if record.disk.is_some_and(|disk| disk.kept == Kept::ByMeasuring { ended_run: true }) => {
+            let message = "the sandbox was ended because it had more on disk (/workspace and /tmp) than its limit";
+            record.message = Some(message.to_owned());
+            Verdict::Failed { reason: FailureReason::CommandExit }
+        }
         (Cause::Itself, None) => {
             record.message = Some("the sandbox ended before the command's exit code was seen".to_owned());
             Verdict::Failed { reason: FailureReason::SandboxUnavailable }
@@ -180,14 +185,18 @@ fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
     }
 }
 
-/// What the kernel says about a command that failed by itself.
+/// What is known of limits about a command that failed by itself.
 fn limit_reached(record: &Record) -> Option<&'static str> {
     if record.oom_killed {
         return Some("the kernel killed a process of the command because the memory limit was reached");
     }
-    record
-        .disk_full
-        .then_some("the disk limit (/workspace and /tmp) was reached: no space or no inode was left at the end")
+    let disk = record.disk.filter(|disk| disk.is_full)?;
+    Some(match disk.kept {
+        Kept::ByFileSystem => {
+            "the disk limit (/workspace and /tmp) was reached: no space or no inode was left at the end"
+        }
+        Kept::ByMeasuring { .. } => "the disk limit (/workspace and /tmp) was exceeded at the end",
+    })
 }
 
 /// Returns when the attempt should stop without a word; a cancellation comes too late for that.
@@ -202,8 +211,9 @@ async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, be
     let finished = sandbox.finish().await;
     record.times.sandbox_ms = millis(begun.elapsed());
     record.oom_killed = finished.oom_killed;
-    record.disk_full = finished.disk.is_some_and(|disk| disk.is_full);
-    for (limit, reached) in [("memory", record.oom_killed), ("disk", record.disk_full)] {
+    record.disk = finished.disk;
+    let disk_full = finished.disk.is_some_and(|disk| disk.is_full);
+    for (limit, reached) in [("memory", record.oom_killed), ("disk", disk_full)] {
         if reached {
             attempt.parts.metrics.limits_reached.with_label_values(&[limit]).inc();
         }

@@ -14,7 +14,8 @@ pub(super) async fn tree(attempt: &Attempt<'_>, times: &mut PhaseTimes) -> Resul
     let archive = &attempt.job.archive;
     let failed = |reason, message: String| Interrupted::Failed { reason, message };
     let key = TreeKey::new(attempt.job.org_id.as_str(), &archive.sha256)
-        .ok_or_else(|| failed(FailureReason::InternalError, "the archive has no valid digest".to_owned()))?;
+        .ok_or_else(|| failed(FailureReason::InternalError, "the archive has no valid digest".to_owned()))?
+        .owned_by(attempt.parts.host.tree_owner(attempt.slot.number));
     let mut fetched_at = None;
     let tree = attempt
         .parts

@@ -1,10 +1,12 @@
 //! Control groups of runs: limits, membership, killing and accounting, on cgroup v2 (production) and on the v1
 //! hierarchies of older and hybrid machines. Files are written directly; no crate here assumes one version.
 mod members;
+mod own;
 mod usage;
 mod v1;
 mod v2;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,16 @@ use super::process::{KILL_DEADLINE, wait_readable};
 pub(super) use usage::Accounting;
 pub use usage::ResourceUsage;
 
-/// The mount points found on this machine.
+/// Where a host makes its groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Of each hierarchy as a whole.
+    Root,
+    /// The groups that this process is in, which an administrator has delegated to its user.
+    Own,
+}
+
+/// The folders, found on this machine, in which a host may make groups.
 #[derive(Debug, Clone)]
 enum Version {
     V1(v1::Controllers),
@@ -31,7 +42,7 @@ enum Version {
 #[derive(Debug, Clone)]
 pub(super) struct Hierarchy {
     version: Version,
-    /// Relative to each mount point.
+    /// Relative to each of these folders.
     parent: PathBuf,
     /// On top of what runs may have.
     overhead: Overhead,
@@ -41,14 +52,25 @@ pub(super) struct Hierarchy {
 
 impl Hierarchy {
     /// Detects the version and makes `parent` with the controllers that runs need.
-    pub(super) fn open(root: &Path, parent: PathBuf, overhead: Overhead) -> io::Result<Self> {
+    pub(super) fn open(root: &Path, place: Place, parent: PathBuf, overhead: Overhead) -> io::Result<Self> {
+        let own = match place {
+            Place::Root => own::Groups::default(),
+            Place::Own => own::Groups::of_this_process()?,
+        };
         let version = if root.join("cgroup.controllers").exists() {
-            v2::delegate(root, &parent)?;
-            Version::V2(root.to_owned())
+            let folder = own.unified(root);
+            if place == Place::Own {
+                v2::make_room(&folder).map_err(|error| own::not_delegated_v2(&folder, &error))?;
+            }
+            v2::delegate(&folder, &parent)?;
+            Version::V2(folder)
         } else {
-            let controllers = v1::Controllers::find(root)?;
+            let controllers = v1::Controllers::find(root, &own)?;
             for directory in controllers.directories(&parent) {
-                fs::create_dir_all(directory)?;
+                fs::create_dir_all(&directory).map_err(|error| match place {
+                    Place::Root => error,
+                    Place::Own => own::not_delegated_v1(&directory, &error),
+                })?;
             }
             Version::V1(controllers)
         };
@@ -69,7 +91,7 @@ impl Hierarchy {
 
     /// Groups that a killed executor left.
     pub(super) fn leftovers(&self) -> io::Result<Vec<Cgroup>> {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for directory in self.group("").directories() {
             for entry in fs::read_dir(directory)? {
                 let entry = entry?;
@@ -124,20 +146,24 @@ impl Cgroup {
         }
     }
 
-    fn members(&self) -> PathBuf {
+    fn members_folder(&self) -> PathBuf {
         match &self.version {
             Version::V1(controllers) => controllers.pids.join(&self.path),
             Version::V2(root) => root.join(&self.path),
         }
     }
 
+    pub(super) fn members(&self) -> io::Result<BTreeSet<i32>> {
+        members::list(&self.members_folder())
+    }
+
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        members::none(&self.members())
+        members::none(&self.members_folder())
     }
 
     /// Sends `signal` to every member that `is_meant`, by pid; says how many got it.
     pub(super) fn signal(&self, signal: Signal, is_meant: impl Fn(i32) -> bool) -> io::Result<usize> {
-        Ok(members::signal(&self.members(), signal, is_meant)?.len())
+        Ok(members::signal(&self.members_folder(), signal, is_meant)?.len())
     }
 
     /// Starts killing every member, without waiting.
@@ -152,7 +178,7 @@ impl Cgroup {
     pub(super) fn kill_and_wait(&self) -> io::Result<()> {
         let deadline = Instant::now() + KILL_DEADLINE;
         loop {
-            let killed = members::signal(&self.members(), Signal::KILL, |_| true)?;
+            let killed = members::signal(&self.members_folder(), Signal::KILL, |_| true)?;
             if killed.is_empty() {
                 return Ok(());
             }

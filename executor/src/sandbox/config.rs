@@ -15,11 +15,17 @@ pub struct SandboxConfig {
     /// `crownest-sandbox`; looked for next to the current executable (and one folder up) if `None`.
     pub helper_path: Option<PathBuf>,
     pub engine: EngineConfig,
-    /// Slot `n` runs as host uid and gid `uid_base + n`; an OCI runtime of it has these plus 100,000 and 200,000.
-    /// Nothing else on the machine may use these ids.
-    pub uid_base: u32,
+    /// Slot `n` runs as uid and gid `uid_base + n`, of the machine or, if this process has [entered] one, of its user
+    /// namespace; an OCI runtime of it has these plus 100,000 and 200,000. Nothing else may use these ids. `None` for
+    /// the default, which in a user namespace is what no other executor of the same user has.
+    ///
+    /// [entered]: super::rootless::enter
+    pub uid_base: Option<u32>,
+    /// How many slots are meant to be used: there must be an id for each.
+    pub slots: u32,
     pub disk: DiskLimit,
-    /// Control group under which this host makes its own, relative to the mount point of each controller.
+    /// Control group under which this host makes its own, relative to the mount point of each controller or, in a user
+    /// namespace, to the group that this process is in.
     pub cgroup_parent: PathBuf,
 }
 
@@ -30,7 +36,8 @@ impl SandboxConfig {
             work_dir: work_dir.into(),
             helper_path: None,
             engine: EngineConfig::default(),
-            uid_base: 1_700_000,
+            uid_base: None,
+            slots: 1,
             disk: DiskLimit::None,
             cgroup_parent: PathBuf::from("crownest"),
         }
@@ -38,7 +45,7 @@ impl SandboxConfig {
 }
 
 /// What a run may write to `/workspace` and `/tmp` together, in bytes, and as many files as fit at 16 KiB each. Needs loop devices and
-/// mkfs.ext4.
+/// mkfs.ext4; in a user namespace, where there are none, it is kept by measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskLimit {
     /// The free space of the work directory.
@@ -56,7 +63,8 @@ pub struct SandboxSpec<'a> {
     pub label: &'a str,
     /// Chooses the uid; a slot runs one sandbox at a time.
     pub slot: u32,
-    /// The extracted archive, owned by root. Shown as the initial content of `/workspace`, never written.
+    /// The extracted archive, owned by root or by [whom the slot needs](super::SandboxHost::tree_owner). Shown as the
+    /// initial content of `/workspace`, never written.
     pub lower: &'a Path,
     pub root: Root<'a>,
     /// Shell command, up to 128 KiB, without NUL.

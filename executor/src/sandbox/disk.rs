@@ -23,7 +23,7 @@ const LO_FLAGS_AUTOCLEAR: u32 = 4;
 /// Another process may take the device that we were offered.
 const ATTEMPTS: usize = 32;
 /// One inode for so many bytes: as many files as mkfs.ext4 allows by default.
-const BYTES_PER_INODE: &str = "16384";
+pub(super) const BYTES_PER_INODE: u64 = 16_384;
 /// Nothing more can be written, give or take what the file system itself needs.
 const FULL_BELOW_BYTES: u64 = 64 * 1024;
 
@@ -40,8 +40,18 @@ pub(super) struct Disk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskUsage {
     pub used_bytes: u64,
-    /// No space, or no inode, was left: the limit was reached.
+    /// The limit was reached.
     pub is_full: bool,
+    pub kept: Kept,
+}
+
+/// What keeps a disk limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// "Full" means that no space, or no inode, was left.
+    ByFileSystem,
+    /// "Full" means that there was more than the limit: at the end, or (`ended_run`) so that the run was ended for it.
+    ByMeasuring { ended_run: bool },
 }
 
 /// `struct loop_config`, of which only the first members and the flags matter here.
@@ -90,6 +100,7 @@ impl Disk {
         Ok(DiskUsage {
             used_bytes: used_bytes.saturating_sub(self.empty_bytes),
             is_full: state.f_bavail * state.f_frsize < FULL_BELOW_BYTES || state.f_ffree == 0,
+            kept: Kept::ByFileSystem,
         })
     }
 }
@@ -145,7 +156,7 @@ fn attach(image: &OwnedFd) -> io::Result<(PathBuf, File)> {
 
 fn make_file_system(device: &Path) -> io::Result<()> {
     let output = Command::new("mkfs.ext4")
-        .args(["-q", "-F", "-m", "0", "-i", BYTES_PER_INODE, "-O", "^has_journal,^resize_inode"])
+        .args(["-q", "-F", "-m", "0", "-i", &BYTES_PER_INODE.to_string(), "-O", "^has_journal,^resize_inode"])
         .args(["-E", "lazy_itable_init=1,nodiscard"])
         .arg(device)
         .env_clear()

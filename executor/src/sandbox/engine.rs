@@ -53,7 +53,7 @@ pub(super) enum RuntimeKind {
 }
 
 /// What the processes of a sandbox that are not the command's take of its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Overhead {
     pub(super) pids: u32,
     /// Processes and threads of the host for one of the command's.

@@ -12,17 +12,19 @@ use rustix::fs::{FlockOperation, IFlags};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::cgroup::Hierarchy;
+use super::cgroup::{Hierarchy, Place};
 use super::config::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxSpec};
 use super::disk::Disk;
-use super::engine::Engine;
+use super::engine::{Engine, Overhead};
 use super::error::{SandboxError, Step as _};
+use super::ids::Ids;
 use super::launch::Launch;
 use super::ready::ReadyPool;
 use super::remains;
 use super::running::Sandbox;
 use super::spawner::Spawner;
-use super::{idmap, locate, rootfs};
+use super::users::Users;
+use super::{idmap, locate, rootfs, rootless};
 
 pub(super) const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
@@ -39,7 +41,8 @@ pub(super) struct Inner {
     hierarchy: Hierarchy,
     pub(super) engine: Engine,
     work_dir: PathBuf,
-    uid_base: u32,
+    users: Users,
+    ids: Ids,
     disk_bytes: Option<u64>,
     busy: Mutex<BTreeSet<u32>>,
     /// User namespaces of the slots seen so far, by what they map.
@@ -52,12 +55,28 @@ pub(super) struct Inner {
 
 impl SandboxHost {
     /// Locks the work directory, removes what a killed predecessor left, and proves with a first sandbox that the
-    /// machine can run them. Must be root.
+    /// machine can run them. Must be root, of the machine or of a user namespace (see [`rootless`](super::rootless)).
     pub async fn open(config: SandboxConfig) -> Result<Self, SandboxError> {
         let inner = spawn_blocking(move || Inner::open(&config)).await.map_err(io::Error::from).step("open")??;
         let host = Self { inner: Arc::new(inner) };
         host.self_test().await?;
         Ok(host)
+    }
+
+    /// Whether the user of this process may open one, as far as one can say without
+    /// [entering](super::rootless::enter) a user namespace. Root may.
+    ///
+    /// # Errors
+    /// The error says what is missing, and how to mend it.
+    pub fn check() -> Result<(), SandboxError> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        rootless::check().map_err(|error| SandboxError::unavailable("start without root", error))?;
+        let parent = SandboxConfig::new("").cgroup_parent;
+        Hierarchy::open(Path::new(CGROUP_ROOT), Place::Own, parent, Overhead::default())
+            .map_err(|error| SandboxError::unavailable("control groups", error))?;
+        Ok(())
     }
 
     /// Starts a command. When this returns, the sandbox's pid 1 exists and the command is about to run; what can
@@ -69,16 +88,25 @@ impl SandboxHost {
         spawn_blocking(move || launch.start(&inner, slot)).await.map_err(io::Error::from).step("start")?
     }
 
+    /// Whom the tree of a run in this slot must belong to; `None` if to root, as which it is extracted.
+    pub fn tree_owner(&self, slot: u32) -> Option<u32> {
+        self.inner.tree_owner(self.inner.ids.first.checked_add(slot)?)
+    }
+
     /// The disk limit of a run, in bytes.
     pub fn disk_bytes(&self) -> Option<u64> {
         self.inner.disk_bytes
     }
 
     async fn self_test(&self) -> Result<(), SandboxError> {
+        let lower = self.inner.stage().join("empty");
+        if let Some(owner) = self.tree_owner(0) {
+            std::os::unix::fs::chown(&lower, Some(owner), Some(owner)).step("prepare the self-test")?;
+        }
         let spec = SandboxSpec {
             label: "self-test",
             slot: 0,
-            lower: &self.inner.stage().join("empty"),
+            lower: &lower,
             root: Root::Host,
             command: "exit 7".as_ref(),
             env: &[],
@@ -97,7 +125,14 @@ impl SandboxHost {
 
 impl Inner {
     fn open(config: &SandboxConfig) -> Result<Self, SandboxError> {
+        let users = Users::of_this_process().step("read the map of user ids")?;
         let engine = Engine::find(&config.engine)?;
+        if users != Users::Machine && matches!(engine, Engine::Oci(_)) {
+            return Err(SandboxError::unavailable(
+                "find the sandbox engine",
+                "the OCI engine needs root; use bubblewrap",
+            ));
+        }
         let helper = locate::helper(config.helper_path.as_deref())?;
         let runs = config.work_dir.join("runs");
         fs::create_dir_all(&runs).step("create the work directory")?;
@@ -110,10 +145,12 @@ impl Inner {
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(SandboxError::WorkDirLocked(work_dir));
         }
+        let ids = Ids::reserve(users, config.uid_base, config.slots)?;
         // Own groups per work directory: the sweep below must never meet another executor's sandboxes.
         let digest = Sha256::digest(work_dir.as_os_str().as_encoded_bytes());
         let parent = config.cgroup_parent.join(hex::encode(&digest[..6]));
-        let hierarchy = Hierarchy::open(Path::new(CGROUP_ROOT), parent, engine.overhead())
+        let place = if users == Users::Machine { Place::Root } else { Place::Own };
+        let hierarchy = Hierarchy::open(Path::new(CGROUP_ROOT), place, parent, engine.overhead())
             .map_err(|error| SandboxError::unavailable("control groups", error))?;
         let swept = remains::sweep(&hierarchy, &work_dir.join("runs"))
             .map_err(|error| SandboxError::unavailable("start-up sweep", error))?;
@@ -133,8 +170,9 @@ impl Inner {
             spawner,
             hierarchy,
             engine,
-            uid_base: config.uid_base,
-            disk_bytes: disk_bytes(config.disk, &work_dir),
+            users,
+            ids,
+            disk_bytes: disk_bytes(config.disk, users, &work_dir),
             busy: Mutex::default(),
             user_namespaces: Mutex::default(),
             disks: Mutex::default(),
@@ -151,9 +189,14 @@ impl Inner {
         self.work_dir.join("stage")
     }
 
-    /// `None` where there is no limit.
+    /// A limit that must be kept by measuring.
+    pub(super) fn measured_bytes(&self) -> Option<u64> {
+        self.disk_bytes.filter(|_| !self.users.can_make_disks())
+    }
+
+    /// `None` where there is no limit, or no disk to keep it.
     pub(super) fn disk(&self, slot: &Slot) -> io::Result<Option<Arc<Disk>>> {
-        let Some(bytes) = self.disk_bytes else { return Ok(None) };
+        let Some(bytes) = self.disk_bytes.filter(|_| self.users.can_make_disks()) else { return Ok(None) };
         if let Some(disk) = lock(&self.disks).get(&slot.number) {
             return Ok(Some(Arc::clone(disk)));
         }
@@ -163,9 +206,13 @@ impl Inner {
         Ok(Some(disk))
     }
 
-    /// To mount a cached tree with.
-    pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
-        self.user_namespace(idmap::of_tree(uid), deadline)
+    pub(super) fn tree_owner(&self, uid: u32) -> Option<u32> {
+        (!self.users.can_map_owners()).then_some(uid)
+    }
+
+    /// To mount a cached tree with; `None` if it must belong to the slot.
+    pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Option<Arc<OwnedFd>>, SandboxError> {
+        self.users.can_map_owners().then(|| self.user_namespace(idmap::of_tree(uid), deadline)).transpose()
     }
 
     /// For an OCI runtime to live in.
@@ -192,9 +239,17 @@ impl Drop for Inner {
     }
 }
 
-fn disk_bytes(limit: DiskLimit, work_dir: &Path) -> Option<u64> {
+fn disk_bytes(limit: DiskLimit, users: Users, work_dir: &Path) -> Option<u64> {
     match limit {
         DiskLimit::None => None,
+        DiskLimit::Bytes(bytes) | DiskLimit::WherePossible(bytes) if !users.can_make_disks() => {
+            tracing::warn!(
+                bytes,
+                "without root the disk space of runs is measured, not limited by a file system: a run that takes more is \
+                 ended some seconds later"
+            );
+            Some(bytes)
+        }
         // The self-test makes one.
         DiskLimit::Bytes(bytes) => Some(bytes),
         DiskLimit::WherePossible(bytes) => match Disk::create(work_dir, bytes) {
@@ -226,7 +281,8 @@ pub(super) struct Slot {
 
 impl Slot {
     fn take(inner: &Arc<Inner>, number: u32) -> Result<Self, SandboxError> {
-        if inner.uid_base.checked_add(number).and_then(|uid| uid.checked_add(idmap::HIGHEST)).is_none() {
+        let uid = inner.ids.first.checked_add(number).filter(|uid| uid.checked_add(idmap::HIGHEST).is_some());
+        if !uid.is_some_and(|uid| inner.users.has(uid)) {
             return Err(SandboxError::InvalidSpec(format!("slot {number} has no uid")));
         }
         if !lock(&inner.busy).insert(number) {
@@ -236,7 +292,7 @@ impl Slot {
     }
 
     pub(super) fn uid(&self) -> u32 {
-        self.inner.uid_base + self.number
+        self.inner.ids.first + self.number
     }
 
     /// A helper in the place of the one that a run in this slot has used up.

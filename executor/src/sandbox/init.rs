@@ -26,8 +26,9 @@ use super::control::{self, Message};
 use super::engine::Engine;
 use super::request::Request;
 use super::spawner::Task;
+use super::users::Users;
 use super::view::SHELL;
-use super::{init_mounts, init_network, init_oci, landlock, rootfs};
+use super::{init_mounts, init_network, init_oci, landlock, rootfs, rootless};
 
 /// The helper's own exit code when it gives up; the reason goes over the control socket.
 const FAILED: u8 = 125;
@@ -38,6 +39,11 @@ pub(super) const MAX_OPEN_FILES: u64 = 65_536;
 pub(super) const CORE_BYTES: u64 = 1;
 /// Under memory pressure of the whole machine, sandboxes go before the executor.
 const OOM_SCORE_ADJ: &str = "500";
+
+/// Executes a command in a user namespace like an executor's, which its user needs to look at files of runs.
+const ENTER: &str = "enter";
+const USAGE: &str = "crownest-sandbox is started by crownest-executor, not by hand, except as `crownest-sandbox enter COMMAND`: \
+                     that runs a command as a user without root sees it who has subordinate ids (/etc/subuid)";
 
 /// A helper's word that it waits for a run.
 pub(super) const READY: &[u8] = b"ready";
@@ -62,12 +68,18 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
 /// Entry point of `crownest-sandbox`.
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    let executor_pid = arguments.next().and_then(|pid| pid.to_str()?.parse().ok());
-    let Some(executor_pid) = executor_pid else {
-        let _ = writeln!(io::stderr(), "crownest-sandbox is started by crownest-executor, not by hand");
+    let first = arguments.next().unwrap_or_default();
+    if first == ENTER {
+        let error = rootless::execute(arguments);
+        let _ = writeln!(io::stderr(), "crownest-sandbox: {error}");
+        return ExitCode::from(FAILED);
+    }
+    let Some(executor_pid) = first.to_str().and_then(|pid| pid.parse().ok()) else {
+        let _ = writeln!(io::stderr(), "{USAGE}");
         return ExitCode::from(FAILED);
     };
     let needed: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
+    let Ok(users) = Users::of_this_process() else { return ExitCode::from(FAILED) };
     let forked = close_inherited()
         .and_then(|()| die_with_executor(executor_pid))
         .and_then(|()| init_mounts::keep_needed(&needed))
@@ -77,7 +89,7 @@ pub fn main() -> ExitCode {
     };
     let result = match task {
         Task::UserNamespace => lend_user_namespace(&control),
-        Task::Run => run(&control, executor_pid),
+        Task::Run => run(&control, executor_pid, users),
     };
     if let Err((step, error)) = result {
         // If even this fails, the executor sees the socket close without a message and says so.
@@ -143,7 +155,7 @@ fn lend_user_namespace(control: &OwnedFd) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
+fn run(control: &OwnedFd, executor_pid: i32, users: Users) -> Result<(), Failure> {
     init_mounts::unshare().at("unshare mount namespace")?;
     rustix::thread::set_name(WAITING).at("take a name")?;
     control::send(control.as_fd(), READY, &[]).at("report")?;
@@ -156,7 +168,7 @@ fn run(control: &OwnedFd, executor_pid: i32) -> Result<(), Failure> {
     fs::File::from(request).read_to_end(&mut bytes).at("read the request")?;
     let request = Request::parse(&bytes)?;
 
-    let workspace = init_mounts::mount_workspace(&request, &lower)?;
+    let workspace = init_mounts::mount_workspace(&request, &lower, users)?;
     let listener = match request.network {
         Network::Nothing => None,
         Network::Proxy => Some(init_network::listen()?),
@@ -229,7 +241,11 @@ fn limit_resources() -> io::Result<()> {
     };
     at_most(Resource::Nofile, MAX_OPEN_FILES)?;
     at_most(Resource::Core, CORE_BYTES)?;
-    fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ)
+    match fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ) {
+        // Without root it can only be raised, and is higher already.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        written => written,
+    }
 }
 
 pub(super) fn become_user(id: u32) -> io::Result<()> {

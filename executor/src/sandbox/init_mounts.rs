@@ -18,6 +18,7 @@ use super::host::CGROUP_ROOT;
 use super::init::{At as _, Failure};
 use super::lower;
 use super::request::Request;
+use super::users::Users;
 
 /// Where the staging folder appears, in the helper's namespace only: every Linux has this folder, and every parent of
 /// it can be entered by anybody, which is not so of the executor's own folders.
@@ -64,7 +65,7 @@ pub(super) fn keep_needed(also: &[PathBuf]) -> io::Result<()> {
 
 /// Mounts the cached tree and what belongs to it, in a namespace of this helper's own. Returns the root of the overlay: the descriptor
 /// keeps it alive after the namespace is gone.
-pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd) -> Result<OwnedFd, Failure> {
+pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd, users: Users) -> Result<OwnedFd, Failure> {
     // Relative names below need no escaping in mount options and stay short.
     rustix::process::chdir(&request.run_dir).at("enter the run directory")?;
     attach(lower, "lower").at("mount the cached tree")?;
@@ -76,7 +77,7 @@ pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd) -> Result<Owne
         }
         None => PathBuf::from("."),
     };
-    let overlay = overlay(&layers).at("mount overlayfs")?;
+    let overlay = overlay(&layers, users).at("mount overlayfs")?;
     let tmp = cloned(&layers.join("tmp"), WRITABLE).at("clone the run's /tmp")?;
 
     attach(&cloned(&request.stage, lower::READ_ONLY).at("clone the staging folder")?, STAGE)
@@ -123,7 +124,7 @@ fn attach(mount: &OwnedFd, target: &str) -> rustix::io::Result<()> {
 }
 
 /// `layers` has the folders `upper` and `work`.
-fn overlay(layers: &Path) -> rustix::io::Result<OwnedFd> {
+fn overlay(layers: &Path, users: Users) -> rustix::io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let context = context.as_fd();
     fsconfig_set_string(context, "source", "crownest")?;
@@ -133,10 +134,14 @@ fn overlay(layers: &Path) -> rustix::io::Result<OwnedFd> {
         ("workdir", &layers.join("work")),
         ("index", Path::new("off")),
         ("metacopy", Path::new("off")),
-        // Without it, renaming a folder of the archive fails with EXDEV, which few build tools expect.
-        ("redirect_dir", Path::new("on")),
     ] {
         fsconfig_set_string(context, key, value)?;
+    }
+    match users {
+        // Without it, renaming a folder of the archive fails with EXDEV, which few build tools expect.
+        Users::Machine => fsconfig_set_string(context, "redirect_dir", "on")?,
+        // overlayfs keeps its notes in attributes that need no privilege; it does not have both.
+        Users::Namespace { .. } => fsconfig_set_flag(context, "userxattr")?,
     }
     // The upper layer never outlives the run: no reason to ever sync it.
     fsconfig_set_flag(context, "volatile")?;

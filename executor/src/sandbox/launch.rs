@@ -4,21 +4,23 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cgroup::Cgroup;
 use super::config::{Limits, Network, Root, SandboxSpec};
 use super::control;
 use super::engine::{Engine, Runtime, RuntimeKind};
 use super::error::{SandboxError, Step as _};
 use super::host::{Inner, Slot};
 use super::init_oci::STARTED;
-use super::lower;
+use super::lower::{self, Owner};
+use super::meter::Meter;
 use super::process::wait_readable;
 use super::ready::Ready;
-use super::remains::Remains;
+use super::remains::{Remains, Space};
 use super::request::{Request, memfd};
 use super::rootfs;
 use super::running::{Parts, Sandbox, Target};
@@ -77,14 +79,17 @@ impl Launch {
         let Ready { helper, control: ours, stdout, stderr, cgroup } = ready;
         let (monitor, cgroup) = (Arc::new(helper), Arc::new(cgroup));
         let layers = disk.as_ref().map(|disk| disk.folder(&self.label));
-        let on_disk = disk.clone().zip(layers.clone());
-        let remains = Remains::new(Arc::clone(&monitor), Arc::clone(&cgroup), run_dir.clone(), slot, on_disk);
+        let space = match disk.clone().zip(layers.clone()) {
+            Some((disk, folder)) => Space::Disk(disk, folder),
+            None => Space::Unlimited,
+        };
+        let mut remains = Remains::new(Arc::clone(&monitor), Arc::clone(&cgroup), run_dir.clone(), slot, space);
         // The helper is in the group already: everything that it does from here on is limited and counted.
         cgroup.limit(self.limits).step("set the limits of the control group")?;
         fill(&run_dir, layers.as_deref(), uid).step("create run directory")?;
         let request = Request {
             uid,
-            run_dir,
+            run_dir: run_dir.clone(),
             disk: disk.map(|disk| (disk.device().to_owned(), self.label.clone().into())),
             stage: host.stage(),
             root: self.root.clone(),
@@ -94,7 +99,8 @@ impl Launch {
         };
 
         let (mut status, status_writer) = Status::pipe().step("status pipe")?;
-        let lower = lower::mount(&self.lower, idmap.as_fd())?;
+        let owner = idmap.as_ref().map_or(Owner::Is(uid), |idmap| Owner::Mapped(idmap.as_fd()));
+        let lower = lower::mount(&self.lower, owner)?;
         let request = memfd(&request.to_bytes()).step("memfd")?;
         let instructions = memfd(&self.instructions).step("memfd")?;
         let mut lent = vec![request.as_fd(), lower.as_fd(), instructions.as_fd(), status_writer.as_fd()];
@@ -104,6 +110,10 @@ impl Launch {
         drop((status_writer, lower));
 
         let (workspace, listener) = handshake(&ours, deadline)?;
+        if let Some(bytes) = host.measured_bytes() {
+            let meter = meter(&run_dir, &workspace, bytes, Arc::clone(&cgroup)).step("measure what the run writes")?;
+            remains.measure(meter);
+        }
         let pid_1 =
             status.child_pid(deadline).map_err(|error| SandboxError::unavailable("start the sandbox", error))?;
         let Some(pid_1) = pid_1 else { return Err(complaint(stderr, deadline)) };
@@ -117,6 +127,9 @@ impl Launch {
     }
 }
 
+/// What the run writes to, with the modes that it has there.
+const WRITTEN: [(&str, u32); 2] = [("upper", 0o755), ("tmp", 0o1777)];
+
 /// The folders that the helper mounts on, and what the run writes to: those of the overlay, and `/tmp`.
 fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
     fs::create_dir(run_dir.join("lower"))?;
@@ -126,13 +139,19 @@ fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
     }
     let layers = layers.unwrap_or(run_dir);
     fs::create_dir(layers.join("work"))?;
-    for (name, mode) in [("upper", 0o755), ("tmp", 0o1777)] {
+    for (name, mode) in WRITTEN {
         let folder = layers.join(name);
         fs::create_dir(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(mode))?;
         std::os::unix::fs::chown(&folder, Some(uid), Some(uid))?;
     }
     Ok(())
+}
+
+fn meter(run_dir: &Path, workspace: &OwnedFd, bytes: u64, cgroup: Arc<Cgroup>) -> io::Result<Meter> {
+    let folders = WRITTEN.map(|(name, _)| run_dir.join(name));
+    let devices = vec![fs::metadata(&folders[0])?.dev(), rustix::fs::fstat(workspace)?.st_dev];
+    Meter::start(folders.into(), devices, bytes, cgroup)
 }
 
 /// Two messages at most: the workspace (and the socket of an egress proxy), then either a failure, or that the sandbox has

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cgroup::{Accounting, Cgroup, Hierarchy};
 use super::disk::{Disk, DiskUsage};
 use super::host::Slot;
+use super::meter::Meter;
 use super::process::Process;
 use crate::workspace::remove_tree;
 
@@ -45,19 +46,38 @@ struct Held {
     cgroup: Arc<Cgroup>,
     run_dir: PathBuf,
     slot: Slot,
+    space: Space,
+}
+
+/// What limits what the run writes.
+#[derive(Debug)]
+pub(super) enum Space {
+    Unlimited,
     /// The slot's disk, and the run's folder in it.
-    disk: Option<(Arc<Disk>, PathBuf)>,
+    Disk(Arc<Disk>, PathBuf),
+    Measured(Meter),
+}
+
+impl Space {
+    fn usage(&mut self) -> io::Result<Option<DiskUsage>> {
+        match self {
+            Self::Unlimited => Ok(None),
+            Self::Disk(disk, _) => disk.usage().map(Some),
+            Self::Measured(meter) => meter.finish().map(Some),
+        }
+    }
 }
 
 impl Remains {
-    pub(super) fn new(
-        helper: Arc<Process>,
-        cgroup: Arc<Cgroup>,
-        run_dir: PathBuf,
-        slot: Slot,
-        disk: Option<(Arc<Disk>, PathBuf)>,
-    ) -> Self {
-        Self { held: Some(Held { helper, cgroup, run_dir, slot, disk }) }
+    pub(super) fn new(helper: Arc<Process>, cgroup: Arc<Cgroup>, run_dir: PathBuf, slot: Slot, space: Space) -> Self {
+        Self { held: Some(Held { helper, cgroup, run_dir, slot, space }) }
+    }
+
+    /// Has what the run writes limited by this.
+    pub(super) fn measure(&mut self, meter: Meter) {
+        if let Some(held) = &mut self.held {
+            held.space = Space::Measured(meter);
+        }
     }
 
     /// Kills, counts, removes. Blocking.
@@ -67,16 +87,17 @@ impl Remains {
 }
 
 impl Held {
-    fn reclaim(self) -> Reclaimed {
+    fn reclaim(mut self) -> Reclaimed {
         let killed = self.helper.kill().and_then(|()| self.cgroup.kill_and_wait());
         let accounting = self.cgroup.accounting();
-        let disk = self.disk.as_ref().and_then(|(disk, _)| {
-            disk.usage().inspect_err(|error| tracing::warn!(%error, "the disk of a slot cannot be asked")).ok()
-        });
+        let disk = self.space.usage();
+        let disk =
+            disk.inspect_err(|error| tracing::warn!(%error, "the disk of a slot cannot be asked")).ok().flatten();
         let cleanup = killed
             .at("kill leftover processes")
-            .and_then(|()| {
-                self.disk.as_ref().map_or(Ok(()), |(_, folder)| remove_tree(folder).at("empty the slot's disk"))
+            .and_then(|()| match &self.space {
+                Space::Disk(_, folder) => remove_tree(folder).at("empty the slot's disk"),
+                Space::Unlimited | Space::Measured(_) => Ok(()),
             })
             .and_then(|()| remove(&self.cgroup, &self.run_dir));
         self.slot.refill();

@@ -11,7 +11,8 @@ use executor::sandbox::{DiskLimit, Limits, Network, Root, Sandbox, SandboxConfig
 use tokio::io::AsyncReadExt as _;
 
 use crate::engine::{Engine, on_each_engine};
-use crate::support::{DEADLINE, Machine, collect, config};
+use crate::ordinary::groups_of;
+use crate::support::{DEADLINE, Machine, collect, config, own_copy};
 
 /// Ignores what it can, and leaves processes in sessions of their own.
 const CLINGING: &str =
@@ -22,7 +23,7 @@ const CONTROLLERS: [&str; 6] = ["", "memory", "pids", "cpu", "cpuacct", "blkio"]
 fn own(engine: Engine, folder: &Path, of_test: u32) -> SandboxConfig {
     let uid_base = engine.uid_base(of_test);
     let cgroup_parent = format!("crownest-conformance-{uid_base}").into();
-    SandboxConfig { engine: engine.config(), uid_base, cgroup_parent, ..config(folder) }
+    SandboxConfig { engine: engine.config(), uid_base: Some(uid_base), cgroup_parent, ..config(folder) }
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {
@@ -43,11 +44,12 @@ fn is_of_a_run(group: &Path) -> bool {
 fn left(config: &SandboxConfig) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let group = config.cgroup_parent.to_string_lossy().into_owned();
+    let base = config.uid_base.expect("chosen by the test");
     for process in fs::read_dir("/proc").expect("/proc").flatten() {
         let read = |name: &str| fs::read_to_string(process.path().join(name)).unwrap_or_default();
         let status = read("status");
         let uid = status.lines().find_map(|line| line.strip_prefix("Uid:\t")?.split('\t').next()?.parse::<u32>().ok());
-        let is_user = (1..100).flat_map(|slot| Engine::users(config.uid_base + slot)).any(|user| uid == Some(user));
+        let is_user = (1..100).flat_map(|slot| Engine::users(base + slot)).any(|user| uid == Some(user));
         let is_waiting = read("comm").trim() == WAITING;
         if (is_user || read("cgroup").contains(&group)) && !status.contains("State:\tZ") && !is_waiting {
             found.insert(format!("process {} {}", process.file_name().display(), read("comm").trim()));
@@ -55,7 +57,7 @@ fn left(config: &SandboxConfig) -> BTreeSet<String> {
     }
     found.extend(children(&config.work_dir.join("runs")).iter().map(|run| format!("folder {}", run.display())));
     for controller in CONTROLLERS {
-        let parent = Path::new("/sys/fs/cgroup").join(controller).join(&config.cgroup_parent);
+        let parent = groups_of(controller).join(&config.cgroup_parent);
         found.extend(
             children(&parent)
                 .iter()
@@ -71,7 +73,7 @@ fn left(config: &SandboxConfig) -> BTreeSet<String> {
 fn close(host: SandboxHost, config: &SandboxConfig) {
     drop(host);
     for controller in CONTROLLERS {
-        let parent = Path::new("/sys/fs/cgroup").join(controller).join(&config.cgroup_parent);
+        let parent = groups_of(controller).join(&config.cgroup_parent);
         assert_eq!(children(&parent), [""; 0].map(PathBuf::from), "{controller}");
         let _ = fs::remove_dir(parent);
     }
@@ -92,6 +94,14 @@ fn no_mount_is_left() {
 
 async fn start(host: &SandboxHost, slot: u32, lower: &Path) -> Sandbox {
     let label = format!("run-{slot}");
+    let own = lower.with_extension(slot.to_string());
+    let lower = match host.tree_owner(slot) {
+        Some(owner) => {
+            own_copy(lower, &own, owner);
+            &own
+        }
+        None => lower,
+    };
     let spec = SandboxSpec {
         label: &label,
         slot,
@@ -111,9 +121,10 @@ async fn start(host: &SandboxHost, slot: u32, lower: &Path) -> Sandbox {
 
 async fn finishing_leaves_nothing(engine: Engine) {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = own(engine, folder.path(), 10);
+    let (config, tree) = (own(engine, folder.path(), 10), folder.path().join("tree"));
+    fs::create_dir(&tree).expect("a folder");
     let host = SandboxHost::open(config.clone()).await.expect("a host");
-    let sandbox = start(&host, 1, folder.path()).await;
+    let sandbox = start(&host, 1, &tree).await;
     assert!(left(&config).len() > 5, "{:?}", left(&config));
     assert!(sandbox.finish().await.cleanup.is_ok());
     // Another helper may be on its way into its group.
@@ -124,14 +135,15 @@ async fn finishing_leaves_nothing(engine: Engine) {
 
 async fn dropping_leaves_nothing(engine: Engine) {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = own(engine, folder.path(), 20);
+    let (config, tree) = (own(engine, folder.path(), 20), folder.path().join("tree"));
+    fs::create_dir(&tree).expect("a folder");
     let host = SandboxHost::open(config.clone()).await.expect("a host");
     for slot in 1..3 {
-        drop(start(&host, slot, folder.path()).await);
+        drop(start(&host, slot, &tree).await);
     }
     // At any point of its start, too.
     for (slot, milliseconds) in (10..).zip([0, 1, 3, 10, 30, 60, 100]) {
-        let start = start(&host, slot, folder.path());
+        let start = start(&host, slot, &tree);
         let _ = tokio::time::timeout(std::time::Duration::from_millis(milliseconds), start).await;
     }
     wait_until_nothing_is_left(&config, |_| true);

@@ -10,12 +10,14 @@ pub(crate) enum Engine {
     Bubblewrap,
     Runc,
     Runsc,
+    /// bubblewrap, and an executor that an ordinary user has started.
+    Rootless,
 }
 
 impl Engine {
     fn program(self) -> &'static str {
         match self {
-            Self::Bubblewrap => "bwrap",
+            Self::Bubblewrap | Self::Rootless => "bwrap",
             Self::Runc => "runc",
             Self::Runsc => "runsc",
         }
@@ -31,7 +33,7 @@ impl Engine {
     pub(crate) fn config(self) -> EngineConfig {
         let program = self.installed();
         match self {
-            Self::Bubblewrap => EngineConfig::Bubblewrap { program },
+            Self::Bubblewrap | Self::Rootless => EngineConfig::Bubblewrap { program },
             Self::Runc | Self::Runsc => EngineConfig::Oci { runtime: program, arguments: Vec::new() },
         }
     }
@@ -42,7 +44,16 @@ impl Engine {
 
     /// Apart from each other, so that processes of tests that run at the same time are told apart.
     pub(crate) fn uid_base(self, of_test: u32) -> u32 {
-        1_820_000 + of_test * 3_000 + 1_000 * self as u32
+        match self {
+            // Of the subordinate ids, half: what has no number of its own begins with the first.
+            Self::Rootless => 50_000 + of_test * 1_000,
+            _ => 1_820_000 + of_test * 3_000 + 1_000 * self as u32,
+        }
+    }
+
+    /// With or without root.
+    pub(crate) fn is_bubblewrap(self) -> bool {
+        matches!(self, Self::Bubblewrap | Self::Rootless)
     }
 
     /// Each run's processes have one of these users, of which the first is the command's.
@@ -68,6 +79,12 @@ macro_rules! on_each_engine {
         }
         mod runsc {
             $(#[tokio::test] async fn $check() { super::$check(crate::engine::Engine::Runsc).await; })+
+        }
+        mod rootless {
+            $(#[test] fn $check() {
+                let name = concat!(module_path!(), "::", stringify!($check));
+                crate::ordinary::test(name, super::$check(crate::engine::Engine::Rootless));
+            })+
         }
     };
 }

@@ -4,7 +4,7 @@ use executor::sandbox::Limits;
 use crate::case::{Case, Expect, Try, check};
 use crate::engine::{Engine, on_each_engine};
 
-use Engine::{Bubblewrap, Runc, Runsc};
+use Engine::{Bubblewrap, Rootless, Runc, Runsc};
 use Expect::Says;
 use Try::{Python, Shell};
 
@@ -91,6 +91,9 @@ pub(crate) const CASES: &[Case] = &[
         command: Shell("cat hello.txt src/main.c"), expect: Says("hello\nint main;"), differs: &[] },
     Case { name: "folders of the archive can be renamed", mechanism: "overlayfs redirect_dir",
         command: Shell("mv src renamed && cat renamed/main.c"), expect: Says("int main;"), differs: &[] },
+    Case { name: "folders of the archive can be renamed in one step", mechanism: "rename(2), overlayfs redirect_dir",
+        command: Python("print(tried(lambda: os.rename('src', 'renamed')))"), expect: Says("ok"),
+        differs: &[(Rootless, "overlayfs without privilege has no redirects: `mv` copies", Says("EXDEV"))] },
 ];
 
 async fn what_the_command_finds(engine: Engine) {

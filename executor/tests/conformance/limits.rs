@@ -1,11 +1,11 @@
 //! Limits, and the verdict that goes with each.
-use executor::sandbox::{DiskLimit, Exit, Limits};
+use executor::sandbox::{DiskLimit, Exit, Kept, Limits};
 
 use crate::case::{Case, Expect, Try, attempt, check};
 use crate::engine::{Engine, on_each_engine};
 use crate::support::Machine;
 
-use Engine::{Bubblewrap, Runsc};
+use Engine::{Rootless, Runsc};
 use Expect::Says;
 use Try::{Python, Shell};
 
@@ -78,10 +78,13 @@ async fn processor_time_is_limited_and_counted(engine: Engine) {
     let unhindered = attempt(&machine, Shell("true"), Limits { cpu_millis: 64_000, ..Limits::default() }).await;
     assert_eq!(unhindered.finished.usage.cpu_throttled_ms, Some(0));
     // Only bubblewrap's own processes are known to the number.
-    assert_eq!(usage.pids_peak.is_some(), engine == Bubblewrap);
+    assert_eq!(usage.pids_peak.is_some(), engine.is_bubblewrap());
 }
 
 async fn a_full_disk_is_told_as_such(engine: Engine) {
+    if engine == Rootless {
+        return a_run_beyond_its_limit_is_ended(engine).await;
+    }
     let machine = with_a_small_disk(engine).await;
     for command in ["cat /dev/zero > big; exit 3", "cat /dev/zero > /tmp/big; exit 3"] {
         let run = attempt(&machine, Shell(command), Limits::default()).await;
@@ -94,6 +97,9 @@ async fn a_full_disk_is_told_as_such(engine: Engine) {
 
 /// What is in one of them is missing in the other: space, and files (16 KiB each).
 async fn workspace_and_tmp_have_one_limit(engine: Engine) {
+    if engine == Rootless {
+        return what_is_in_both_is_measured(engine).await;
+    }
     let machine = with_a_small_disk(engine).await;
     let run = attempt(
         &machine,
@@ -109,6 +115,45 @@ async fn workspace_and_tmp_have_one_limit(engine: Engine) {
     let run = attempt(&machine, Python(files), Limits::default()).await;
     assert_eq!(run.out(), "ENOSPC ENOSPC True", "{}", run.err());
     assert!(run.finished.disk.expect("a limit").is_full);
+}
+
+/// Loop devices are root's. What a run has on disk is measured, and no error stops it: it is ended.
+async fn a_run_beyond_its_limit_is_ended(engine: Engine) {
+    let machine = with_a_small_disk(engine).await;
+    assert_eq!(machine.host.disk_bytes(), Some(DISK_BYTES));
+    // A file that grows; one that has no name any more; many small ones; one that is as deep as no path is long.
+    for command in [
+        "head -c 100000000 /dev/zero > big; sleep 1000",
+        "head -c 100000000 /dev/zero > /tmp/big; sleep 1000",
+        "exec 3>big; rm big; head -c 100000000 /dev/zero >&3; sleep 1000",
+        "exec 3>/tmp/big; rm /tmp/big; head -c 100000000 /dev/zero >&3; sleep 1000",
+        "mkdir d && cd d && seq 5000 | xargs touch; sleep 1000",
+        "for i in $(seq 1500); do mkdir d && cd d || exit 9; done; head -c 100000000 /dev/zero > big; sleep 1000",
+    ] {
+        let run = attempt(&machine, Shell(command), Limits::default()).await;
+        assert_eq!(run.exit, Exit { exit_code: None, signal: Some(9) }, "{command}: {}", run.err());
+        let disk = run.finished.disk.expect("a limit");
+        assert!(disk.is_full && disk.kept == Kept::ByMeasuring { ended_run: true }, "{command}: {disk:?}");
+        let is_large = disk.used_bytes > DISK_BYTES;
+        assert!(is_large || command.contains("seq 5000"), "{command}: {disk:?}");
+    }
+}
+
+/// Space, and files (16 KiB each). What ends before it is measured is told all the same.
+async fn what_is_in_both_is_measured(engine: Engine) {
+    let machine = with_a_small_disk(engine).await;
+    let write = |a: u32, b: u32| -> &'static str {
+        Box::leak(
+            format!("head -c {a} /dev/zero > a; head -c {b} /dev/zero > /tmp/b; ln /tmp/b /tmp/c").into_boxed_str(),
+        )
+    };
+    for (a, b, is_full) in [(10_000_000, 20_000_000, false), (40_000_000, 40_000_000, true)] {
+        let run = attempt(&machine, Shell(write(a, b)), Limits::default()).await;
+        let disk = run.finished.disk.expect("a limit");
+        assert_eq!((disk.is_full, run.exit.signal.is_none() || is_full), (is_full, true), "{disk:?} {}", run.err());
+        let written = u64::from(a + b);
+        assert!((written..written + 1_000_000).contains(&disk.used_bytes), "{disk:?}");
+    }
 }
 
 const DISK_BYTES: u64 = 64 << 20;

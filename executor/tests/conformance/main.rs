@@ -3,6 +3,10 @@
 //! Cases are data: a name, the CVE or mechanism that it is about, what is tried, and what must come of it. Where an engine
 //! differs, the case says so, with the reason, and what comes of it there is asserted instead. Nothing is skipped: without
 //! its engines the suite fails and says what to install.
+//!
+//! The fourth variant is bubblewrap without root: the same tests, in a process that an ordinary user has started.
+#[path = "../support/ordinary.rs"]
+mod ordinary;
 #[path = "../support/mod.rs"]
 mod support;
 

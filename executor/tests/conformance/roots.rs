@@ -12,7 +12,7 @@ async fn a_tree_takes_the_place_of_the_host(engine: Engine) {
     small_root(&root);
     machine.root = Some(root.clone());
     let names = match engine {
-        Engine::Bubblewrap | Engine::Runc => "bin dev etc home lib lib64 open proc tmp workspace",
+        Engine::Bubblewrap | Engine::Rootless | Engine::Runc => "bin dev etc home lib lib64 open proc tmp workspace",
         Engine::Runsc => "bin dev etc home lib lib64 open proc sys tmp workspace",
     };
     for (command, expected) in [

@@ -100,13 +100,21 @@ impl Machine {
         SandboxSpec {
             label,
             slot,
-            lower: &self.tree,
+            lower: self.tree_of(slot),
             root: self.root.as_deref().map_or(Root::Host, Root::Tree),
             command: command.as_ref(),
             env,
             limits: Limits::default(),
             network: Network::Nothing,
         }
+    }
+
+    /// Without root, a copy that belongs to the slot, as the cache would have it.
+    fn tree_of(&self, slot: u32) -> &Path {
+        let Some(owner) = self.host.tree_owner(slot) else { return &self.tree };
+        let copy = self.folder.path().join(format!("tree-{slot}"));
+        own_copy(&self.tree, &copy, owner);
+        Box::leak(copy.into_boxed_path())
     }
 
     pub(crate) async fn run(&self, command: &str) -> Outcome {
@@ -124,6 +132,14 @@ impl Machine {
 
 pub(crate) fn config(folder: &Path) -> SandboxConfig {
     SandboxConfig::new(folder.join("work"))
+}
+
+/// Makes `copy` anew, and the user its owner.
+pub(crate) fn own_copy(tree: &Path, copy: &Path, owner: u32) {
+    let _ = std::fs::remove_dir_all(copy);
+    let done = |command: &mut std::process::Command| assert!(command.status().unwrap().success());
+    done(std::process::Command::new("cp").args(["-a", "--"]).arg(tree).arg(copy));
+    done(std::process::Command::new("chown").args(["-Rh", &format!("{owner}:{owner}"), "--"]).arg(copy));
 }
 
 /// Reads both outputs to their end while waiting, as the executor does.

@@ -34,7 +34,7 @@ pub(super) fn none(directory: &Path) -> io::Result<bool> {
 }
 
 /// Nobody is a member of a group that is gone.
-fn list(directory: &Path) -> io::Result<BTreeSet<i32>> {
+pub(super) fn list(directory: &Path) -> io::Result<BTreeSet<i32>> {
     match fs::read_to_string(directory.join("cgroup.procs")) {
         Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),

@@ -3,13 +3,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::own::Groups;
 use super::usage::{Accounting, ResourceUsage, keyed, number};
 use crate::sandbox::config::Limits;
 
 /// Period of the CPU quota; the kernel's default.
 const CPU_PERIOD_US: u64 = 100_000;
 
-/// Mount points of the controllers that runs use.
+/// Folders of the controllers that runs use, in which groups can be made.
 #[derive(Debug, Clone)]
 pub(super) struct Controllers {
     pub(super) memory: PathBuf,
@@ -22,9 +23,9 @@ pub(super) struct Controllers {
 
 impl Controllers {
     /// Limits need memory, pids and cpu; without the others some usage stays unknown.
-    pub(super) fn find(root: &Path) -> io::Result<Self> {
+    pub(super) fn find(root: &Path, own: &Groups) -> io::Result<Self> {
         let find = |name: &str| {
-            let path = root.join(name);
+            let path = own.of_controller(root, name);
             path.join("cgroup.procs").exists().then(|| fs::canonicalize(path)).transpose()
         };
         let need = |name: &str| {

@@ -6,11 +6,39 @@ use std::path::Path;
 use super::usage::{Accounting, ResourceUsage, keyed, number};
 use crate::sandbox::config::Limits;
 
+const ATTEMPTS: usize = 100;
+/// Where an executor without privilege puts itself.
+pub(super) const SUPERVISOR: &str = "crownest-supervisor";
 const CPU_PERIOD_US: u64 = 100_000;
 /// Without these a run would not be limited.
 const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];
 /// Without this its I/O is not counted.
 const WANTED: &str = "io";
+
+/// Leaves a folder that is ours without processes: a group has either these or groups with controllers. What is in it
+/// (this process, and others of its user) goes to a group beside those of the runs.
+pub(super) fn make_room(folder: &Path) -> io::Result<()> {
+    let room = folder.join(SUPERVISOR);
+    match fs::create_dir(&room) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // Others may come while this goes on.
+    for _ in 0..ATTEMPTS {
+        let processes = fs::read_to_string(folder.join("cgroup.procs"))?;
+        if processes.is_empty() {
+            return Ok(());
+        }
+        for pid in processes.lines() {
+            match fs::write(room.join("cgroup.procs"), pid) {
+                // It has ended.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                moved => moved?,
+            }
+        }
+    }
+    Err(io::Error::other("processes come faster than they can be moved"))
+}
 
 /// Makes `parent` and switches the controllers on in every directory down to it.
 pub(super) fn delegate(root: &Path, parent: &Path) -> io::Result<()> {
@@ -102,6 +130,28 @@ mod tests {
                 pids_peak: Some(5),
             }
         );
+    }
+
+    /// In the kernel's own hierarchy, which needs no controllers for that.
+    #[test]
+    fn moves_what_is_in_the_way() {
+        let hierarchies = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let root = hierarchies.into_iter().find(|root| root.join("cgroup.controllers").exists()).expect("cgroup v2");
+        let folder = root.join(format!("crownest-test-room-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let mut process = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        fs::write(folder.join("cgroup.procs"), process.id().to_string()).unwrap();
+        for _ in 0..2 {
+            make_room(&folder).unwrap();
+            let members = |folder: &Path| fs::read_to_string(folder.join("cgroup.procs")).unwrap();
+            let moved = format!("{}\n", process.id());
+            assert_eq!((members(&folder), members(&folder.join(SUPERVISOR))), (String::new(), moved));
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        for group in [folder.join(SUPERVISOR), folder] {
+            fs::remove_dir(group).unwrap();
+        }
     }
 
     #[test]

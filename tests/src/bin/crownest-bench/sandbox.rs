@@ -27,7 +27,7 @@ const UID_BASE: u32 = 1_690_000;
 pub(crate) async fn measure(rounds: usize) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("crownest-bench-").tempdir()?;
     let mut config = SandboxConfig::new(folder.path().join("work"));
-    config.uid_base = UID_BASE;
+    config.uid_base = Some(UID_BASE);
     config.disk = DiskLimit::Bytes(1 << 30);
     let host = SandboxHost::open(config).await?;
     let cache_config =
