@@ -27,7 +27,7 @@ pub(crate) struct QueryArgs {
     /// Folder that `crownest tables sync` filled, instead of the object store
     #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
-    /// How to print the answer; --json prints one line {\"data\":[…]}
+    /// How to print the answer; --json prints one line `{"data":[…]}`
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
     #[command(flatten)]

@@ -4,7 +4,7 @@
 use std::io::BufReader;
 
 use infra::s3::{Store, StoreError};
-use schemas::event_log::read_index;
+use schemas::event_log::{IndexEntry, read_index};
 use schemas::evidence::{EventLogPart, EvidenceBundle};
 use schemas::lake::{ArtifactRow, AttemptRow, EventsIndexRow, Messages, RunRow, TestRow, UsageRow};
 use schemas::test_report::{self, Problem, TestReport};
@@ -16,6 +16,9 @@ use crate::tables::lake_files::Member;
 /// Rows of `tests` that one run gets at most, and bytes of text in them: reports are written by strangers.
 const CASES: usize = 200_000;
 const CASE_BYTES: usize = 16 << 20;
+
+/// Rows of `events_index` that one part of a log gets at most: who writes a byte now and then makes many segments.
+const INDEX_ROWS: usize = 4_096;
 
 /// Everything that the tables say about a run.
 #[derive(Debug)]
@@ -91,7 +94,19 @@ async fn index(
     let end = part.size_bytes.saturating_sub(1);
     let bytes = store.get_range(&part.object_key, part.index_offset..=end).await.map_err(Unreadable::of)?;
     let entries = read_index(&bytes).map_err(|error| Unreadable::changed(&part.object_key, &error))?;
-    Ok(entries.iter().map(|entry| EventsIndexRow::of(bundle, number, part, entry)).collect())
+    Ok(coarse(&entries, INDEX_ROWS).iter().map(|entry| EventsIndexRow::of(bundle, number, part, entry)).collect())
+}
+
+/// Neighbours together where there are too many: their frames follow each other, and can be decompressed as one.
+fn coarse(entries: &[IndexEntry], rows: usize) -> Vec<IndexEntry> {
+    let together = entries.len().div_ceil(rows).max(1);
+    let join = |group: &[IndexEntry]| {
+        let (first, last) = (group.first()?, group.last()?);
+        let sum = |of: fn(&IndexEntry) -> u64| group.iter().map(of).fold(0, u64::saturating_add);
+        let (length, plain_bytes) = (sum(|entry| entry.length), sum(|entry| entry.plain_bytes));
+        Some(IndexEntry { last_seq: last.last_seq, length, plain_bytes, ..*first })
+    };
+    entries.chunks(together).filter_map(join).collect()
 }
 
 async fn tests(store: &Store, bundle: &EvidenceBundle, messages: Messages) -> Result<Vec<TestRow>, Unreadable> {
@@ -193,6 +208,24 @@ mod tests {
             assert!(rows.iter().zip(1..).all(|(row, number)| row.case_number == number));
         }
         assert!(cases(&bundle(), &about, &b"<testsuite>"[..], Messages::Drop, 9, 9).is_err());
+    }
+
+    #[test]
+    fn an_index_of_too_many_segments_gets_coarser_and_has_no_holes() {
+        let entry = |n: u64| IndexEntry {
+            first_seq: n * 2 + 1,
+            last_seq: n * 2 + 2,
+            offset: n * 10,
+            length: 10,
+            plain_bytes: 7,
+        };
+        let entries: Vec<IndexEntry> = (0..10).map(entry).collect();
+        assert_eq!(coarse(&entries, 10), entries);
+        let joined = coarse(&entries, 4);
+        let found: Vec<_> =
+            joined.iter().map(|e| (e.first_seq, e.last_seq, e.offset, e.length, e.plain_bytes)).collect();
+        assert_eq!(found, [(1, 6, 0, 30, 21), (7, 12, 30, 30, 21), (13, 18, 60, 30, 21), (19, 20, 90, 10, 7)]);
+        assert_eq!(coarse(&[], 4), []);
     }
 
     #[test]

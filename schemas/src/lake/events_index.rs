@@ -5,17 +5,17 @@ use crate::event_log::IndexEntry;
 use crate::evidence::{EventLogPart, EvidenceBundle};
 
 row! {
-    EventsIndexRow: "events_index", "A segment of an event log: one zstd frame of NDJSON.", key ["workspace_run_id", "first_seq"] {
+    EventsIndexRow: "events_index", "A piece of an event log: a segment, or neighbours where there are thousands; zstd frames of NDJSON.", key ["workspace_run_id", "first_seq"] {
         workspace_run_id: String = "Id of the run.",
         org_id: String = "Organization: the tenant.",
         project_id: String = "Project of the organization.",
         part: u64 = "Which part of the log, from 0.",
         object_key: String = "Object key of the part, in the same bucket.",
-        first_seq: u64 = "Number of the first event in the segment.",
+        first_seq: u64 = "Number of the first event in it.",
         last_seq: u64 = "Number of the last one.",
-        offset_bytes: u64 = "Where the frame begins in the part.",
-        length_bytes: u64 = "Length of the frame.",
-        plain_bytes: u64 = "Length of the NDJSON in it.",
+        offset_bytes: u64 = "Where it begins in the part.",
+        length_bytes: u64 = "Its length in the part.",
+        plain_bytes: u64 = "Length of the NDJSON, decompressed.",
     }
 }
 
