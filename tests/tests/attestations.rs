@@ -11,7 +11,7 @@ use schemas::run::Outcome;
 use schemas::transparency::inclusion::Inclusion;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use testkit::{Client, DEADLINE, Stack, archive, eventually, installed};
+use testkit::{Client, Crownest, DEADLINE, Options, Stack, archive, eventually, installed};
 use tokio::io::AsyncWriteExt as _;
 
 async fn key_set(client: &Client) -> JwkSet {
@@ -119,4 +119,66 @@ async fn a_verifier_of_others_accepts_them_and_finds_a_changed_byte() {
     let own = PublicKey::all(&keys).expect("well-formed keys");
     let envelope: Envelope = serde_json::from_value(changed).expect("an envelope");
     assert!(envelope.verify(&own).is_err());
+}
+
+async fn openssl(args: &[&str]) {
+    let ended = tokio::process::Command::new("openssl").args(args).output().await.expect("openssl is installed");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[tokio::test]
+async fn a_command_signs_with_a_key_that_no_collector_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (private, public) = (path("private.pem"), path("public.pem"));
+    openssl(&["genpkey", "-algorithm", "ed25519", "-out", &private]).await;
+    openssl(&["pkey", "-in", &private, "-pubout", "-out", &public]).await;
+    // openssl wants a file whose size it knows.
+    let command = format!(
+        "f=$(mktemp -p {}) && cat > $f && openssl pkeyutl -sign -rawin -inkey {private} -in $f && rm $f",
+        folder.path().display()
+    );
+    let flags = ["--signing-command", &command, "--signing-public-key", &public].map(str::to_owned).to_vec();
+    let stack = Stack::with(Options { collector_flags: flags, executor: false, ..Options::default() }).await;
+    let client = stack.client();
+    let run = client.create(json!({"command": "true"})).await;
+    client.cancel(&run).await.expect(200);
+    client.wait_terminal(&run).await;
+    let key = PublicKey::from_pem(&std::fs::read_to_string(public).unwrap()).expect("a public key");
+    assert!(envelope(&attestations(&client, &run).await[0]).verify(&[key]).is_ok());
+    let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
+    assert!(verified.contains(&format!("signature: by the key {}", key.id())), "{verified}");
+}
+
+#[tokio::test]
+async fn a_seal_that_another_key_repeats_keeps_what_was_signed() {
+    let stack = Stack::with(Options { executor: false, collector: false, ..Options::default() }).await;
+    let client = stack.client();
+    // The first collector writes everything to the store, and is killed before the database knows.
+    let mut blocker = stack.admin.get().await.unwrap();
+    let blocked = blocker.transaction().await.unwrap();
+    blocked.batch_execute("lock table collector.parts in exclusive mode").await.unwrap();
+    let mut first = stack.spawn_collector();
+    let run = client.create(json!({"command": "true"})).await;
+    client.cancel(&run).await.expect(200);
+    let created = client.run(&run).await["createdAt"].as_str().expect("a time").to_owned();
+    let folder = format!("runs/org={}/project={}/date={}/run={run}", stack.org, stack.project, &created[..10]);
+    let signed = eventually("the statement is in the store", async || {
+        stack.store.get(&format!("{folder}/attestation.dsse.json")).await.ok()
+    });
+    let signed = signed.await;
+    eventually("the bundle is in the store", async || stack.store.get(&format!("{folder}/evidence.json")).await.ok())
+        .await;
+    first.kill().await;
+    assert_eq!(client.run(&run).await["status"], "awaiting_archive", "nothing has ended yet");
+
+    blocked.rollback().await.unwrap();
+    let _second = stack.spawn_collector_with_key(&collector::signing::generate().unwrap());
+    client.wait_terminal(&run).await;
+    assert_eq!(stack.store.get(&format!("{folder}/attestation.dsse.json")).await.unwrap(), signed);
+    let keys = PublicKey::all(&key_set(&client).await).expect("well-formed keys");
+    assert_eq!(keys.len(), 2);
+    let envelope = envelope(&attestations(&client, &run).await[0]);
+    assert!(envelope.verify(&keys[..1]).is_ok() && envelope.verify(&keys[1..]).is_err());
+    Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0);
 }
