@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::client::{Client, Download};
 use crate::failure::Failure;
-use crate::verify::{Tombstone, artifact_file, names, part_file};
+use crate::verify::{Deletion, artifact_file, names, part_file, tombstone_file};
 
 const CONCURRENT_DOWNLOADS: usize = 4;
 /// How long the log may take to get the entry of a run that was sealed a moment ago.
@@ -90,9 +90,9 @@ async fn save_artifact(client: &Client, artifact: &EvidenceArtifact, folder: &Pa
         about => about?,
     };
     // An artifact that is gone without having been deleted has no tombstone: it is missing.
-    match serde_json::from_value::<Tombstone>(about) {
-        Ok(tombstone) => write_json(&own, names::TOMBSTONE, &tombstone),
-        Err(_) => Ok(()),
+    match (serde_json::from_value::<Deletion>(about), tombstone_file(artifact)) {
+        (Ok(deletion), Some(path)) => write_json(folder, path, &deletion),
+        _ => Ok(()),
     }
 }
 
@@ -117,13 +117,13 @@ fn unusable(object_key: &str) -> Failure {
     Failure::invalid_answer(format!("the evidence names an object `{object_key}`, which cannot be the name of a file"))
 }
 
-fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), Failure> {
+fn write_json(folder: &Path, name: impl AsRef<Path>, value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_vec(value)
-        .map_err(|error| Failure::new("internal_error", format!("{name} cannot be written: {error}")))?;
+        .map_err(|error| Failure::new("internal_error", format!("the export cannot be written: {error}")))?;
     write(folder, name, &text)
 }
 
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+fn write(folder: &Path, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Failure> {
     let path = folder.join(name);
     fs::write(&path, bytes).map_err(|error| Failure::file("write", &path, &error))
 }

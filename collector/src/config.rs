@@ -35,6 +35,10 @@ pub struct CollectorConfig {
     /// How long the segments of a sealed run stay in the database for live readers, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_SEGMENT_RETENTION_MS", default_value_t = 600_000, value_name = "MS")]
     pub segment_retention_ms: u64,
+    /// How often to look for artifacts whose retention is over, in milliseconds
+    #[arg(long, env = "CROWNEST_COLLECTOR_RETENTION_SWEEP_MS", default_value_t = 5_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
+    pub retention_sweep_ms: u64,
     /// How long to finish what was taken after a shutdown was asked for, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_DRAIN_MS", default_value_t = 20_000, value_name = "MS")]
     pub drain_ms: u64,

@@ -10,6 +10,7 @@ pub mod lake;
 mod log;
 mod metrics;
 mod pace;
+mod retention;
 mod seal;
 mod service;
 pub mod signing;

@@ -14,6 +14,11 @@ pub(crate) struct Metrics {
     pub retries: IntCounterVec,
     pub unsealed: IntGauge,
     pub log_lag_seconds: Gauge,
+    pub artifacts_deleted: IntCounterVec,
+    pub artifact_bytes_deleted: IntCounterVec,
+    pub artifacts_locked: IntCounter,
+    pub artifacts_held: IntGauge,
+    pub retention_overdue_seconds: Gauge,
 }
 
 impl Metrics {
@@ -58,6 +63,26 @@ impl Metrics {
                 "crownest_collector_evidence_log_lag_seconds",
                 "How long the oldest sealed run has waited to be in the evidence log",
             )?,
+            artifacts_deleted: IntCounterVec::new(
+                Opts::new("crownest_collector_deleted_artifacts_total", "Artifacts whose bytes left the store"),
+                &["reason"],
+            )?,
+            artifact_bytes_deleted: IntCounterVec::new(
+                Opts::new("crownest_collector_deleted_artifact_bytes_total", "Their bytes"),
+                &["reason"],
+            )?,
+            artifacts_locked: IntCounter::new(
+                "crownest_collector_locked_artifacts_total",
+                "Deletions that were put off because the store locks the object",
+            )?,
+            artifacts_held: IntGauge::new(
+                "crownest_collector_held_artifacts",
+                "Artifacts that would be gone if they were not under a legal hold",
+            )?,
+            retention_overdue_seconds: Gauge::new(
+                "crownest_collector_retention_overdue_seconds",
+                "For how long the oldest artifact that is to go, and is not held, has been overdue",
+            )?,
         };
         registry.register(Box::new(metrics.batch_size.clone()))?;
         registry.register(Box::new(metrics.messages.clone()))?;
@@ -69,6 +94,11 @@ impl Metrics {
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.unsealed.clone()))?;
         registry.register(Box::new(metrics.log_lag_seconds.clone()))?;
+        registry.register(Box::new(metrics.artifacts_deleted.clone()))?;
+        registry.register(Box::new(metrics.artifact_bytes_deleted.clone()))?;
+        registry.register(Box::new(metrics.artifacts_locked.clone()))?;
+        registry.register(Box::new(metrics.artifacts_held.clone()))?;
+        registry.register(Box::new(metrics.retention_overdue_seconds.clone()))?;
         Ok(metrics)
     }
 }

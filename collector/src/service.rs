@@ -18,7 +18,7 @@ use crate::lake::{self, Lake, LakeMetrics};
 use crate::metrics::Metrics;
 use crate::signing::Signer;
 use crate::transparency::{self, Log, LogMetrics};
-use crate::{dead, intake, sweep};
+use crate::{dead, intake, retention, sweep};
 
 /// What every part of the collector works with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -87,6 +87,8 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     workers.spawn(intake::work(parts.clone(), shutdown.clone()));
     workers.spawn(dead::work(parts.clone(), shutdown.clone()));
     workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
+    let interval = Duration::from_millis(config.retention_sweep_ms);
+    workers.spawn(retention::work(parts.clone(), interval, shutdown.clone()));
     workers.spawn(transparency::work(log, shutdown.clone()));
     workers.spawn(lake::work(lake, shutdown.clone()));
     let token = shutdown.clone();

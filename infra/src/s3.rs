@@ -2,6 +2,7 @@
 
 mod multipart;
 mod presign;
+mod purge;
 mod requests;
 mod store;
 
@@ -17,6 +18,7 @@ use crate::config::Secret;
 pub use aws_sdk_s3::primitives::ByteStream;
 pub use multipart::Multipart;
 pub use presign::{PresignedPut, Presigner};
+pub use purge::Purged;
 pub use store::{Listed, Put, Store, StoreError, Version};
 
 /// When the client adds and checks the newer integrity checksums.

@@ -1,6 +1,9 @@
 //! What operators do beside the API: opening an organization and making its keys. Used by `crownest up` and
 //! `crownest admin`.
 
+mod legal_holds;
+mod retention;
+
 use infra::config::Secret;
 use infra::postgres::Client;
 use schemas::Timestamp;
@@ -13,6 +16,10 @@ use serde::Serialize;
 use crate::auth::generate;
 pub use crate::db::egress_policies::ProjectEgress;
 use crate::db::{DbError, api_keys, egress_policies, metering, organizations, projects};
+pub use legal_holds::{
+    HoldChange, HoldSubject, LegalHold, clear_legal_hold, legal_hold_history, legal_holds, set_legal_hold,
+};
+pub use retention::{PlanRetention, ProjectRetention, retention, set_plan_retention, set_project_retention};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -30,6 +37,12 @@ pub enum AdminError {
     UnknownKey(ApiKeyId),
     #[error("plan `{asked}` does not exist: expected one of {}", .known.join(", "))]
     UnknownPlan { asked: String, known: Vec<String> },
+    #[error("a plan keeps artifacts for whole days: expected a number of days, such as 30d")]
+    NotInDays,
+    #[error("{} does not exist", .0.as_str())]
+    NothingToHold(HoldSubject),
+    #[error("{} is under no legal hold", .0.as_str())]
+    NotHeld(HoldSubject),
 }
 
 /// A tenant, as operators see it.
@@ -74,6 +87,11 @@ pub async fn set_plan(client: &Client, org: &OrgId, plan: &str) -> Result<(), Ad
 async fn check_organization(client: &Client, org: &OrgId) -> Result<(), AdminError> {
     let exists = organizations::exists(client, org).await?;
     if exists { Ok(()) } else { Err(AdminError::UnknownOrganization(org.clone())) }
+}
+
+async fn check_project(client: &Client, project: &ProjectId) -> Result<(), AdminError> {
+    let exists = projects::is_known(client, project).await?;
+    if exists { Ok(()) } else { Err(AdminError::NoSuchProject(project.clone())) }
 }
 
 async fn check_plan(client: &Client, plan: &str) -> Result<(), AdminError> {

@@ -6,9 +6,11 @@ pub(crate) mod archives;
 pub(crate) mod collector;
 pub(crate) mod egress_policies;
 pub(crate) mod idempotency;
+pub(crate) mod legal_holds;
 pub(crate) mod metering;
 pub(crate) mod organizations;
 pub(crate) mod projects;
+pub(crate) mod retention;
 pub(crate) mod run_env;
 pub(crate) mod runs;
 pub(crate) mod templates;
@@ -61,6 +63,14 @@ where
 {
     let text: &str = row.try_get(column)?;
     text.parse().map_err(|error: T::Err| DbError::Column { column, source: error.into() })
+}
+
+fn optional_parsed<T>(row: &Row, column: &'static str) -> Result<Option<T>, DbError>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.try_get::<_, Option<&str>>(column)?.map(|_| parsed(row, column)).transpose()
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<T, DbError> {

@@ -47,6 +47,8 @@ codes! {
         "This Idempotency-Key was used with another request.";
     IdempotencyRequestInProgress = "idempotency_request_in_progress", CONFLICT,
         "The first request with this Idempotency-Key is still running.";
+    LegalHold = "legal_hold", CONFLICT,
+        "The operator holds the run or its project: nothing of it can be deleted.";
     UploadConflict = "upload_conflict", CONFLICT,
         "The run has another archive already, or takes none any more.";
     UploadNotFound = "upload_not_found", NOT_FOUND,

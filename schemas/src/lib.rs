@@ -20,6 +20,7 @@ pub mod run;
 pub mod scope;
 pub mod test_report;
 pub mod timestamp;
+pub mod tombstone;
 pub mod transparency;
 pub mod usage;
 pub mod word;

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use schemars::{Schema, schema_for};
 use schemas::api::{artifact, run, usage};
-use schemas::{event, evidence, usage as meters};
+use schemas::{event, evidence, tombstone, usage as meters};
 
-fn public_shapes() -> [(&'static str, Schema); 7] {
+fn public_shapes() -> [(&'static str, Schema); 8] {
     [
         ("artifact", schema_for!(artifact::Artifact)),
         ("create-run", schema_for!(run::CreateRun)),
         ("event", schema_for!(event::Event)),
         ("evidence-bundle", schema_for!(evidence::EvidenceBundle)),
+        ("tombstone", schema_for!(tombstone::Tombstone)),
         ("usage-event", schema_for!(meters::UsageEvent)),
         ("usage-summary", schema_for!(usage::UsageSummary)),
         ("workspace-run", schema_for!(run::WorkspaceRun)),

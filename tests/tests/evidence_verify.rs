@@ -131,7 +131,7 @@ const CASES: &[Case] = &[
             let [a, _] = artifacts(folder);
             fs::remove_file(&a).expect("done");
             let tombstone = r#"{"sha256":"00","deletedAt":"2026-01-31T12:00:00.000Z"}"#;
-            fs::write(a.with_file_name("tombstone.json"), tombstone).expect("done");
+            fs::write(a.parent().expect("a folder").with_extension("tombstone.json"), tombstone).expect("done");
         },
         &[("failed artifact", "its tombstone has SHA-256 00")],
     ),

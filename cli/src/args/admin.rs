@@ -1,5 +1,8 @@
 //! `crownest admin …`.
 
+pub(crate) mod legal_hold;
+pub(crate) mod retention;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -8,6 +11,8 @@ use schemas::egress::EgressRule;
 use schemas::id::{ApiKeyId, OrgId, ProjectId, TemplateVersionId};
 use schemas::scope::Scope;
 
+use self::legal_hold::LegalHoldCommand;
+use self::retention::RetentionCommand;
 use crate::args::store::StoreArgs;
 use crate::up::DataArgs;
 
@@ -36,6 +41,12 @@ pub(crate) enum AdminCommand {
     /// Network egress: what runs of a project may reach
     #[command(subcommand)]
     Egress(EgressCommand),
+    /// Retention: how long artifacts are kept
+    #[command(subcommand)]
+    Retention(RetentionCommand),
+    /// Legal holds: what must not be deleted
+    #[command(subcommand)]
+    LegalHold(LegalHoldCommand),
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ pub(crate) fn remediation(code: &str) -> Option<&'static str> {
         "not_found" => "Check the id, and that the key may see its project (`crownest projects list`).",
         "idempotency_key_reused" => "Use another --idempotency-key: this one belongs to a different request.",
         "idempotency_request_in_progress" => "Wait until the first request with this key has ended, then try again.",
+        "legal_hold" => "Ask the operator of this CrowNest: only an operator clears a legal hold.",
         "upload_conflict" => "Look at `crownest workspace-runs status`: the run has an archive already, or has ended.",
         "upload_not_found" | "upload_expired" | "upload_incomplete" => "Upload the archive again.",
         "upload_checksum_mismatch" | "upload_size_mismatch" => {

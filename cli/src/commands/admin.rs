@@ -1,5 +1,7 @@
 //! `crownest admin`: what operators do in the database itself, beside the API.
 
+mod legal_hold;
+mod retention;
 mod templates;
 
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ pub(crate) async fn run(args: AdminArgs, output: &mut Output) -> Result<ExitCode
         AdminCommand::Keys(command) => keys(command, &client, output).await?,
         AdminCommand::Templates(command) => templates::run(command, &args.data, &mut client, output).await?,
         AdminCommand::Egress(command) => egress(command, &client, output).await?,
+        AdminCommand::Retention(command) => retention::run(command, &client, output).await?,
+        AdminCommand::LegalHold(command) => legal_hold::run(command, &client, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -168,7 +172,7 @@ impl From<AdminError> for Stop {
     fn from(error: AdminError) -> Self {
         let code = match &error {
             AdminError::Db(_) => "database_error",
-            AdminError::UnknownPlan { .. } | AdminError::TooManyRules(_) => "invalid_request",
+            AdminError::UnknownPlan { .. } | AdminError::TooManyRules(_) | AdminError::NotInDays => "invalid_request",
             _ => "not_found",
         };
         Failure::new(code, error.to_string()).into()

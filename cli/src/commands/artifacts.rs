@@ -33,6 +33,7 @@ fn readable(artifact: &Value) -> String {
         ("created", "createdAt"),
         ("kept until", "retentionExpiresAt"),
         ("deleted", "deletedAt"),
+        ("deleted by", "deletionReason"),
     ] {
         record.line(label, &field(artifact, name));
     }

@@ -41,17 +41,16 @@ fn judge(artifact: &EvidenceArtifact, subject: &Subject<'_>) -> Check {
 }
 
 fn missing(artifact: &EvidenceArtifact, subject: &Subject<'_>) -> Check {
-    match subject.folder.tombstone(artifact) {
+    match subject.folder.deletion(artifact) {
         Err(message) => Check::failed("artifact", message),
         Ok(None) => Check::failed("artifact", "it is missing"),
-        Ok(Some(tombstone)) if tombstone.sha256 != artifact.sha256 => {
-            let message = format!("its tombstone has SHA-256 {}, and {} was sealed", tombstone.sha256, artifact.sha256);
+        Ok(Some(deletion)) if deletion.sha256 != artifact.sha256 => {
+            let message = format!("its tombstone has SHA-256 {}, and {} was sealed", deletion.sha256, artifact.sha256);
             Check::failed("artifact", message)
         }
-        Ok(Some(tombstone)) => Check::absent(
-            "artifact",
-            format!("said to be deleted at {}; its digest is on record", tombstone.deleted_at),
-        ),
+        Ok(Some(deletion)) => {
+            Check::absent("artifact", format!("said to be deleted at {}; its digest is on record", deletion.deleted_at))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use schemas::Timestamp;
 use schemas::evidence::EvidenceArtifact;
+use schemas::tombstone::{DeletionReason, Tombstone};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -20,18 +21,18 @@ pub(crate) mod names {
     /// The public keys, as they were published.
     pub(crate) const KEYS: &str = "jwks.json";
     pub(crate) const ARTIFACTS: &str = "artifacts";
-    /// In place of an artifact that was deleted.
-    pub(crate) const TOMBSTONE: &str = "tombstone.json";
 }
 
 const BLOCK: usize = 256 * 1024;
 
-/// What is left of a deleted artifact. Other members are not read.
+/// What matters of a [`Tombstone`]; the API tells no more of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Tombstone {
+pub(crate) struct Deletion {
     pub sha256: String,
     pub deleted_at: Timestamp,
+    #[serde(default, rename = "reason", alias = "deletionReason", skip_serializing_if = "Option::is_none")]
+    pub reason: Option<DeletionReason>,
 }
 
 /// `None`: there is no such file.
@@ -48,8 +49,12 @@ pub(crate) fn part_file(object_key: &str) -> Option<&str> {
 
 /// Path of an artifact within the folder; `None` if the key does not end in a name that may be one.
 pub(crate) fn artifact_file(artifact: &EvidenceArtifact) -> Option<PathBuf> {
-    let name = last_segment(&artifact.object_key).filter(|name| *name != names::TOMBSTONE)?;
-    Some([names::ARTIFACTS, artifact.id.as_str(), name].iter().collect())
+    Some([names::ARTIFACTS, artifact.id.as_str(), last_segment(&artifact.object_key)?].iter().collect())
+}
+
+/// Path of what is in its place when it was deleted.
+pub(crate) fn tombstone_file(artifact: &EvidenceArtifact) -> Option<PathBuf> {
+    Tombstone::object_key(artifact_file(artifact)?.to_str()?).map(PathBuf::from)
 }
 
 fn last_segment(object_key: &str) -> Option<&str> {
@@ -84,8 +89,8 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    pub(super) fn tombstone(&self, artifact: &EvidenceArtifact) -> Found<Tombstone> {
-        let path: PathBuf = [names::ARTIFACTS, artifact.id.as_str(), names::TOMBSTONE].iter().collect();
+    pub(super) fn deletion(&self, artifact: &EvidenceArtifact) -> Found<Deletion> {
+        let Some(path) = tombstone_file(artifact) else { return Ok(None) };
         let Some(bytes) = self.read(&path, 64 * 1024)? else { return Ok(None) };
         let read = serde_json::from_slice(&bytes);
         read.map(Some).map_err(|error| format!("{}: expected the tombstone of an artifact: {error}", path.display()))
@@ -127,7 +132,8 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(artifact_file(&artifact).unwrap(), Path::new("artifacts/art_1/a b"));
-        for name in ["..", ".", "", "tombstone.json", "a\0b"] {
+        assert_eq!(tombstone_file(&artifact).unwrap(), Path::new("artifacts/art_1.tombstone.json"));
+        for name in ["..", ".", "", "a\0b"] {
             artifact.object_key = format!("x/{name}");
             assert_eq!(artifact_file(&artifact), None, "{name:?}");
         }

@@ -2,10 +2,10 @@
 
 use infra::postgres::GenericClient;
 use schemas::api::artifact::Artifact;
-use schemas::id::{ArtifactId, OrgId, RunId, SandboxId};
+use schemas::id::{ApiKeyId, ArtifactId, OrgId, RunId, SandboxId};
 use tokio_postgres::Row;
 
-use super::{DbError, optional, optional_timestamp, parsed, rows, signed, timestamp, unsigned};
+use super::{DbError, optional, optional_parsed, optional_timestamp, parsed, rows, signed, timestamp, unsigned};
 use crate::page::{Cursor, Page};
 
 /// Consecutive events as one zstd frame.
@@ -122,14 +122,16 @@ pub(crate) async fn artifacts_of_sandbox(
     found.iter().map(|row| Ok((artifact(row)?, Cursor::of(row)?))).collect()
 }
 
-/// Marks it as deleted; the bytes are the caller's to delete.
+/// Marks it as deleted, unless it is held; the collector deletes the bytes.
 pub(crate) async fn delete_artifact(
     client: &impl GenericClient,
     org: &OrgId,
     id: &ArtifactId,
+    by: &ApiKeyId,
 ) -> Result<Option<Artifact>, DbError> {
-    let sql = "select * from collector.delete_artifact($1, $2)";
-    optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| artifact(&row)).transpose()
+    let sql = "select * from collector.delete_artifact($1, $2, $3)";
+    let found = optional(client, sql, &[&org.as_str(), &id.as_str(), &by.as_str()]).await?;
+    found.map(|row| artifact(&row)).transpose()
 }
 
 fn artifact(row: &Row) -> Result<Artifact, DbError> {
@@ -148,5 +150,6 @@ fn artifact(row: &Row) -> Result<Artifact, DbError> {
         source_path: Some(row.try_get("source_path")?),
         deleted_at: optional_timestamp(row, "deleted_at")?,
         retention_expires_at: optional_timestamp(row, "retention_expires_at")?,
+        deletion_reason: optional_parsed(row, "deletion_reason")?,
     })
 }

@@ -33,6 +33,11 @@ pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId, id: &Projec
     Ok(optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.is_some())
 }
 
+/// In any organization.
+pub(crate) async fn is_known(client: &impl GenericClient, id: &ProjectId) -> Result<bool, DbError> {
+    Ok(optional(client, "select 1 from ingest.projects where id = $1", &[&id.as_str()]).await?.is_some())
+}
+
 /// Newest first; one more than the page holds, if there is one. `only` is what a limited key may see.
 pub(crate) async fn list(
     client: &impl GenericClient,

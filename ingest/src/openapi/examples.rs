@@ -282,6 +282,7 @@ fn artifact() -> Artifact {
         source_path: Some("reports/junit.xml".to_owned()),
         deleted_at: None,
         retention_expires_at: Some(at(30 * 86_400_000)),
+        deletion_reason: None,
     }
 }
 

@@ -349,10 +349,16 @@ pub(super) const ALL: &[Operation] = &[
         .scope(Scope::ArtifactRead)
         .takes(ARTIFACT)
         .answers(200, json::<ArtifactAnswer>(examples::artifact_answer)),
-    Operation::new("delete", "/v1/artifacts/{id}", "deleteArtifact", "Delete an artifact and its bytes")
-        .scope(Scope::ArtifactDelete)
-        .takes(&[parameter::ARTIFACT_ID, parameter::IDEMPOTENCY_KEY])
-        .answers(200, json::<ArtifactAnswer>(examples::artifact_answer)),
+    Operation::new(
+        "delete",
+        "/v1/artifacts/{id}",
+        "deleteArtifact",
+        "Delete the bytes of an artifact; what is known of it stays",
+    )
+    .scope(Scope::ArtifactDelete)
+    .takes(&[parameter::ARTIFACT_ID, parameter::IDEMPOTENCY_KEY])
+    .errors(&[Code::LegalHold])
+    .answers(200, json::<ArtifactAnswer>(examples::artifact_answer)),
     Operation::new("post", "/v1/artifacts/{id}/download-url", "createDownloadUrl", "How to download an artifact")
         .scope(Scope::ArtifactRead)
         .takes(ARTIFACT)

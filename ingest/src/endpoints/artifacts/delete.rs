@@ -11,7 +11,7 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::collector;
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
 use crate::path_id::PathId;
 
@@ -27,31 +27,26 @@ pub(crate) async fn handle(
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
     let done = delete(&transaction, &caller, &key, &id).await;
-    let (response, object_key) = conclude(transaction, done).await?;
-    // From here on nobody is served the bytes; what a failure leaves of them is for the collector's retention.
-    if let Some(object_key) = object_key
-        && let Err(error) = app.store.delete(&object_key).await
-    {
-        tracing::warn!(object_key, %error, "the bytes of a deleted artifact are still stored");
-    }
-    Ok(response)
+    // From here on nobody is served the bytes; the collector leaves a tombstone for them and deletes them.
+    conclude(transaction, done).await
 }
 
-/// The answer, and the key of the object that goes.
 async fn delete(
     transaction: &Transaction<'_>,
     caller: &Caller,
     key: &IdempotencyKey,
     id: &ArtifactId,
-) -> Result<(Response, Option<String>), ApiError> {
+) -> Result<Response, ApiError> {
     let attempt = match key.begin(transaction, caller, ROUTE, &[id.as_str()]).await? {
         Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok((response, None)),
+        Begun::Replayed(response) => return Ok(response),
     };
     super::find(transaction, caller, id).await?;
-    let deleted = collector::delete_artifact(transaction, caller.org(), id).await?;
-    let artifact = deleted.ok_or_else(|| ApiError::not_found("artifact"))?;
-    let object_key = artifact.object_key.clone();
-    let response = attempt.finish(transaction, StatusCode::OK, &ArtifactAnswer { artifact }).await?;
-    Ok((response, Some(object_key)))
+    let found = collector::delete_artifact(transaction, caller.org(), id, caller.credential()).await?;
+    let artifact = found.ok_or_else(|| ApiError::not_found("artifact"))?;
+    if artifact.deleted_at.is_none() {
+        let message = "This artifact is under a legal hold: it cannot be deleted until the operator has cleared it.";
+        return Err(ApiError::new(Code::LegalHold, message));
+    }
+    attempt.finish(transaction, StatusCode::OK, &ArtifactAnswer { artifact }).await
 }

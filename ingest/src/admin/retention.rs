@@ -1,0 +1,38 @@
+//! How long artifacts of runs are kept that are sealed from now on: by plan, or by project.
+
+use std::time::Duration;
+
+use infra::postgres::Client;
+use schemas::id::ProjectId;
+
+use super::{AdminError, check_plan};
+use crate::db::retention;
+pub use crate::db::retention::{PlanRetention, ProjectRetention};
+
+const DAY: u64 = 86_400;
+
+/// For artifacts of runs that are sealed from now on; `None`: as the plan says.
+pub async fn set_project_retention(
+    client: &Client,
+    project: &ProjectId,
+    keep: Option<Duration>,
+) -> Result<(), AdminError> {
+    super::check_project(client, project).await?;
+    let seconds = keep.map(|keep| i64::try_from(keep.as_secs()).unwrap_or(i64::MAX));
+    Ok(retention::set_project(client, project, seconds).await?)
+}
+
+/// For artifacts of runs that are sealed from now on. Plans count in days.
+pub async fn set_plan_retention(client: &Client, plan: &str, keep: Duration) -> Result<(), AdminError> {
+    check_plan(client, plan).await?;
+    let days = keep.as_secs() / DAY;
+    match i32::try_from(days) {
+        Ok(whole) if whole > 0 && days * DAY == keep.as_secs() => Ok(retention::set_plan(client, plan, whole).await?),
+        _ => Err(AdminError::NotInDays),
+    }
+}
+
+/// Of all plans, and of the projects that have one of their own.
+pub async fn retention(client: &Client) -> Result<(Vec<PlanRetention>, Vec<ProjectRetention>), AdminError> {
+    Ok((retention::of_plans(client).await?, retention::of_projects(client).await?))
+}

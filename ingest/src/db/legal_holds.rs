@@ -1,0 +1,115 @@
+//! Legal holds: what of a run or a project must not be deleted. The collector's tables, by its functions.
+
+use infra::postgres::GenericClient;
+use schemas::Timestamp;
+use schemas::id::{InvalidId, ProjectId, RunId};
+use tokio_postgres::Row;
+
+use super::{DbError, one, optional, projects, rows, timestamp};
+
+/// What can be held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldSubject {
+    Run(RunId),
+    Project(ProjectId),
+}
+
+impl HoldSubject {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Run(run) => run.as_str(),
+            Self::Project(project) => project.as_str(),
+        }
+    }
+}
+
+impl std::str::FromStr for HoldSubject {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if text.starts_with("prj_") { Ok(Self::Project(text.parse()?)) } else { Ok(Self::Run(text.parse()?)) }
+    }
+}
+
+/// A hold that is in force.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LegalHold {
+    pub subject: String,
+    pub reason: String,
+    pub set_by: String,
+    pub set_at: Timestamp,
+}
+
+/// A line of the trail.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldChange {
+    pub subject: String,
+    /// `set` or `cleared`.
+    pub action: String,
+    pub reason: String,
+    pub actor: String,
+    pub database_role: String,
+    pub at: Timestamp,
+}
+
+pub(crate) async fn exists(client: &impl GenericClient, subject: &HoldSubject) -> Result<bool, DbError> {
+    match subject {
+        HoldSubject::Run(run) => {
+            Ok(optional(client, "select 1 from ingest.runs where id = $1", &[&run.as_str()]).await?.is_some())
+        }
+        HoldSubject::Project(project) => projects::is_known(client, project).await,
+    }
+}
+
+pub(crate) async fn set(
+    client: &impl GenericClient,
+    subject: &HoldSubject,
+    reason: &str,
+    actor: &str,
+) -> Result<LegalHold, DbError> {
+    let sql = "select * from collector.set_legal_hold($1, $2, $3)";
+    hold(&one(client, sql, &[&subject.as_str(), &reason, &actor]).await?)
+}
+
+/// Whether there was one.
+pub(crate) async fn clear(
+    client: &impl GenericClient,
+    subject: &HoldSubject,
+    reason: &str,
+    actor: &str,
+) -> Result<bool, DbError> {
+    let sql = "select collector.clear_legal_hold($1, $2, $3) as cleared";
+    Ok(one(client, sql, &[&subject.as_str(), &reason, &actor]).await?.try_get("cleared")?)
+}
+
+/// In force now, the latest first.
+pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<LegalHold>, DbError> {
+    let sql = "select subject, reason, set_by, set_at from collector.legal_holds order by set_at desc, subject";
+    rows(client, sql, &[]).await?.iter().map(hold).collect()
+}
+
+/// Everything that was ever set and cleared, the latest first.
+pub(crate) async fn history(client: &impl GenericClient) -> Result<Vec<HoldChange>, DbError> {
+    let sql = "select subject, action, reason, actor, database_role, at from collector.legal_hold_log order by id desc";
+    let change = |row: &Row| {
+        Ok(HoldChange {
+            subject: row.try_get("subject")?,
+            action: row.try_get("action")?,
+            reason: row.try_get("reason")?,
+            actor: row.try_get("actor")?,
+            database_role: row.try_get("database_role")?,
+            at: timestamp(row, "at")?,
+        })
+    };
+    rows(client, sql, &[]).await?.iter().map(change).collect()
+}
+
+fn hold(row: &Row) -> Result<LegalHold, DbError> {
+    Ok(LegalHold {
+        subject: row.try_get("subject")?,
+        reason: row.try_get("reason")?,
+        set_by: row.try_get("set_by")?,
+        set_at: timestamp(row, "set_at")?,
+    })
+}
