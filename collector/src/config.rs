@@ -6,7 +6,7 @@ use clap::Args;
 use infra::amqp::AmqpConfig;
 use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
-use infra::s3::S3Config;
+use infra::s3::{ObjectLockConfig, S3Config};
 
 use crate::lake::TablesConfig;
 use crate::signing::SigningConfig;
@@ -35,6 +35,8 @@ pub struct CollectorConfig {
     /// How long the segments of a sealed run stay in the database for live readers, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_SEGMENT_RETENTION_MS", default_value_t = 600_000, value_name = "MS")]
     pub segment_retention_ms: u64,
+    #[command(flatten)]
+    pub object_lock: ObjectLockConfig,
     /// How often to look for artifacts whose retention is over, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_RETENTION_SWEEP_MS", default_value_t = 5_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(10..=86_400_000))]

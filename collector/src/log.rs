@@ -61,7 +61,7 @@ pub(crate) async fn write_full_parts(parts: &Parts, run: &RunId) -> anyhow::Resu
         let (row, _) = rows.into_iter().next().context("the run is gone")?;
         let number = log_parts::of_runs(&client, &[run.as_str()]).await?.len();
         let stored = describe(&row.prefix(), number, &part);
-        put_once(&parts.store, &stored.object_key, part.bytes.into(), CONTENT_TYPE).await?;
+        put_once(&parts.vault, &stored.object_key, part.bytes.into(), CONTENT_TYPE).await?;
         let transaction = client.transaction().await?;
         log_parts::insert(&transaction, run, number, &stored, &part.leaves).await?;
         segments::delete_through(&transaction, run, stored.last_seq).await?;

@@ -236,8 +236,8 @@ async fn write(parts: &Parts, case: Case) -> anyhow::Result<Sealed> {
     let attestation_sha256 = statements.evidence.sha256();
     // All are complete before any is announced, so their order does not matter.
     tokio::try_join!(
-        log::put_part(&parts.store, &last_part, part.bytes.into()),
-        log::put_once(&parts.store, &evidence_key, evidence, "application/json"),
+        log::put_part(&parts.vault, &last_part, part.bytes.into()),
+        log::put_once(&parts.vault, &evidence_key, evidence, "application/json"),
         statements.put(parts),
     )?;
     Ok(Sealed { case, terminal, last_part, leaves: part.leaves, evidence_key, evidence_sha256, attestation_sha256 })

@@ -25,6 +25,8 @@ use crate::{dead, intake, retention, sweep};
 pub(crate) struct Parts {
     pub pool: Pool,
     pub store: Store,
+    /// The same, for what is sealed: it may be locked there.
+    pub vault: Store,
     pub amqp: Amqp,
     pub publisher: Publisher,
     pub outbox: Outbox,
@@ -51,6 +53,14 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     let pool = postgres::open(&config.postgres)?;
     let ops = Ops::new();
     let store = s3::open_counted(&config.s3, &ops.registry)?;
+    let vault = store.locking(config.object_lock.lock());
+    if config.object_lock.lock().is_some() && !store.has_object_lock().await? {
+        anyhow::bail!(
+            "--object-lock-mode: the bucket `{}` is not made for it, and cannot be any more: make another one with Object Lock, \
+             or leave the mode out",
+            config.s3.s3_bucket
+        );
+    }
     let amqp = Amqp::new(&config.amqp, "collector");
     let publisher = amqp.publisher();
     let ops = checked(ops, &pool, &store, &publisher);
@@ -59,6 +69,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         lake_metrics: LakeMetrics::register(&ops.registry)?,
         pool,
         store,
+        vault,
         amqp,
         publisher,
         outbox: Outbox::new("collector"),

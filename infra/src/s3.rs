@@ -1,5 +1,6 @@
 //! The object store: what CrowNest needs of S3, and nothing vendor-specific.
 
+mod lock;
 mod multipart;
 mod presign;
 mod purge;
@@ -16,6 +17,7 @@ use self::requests::Requests;
 use crate::config::Secret;
 
 pub use aws_sdk_s3::primitives::ByteStream;
+pub use lock::{LockMode, ObjectLock, ObjectLockConfig};
 pub use multipart::Multipart;
 pub use presign::{PresignedPut, Presigner};
 pub use purge::Purged;

@@ -6,7 +6,7 @@ use clap::{Args, Command, FromArgMatches};
 use infra::amqp::Amqp;
 use infra::config::Secret;
 use infra::postgres::{Pool, PostgresConfig};
-use infra::s3::Store;
+use infra::s3::{ObjectLockConfig, Store};
 use infra::telemetry::{LogConfig, LogFormat};
 use schemas::id::{OrgId, ProjectId};
 use schemas::scope::Scope;
@@ -47,6 +47,8 @@ pub struct Options {
     /// Contents of the key files for environment variables of runs; `None`: the service has none.
     pub ingest_env_keys: Option<&'static str>,
     pub executor_env_keys: Option<&'static str>,
+    /// Flags of the bucket and of the collector about Object Lock.
+    pub object_lock: Vec<String>,
     /// Another broker than the shared one.
     pub amqp_url: Option<String>,
 }
@@ -65,6 +67,7 @@ impl Default for Options {
             executor_flags: vec!["--grace-ms".to_owned(), "1000".to_owned()],
             ingest_env_keys: Some(ENV_KEYS),
             executor_env_keys: Some(ENV_KEYS),
+            object_lock: Vec::new(),
             amqp_url: None,
         }
     }
@@ -130,7 +133,8 @@ impl Stack {
             services: Vec::new(),
             shutdown: CancellationToken::new(),
         };
-        stack.store.ensure_bucket().await.expect("a bucket can be made");
+        let lock: ObjectLockConfig = parse(&stack.options.object_lock);
+        stack.store.locking(lock.lock()).ensure_bucket().await.expect("a bucket can be made");
         stack.start_services().await;
         stack
     }
@@ -263,12 +267,14 @@ impl Stack {
         flags
     }
 
-    fn collector_flags(&self, signing_key: &str) -> Vec<String> {
+    /// The command line of a collector.
+    pub fn collector_flags(&self, signing_key: &str) -> Vec<String> {
         let mut flags = self.base(&self.lease.access.collector_url, true);
         // A test may sign in another way.
         if !self.options.collector_flags.iter().any(|flag| flag == "--signing-command") {
             flags.push(format!("--signing-key={signing_key}"));
         }
+        flags.extend(self.options.object_lock.clone());
         flags.extend(self.options.collector_flags.clone());
         flags
     }

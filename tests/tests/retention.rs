@@ -1,8 +1,9 @@
 //! Artifacts go when their time is over or a client says so, leave a tombstone, and stay while they are held.
 
+use infra::s3::Purged;
 use schemas::tombstone::{DeletionReason, Tombstone};
 use serde_json::{Value, json};
-use testkit::{Client, Crownest, Options, Stack, archive, eventually};
+use testkit::{Client, Crownest, DEADLINE, Options, SIGNING_KEY, Stack, archive, eventually, program};
 
 const SWEEP: [&str; 2] = ["--retention-sweep-ms", "50"];
 
@@ -148,4 +149,50 @@ async fn what_is_held_stays_whoever_asks() {
         let refused = admin.run(["admin", "legal-hold", action, subject, "--reason", "x", "--by", "y", "--json"]).await;
         assert!(refused.error().1.contains(expected));
     }
+}
+
+#[tokio::test]
+async fn what_is_locked_in_the_store_stays_whoever_has_its_keys() {
+    let lock = ["--object-lock-mode", "governance", "--object-lock-days", "1"].map(str::to_owned).to_vec();
+    let stack = Stack::with(Options { object_lock: lock, ..Options::default() }).await;
+    let client = stack.client();
+    let evidence = run_with_artifacts(&client).await;
+    let run = text(&evidence, "workspaceRunId");
+    let part = text(&evidence["eventLog"]["parts"][0], "objectKey").to_owned();
+    let folder = part.rsplit_once('/').expect("a folder").0.to_owned();
+    let of = |name: &str| format!("{folder}/{name}");
+    for key in [of("evidence.json"), of("attestation.dsse.json"), of("provenance.dsse.json"), part] {
+        let versions = stack.store.version_ids(&key).await.expect("the store lists them");
+        assert_eq!(versions.len(), 1, "{key}");
+        let refused = stack.store.delete_version(&key, &versions[0]).await;
+        assert!(refused.is_err(), "{key} was deleted");
+        let purged = stack.store.purge(&key).await.expect("the store answers");
+        let Purged::Locked { until: Some(until) } = purged else { panic!("{key} is not locked: {purged:?}") };
+        let left = until.duration_since(std::time::SystemTime::now()).expect("in the future");
+        assert!((23..=24).contains(&(left.as_secs() / 3600)), "{key}: {left:?}");
+        // Who deletes it without naming a version only hides it.
+        stack.store.delete(&key).await.expect("it is hidden");
+        assert!(stack.store.get(&key).await.is_err());
+        let versions_now = stack.store.version_ids(&key).await.expect("the store lists them");
+        let marker = versions_now.iter().find(|version| !versions.contains(version)).expect("a delete marker");
+        stack.store.delete_version(&key, marker).await.expect("a marker is not locked");
+        stack.store.get(&key).await.expect("it is there again");
+    }
+    // Artifacts have a retention of their own, and the log of evidence and the tables change by design.
+    let artifact = text(&evidence["artifacts"][0], "objectKey");
+    assert_eq!(stack.store.purge(artifact).await.expect("the store answers"), Purged::Gone);
+    let verified = Crownest::of(&stack).run(["evidence", "verify", run, "--without-artifacts"]).await;
+    assert_eq!(verified.code, 1, "{}", verified.text());
+    assert!(!verified.text().contains("FAILED"), "{}", verified.text());
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_lock_is_named_at_the_start() {
+    let stack = Stack::with(Options { executor: false, collector: false, ..Options::default() }).await;
+    let mut flags = stack.collector_flags(SIGNING_KEY);
+    flags.extend(["--object-lock-mode", "compliance", "--object-lock-days", "30"].map(str::to_owned));
+    let refused = tokio::process::Command::new(program("crownest-collector")).args(flags).output();
+    let refused = tokio::time::timeout(DEADLINE, refused).await.expect("in time").expect("it can be started");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("is not made for it"), "{said}");
 }

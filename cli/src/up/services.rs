@@ -9,7 +9,7 @@ use clap::{Args, Command, FromArgMatches, ValueEnum};
 use infra::config::Secret;
 use infra::local::{LocalServices, Role};
 use infra::postgres::{self, PostgresConfig};
-use infra::s3;
+use infra::s3::{self, ObjectLockConfig};
 use infra::telemetry::LogConfig;
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +85,8 @@ impl Stack {
         let pool = postgres::open(&PostgresConfig { database_url: admin, database_pool: 1 })?;
         let key_file = bootstrap::prepare(&mut pool.get().await?, data, args.plan).await?;
         drop(pool);
-        s3::open(&local.s3().config(BUCKET)).ensure_bucket().await?;
+        let lock: ObjectLockConfig = parse(Vec::new())?;
+        s3::open(&local.s3().config(BUCKET)).locking(lock.lock()).ensure_bucket().await?;
 
         let (front, back) = (CancellationToken::new(), CancellationToken::new());
         let env_keys = bootstrap::env_keys(data)?.map(|path| path.display().to_string());

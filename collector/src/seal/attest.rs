@@ -69,10 +69,10 @@ impl Unsigned {
     async fn put(&self, parts: &Parts) -> anyhow::Result<()> {
         let envelope = parts.signer.envelope(&self.payload).await?;
         let body: Bytes = serde_json::to_vec(&envelope)?.into();
-        if parts.store.put_new(&self.key, body.clone(), CONTENT_TYPE).await? == Put::Created {
+        if parts.vault.put_new(&self.key, body.clone(), CONTENT_TYPE).await? == Put::Created {
             return Ok(());
         }
-        let present = parts.store.get(&self.key).await?;
+        let present = parts.vault.get(&self.key).await?;
         if present == body {
             return Ok(());
         }

@@ -25,7 +25,8 @@ const S3: &str = "s3";
 const ACCESS_KEY: &str = "access-key";
 const SECRET_KEY: &str = "secret-key";
 const REGION: &str = "us-east-1";
-const BUCKET: &str = "crownest";
+/// Made to see that one can be made. Not that of the evidence, which may have to be made in another way (Object Lock).
+const BUCKET: &str = "readiness";
 /// The parts that have an HTTP and a gRPC port each, as `weed` spells its options.
 const PARTS: &[&str] = &["admin", "filer", "master", S3, "volume"];
 /// Linux allows 107 bytes for the name of a socket.

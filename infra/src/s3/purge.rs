@@ -26,11 +26,20 @@ impl Store {
             }
         }
         for version in versions {
-            let delete = self.client.delete_object().bucket(&self.bucket).key(key);
-            let sent = delete.version_id(version.id).send().await;
-            sent.map_err(|error| StoreError::from_sdk("deleting", key, error))?;
+            self.delete_version(key, &version.id).await?;
         }
         Ok(Purged::Gone)
+    }
+
+    /// What a bucket keeps under a key, however often it was deleted or replaced.
+    pub async fn version_ids(&self, key: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.versions(key).await?.into_iter().map(|version| version.id).collect())
+    }
+
+    /// Refused by the store if it is locked.
+    pub async fn delete_version(&self, key: &str, id: &str) -> Result<(), StoreError> {
+        let sent = self.client.delete_object().bucket(&self.bucket).key(key).version_id(id).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk("deleting", key, error))
     }
 
     /// Of this very key, delete markers too. Without versioning the object is the version `null`.

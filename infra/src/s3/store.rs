@@ -7,6 +7,8 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
+use super::lock::ObjectLock;
+
 /// Whether a conditional put wrote the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -58,19 +60,22 @@ pub struct Listed {
 pub struct Store {
     pub(super) client: Client,
     pub(super) bucket: String,
+    pub(super) lock: Option<ObjectLock>,
 }
 
 impl Store {
     pub(super) fn new(client: Client, bucket: String) -> Self {
-        Self { client, bucket }
+        Self { client, bucket, lock: None }
     }
 
-    /// Creates the bucket if it is missing.
+    /// Creates the bucket if it is missing, for locked objects if this handle locks.
     pub async fn ensure_bucket(&self) -> Result<(), StoreError> {
         if self.client.head_bucket().bucket(&self.bucket).send().await.is_ok() {
             return Ok(());
         }
-        match self.client.create_bucket().bucket(&self.bucket).send().await {
+        let lockable = self.lock.map(|_| true);
+        let create = self.client.create_bucket().bucket(&self.bucket).set_object_lock_enabled_for_bucket(lockable);
+        match create.send().await {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
             Err(error) => Err(StoreError::from_sdk("creating the bucket", &self.bucket, error)),
@@ -106,9 +111,10 @@ impl Store {
         content_type: &str,
     ) -> Result<Put, StoreError> {
         let put = self.client.put_object().bucket(&self.bucket).key(key);
-        let put = match etag {
-            Some(etag) => put.if_match(etag),
-            None => put.if_none_match("*"),
+        let put = match (etag, self.lock) {
+            (Some(etag), _) => put.if_match(etag),
+            (None, None) => put.if_none_match("*"),
+            (None, Some(lock)) => lock.apply(put.if_none_match("*")),
         };
         match put.content_type(content_type).body(ByteStream::from(body)).send().await {
             Ok(_) => Ok(Put::Created),
