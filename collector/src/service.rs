@@ -56,8 +56,8 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     let vault = store.locking(config.object_lock.lock());
     if config.object_lock.lock().is_some() && !store.has_object_lock().await? {
         anyhow::bail!(
-            "--object-lock-mode: the bucket `{}` is not made for it, and cannot be any more: make another one with Object Lock, \
-             or leave the mode out",
+            "--object-lock-mode: the bucket `{}` has no Object Lock: switch it on (many stores want versioning first, some a new \
+             bucket), or leave the mode out",
             config.s3.s3_bucket
         );
     }

@@ -78,6 +78,8 @@ pub struct Stack {
     pub api_url: String,
     /// Where ingest serves its health and metrics.
     pub ingest_ops_url: String,
+    /// The same of the collector, if it runs in the test's own process.
+    pub collector_ops_url: String,
     pub org: OrgId,
     pub project: ProjectId,
     key: String,
@@ -121,6 +123,7 @@ impl Stack {
         let mut stack = Self {
             api_url: String::new(),
             ingest_ops_url: String::new(),
+            collector_ops_url: String::new(),
             org,
             project,
             key: key.reveal().to_owned(),
@@ -143,6 +146,7 @@ impl Stack {
         if self.options.collector {
             let config = parse(&self.collector_flags(SIGNING_KEY));
             let started = collector::start(config, self.shutdown.clone()).await.expect("the collector starts");
+            self.collector_ops_url = format!("http://{}", started.ops_address());
             self.services.push(Box::new(started));
         }
         if self.options.metering {

@@ -1,198 +1,261 @@
-//! Artifacts go when their time is over or a client says so, leave a tombstone, and stay while they are held.
+//! What is deleted, by clients and by retention, leaves a tombstone; what is held is not deleted.
 
-use infra::s3::Purged;
-use schemas::tombstone::{DeletionReason, Tombstone};
+use schemas::tombstone::Tombstone;
 use serde_json::{Value, json};
-use testkit::{Client, Crownest, DEADLINE, Options, SIGNING_KEY, Stack, archive, eventually, program};
+use testkit::{Client, Crownest, Options, Stack, archive, eventually};
 
-const SWEEP: [&str; 2] = ["--retention-sweep-ms", "50"];
-
-async fn stack() -> Stack {
-    Stack::with(Options { collector_flags: SWEEP.map(str::to_owned).to_vec(), ..Options::default() }).await
+fn often() -> Options {
+    let flags = ["--retention-sweep-ms", "50"];
+    Options { collector_flags: flags.map(str::to_owned).to_vec(), ..Options::default() }
 }
 
-/// A run that leaves two artifacts; its evidence.
-async fn run_with_artifacts(client: &Client) -> Value {
-    let body = json!({"command": "echo one > a; echo two > b", "artifacts": [{"path": "a"}, {"path": "b"}]});
+async fn admin(stack: &Stack, args: &[&str]) -> Value {
+    Crownest::admin(stack).run([&["admin", "--json"], args].concat()).await.expect(0).data()
+}
+
+/// A run that left so many artifacts; returns what its evidence says of them.
+async fn run_with(client: &Client, artifacts: usize) -> (String, Vec<Value>) {
+    let command = format!("mkdir out; for i in $(seq {artifacts}); do echo $i > out/$i.txt; done");
+    let body = json!({"command": command, "artifacts": [{"path": "out/*.txt"}]});
     let run = client.submit(body, &archive(&[("x", "")])).await;
-    client.wait_terminal(&run).await;
-    client.evidence(&run).await
+    assert_eq!(client.wait_terminal(&run).await["status"], "succeeded");
+    let evidence = client.evidence(&run).await;
+    let found = evidence["artifacts"].as_array().expect("artifacts").clone();
+    assert_eq!(found.len(), artifacts);
+    (run, found)
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().expect("a text")
+fn text<'a>(of: &'a Value, name: &str) -> &'a str {
+    of[name].as_str().expect("a text")
 }
 
-async fn wait_until_gone(stack: &Stack, artifact: &Value) {
-    eventually("the bytes are gone", async || {
-        stack.store.size(text(artifact, "objectKey")).await.expect("the store answers").is_none().then_some(())
-    })
-    .await;
+async fn has_bytes(stack: &Stack, artifact: &Value) -> bool {
+    stack.store.size(text(artifact, "objectKey")).await.expect("the store answers").is_some()
 }
 
+/// The tombstone, once the bytes are gone.
 async fn tombstone(stack: &Stack, artifact: &Value) -> Tombstone {
-    let key = Tombstone::object_key(text(artifact, "objectKey")).expect("a folder");
-    let bytes = stack.store.get(&key).await.expect("there is a tombstone");
+    eventually("the bytes are gone", async || (!has_bytes(stack, artifact).await).then_some(())).await;
+    let key = Tombstone::object_key(text(artifact, "objectKey")).expect("a key with a folder");
+    let bytes = stack.store.get(&key).await.expect("it was there before the bytes went");
     let tombstone: Tombstone = serde_json::from_slice(&bytes).expect("a tombstone");
-    assert_eq!(schemas::canonical::to_vec(&tombstone).expect("JSON"), bytes, "it is canonical");
+    assert_eq!(schemas::canonical::to_vec(&tombstone).expect("canonical"), bytes, "it is canonical");
+    let told = [tombstone.artifact_id.as_str(), &tombstone.sha256, &tombstone.path, &tombstone.name];
+    assert_eq!(told, ["id", "sha256", "path", "name"].map(|name| text(artifact, name)), "as the bundle says");
+    assert_eq!(json!(tombstone.size_bytes), artifact["sizeBytes"]);
     tombstone
 }
 
-async fn set_retention(stack: &Stack, time: &str) {
-    let admin = Crownest::admin(stack);
-    admin.run(["admin", "retention", "set", stack.project.as_str(), "--artifacts", time]).await.expect(0);
+async fn api(client: &Client, artifact: &Value) -> Value {
+    client.get(&format!("/v1/artifacts/{}", text(artifact, "id"))).await.expect(200)["artifact"].clone()
 }
 
-#[tokio::test]
-async fn what_has_expired_goes_and_leaves_a_tombstone_whoever_sweeps() {
-    let stack = stack().await;
-    let client = stack.client();
-    let _others = [stack.spawn_collector_with(&SWEEP), stack.spawn_collector_with(&SWEEP)];
-    set_retention(&stack, "1s").await;
-    let evidence = run_with_artifacts(&client).await;
-    let run = text(&evidence, "workspaceRunId");
-    for sealed in evidence["artifacts"].as_array().unwrap() {
-        wait_until_gone(&stack, sealed).await;
-        let left = tombstone(&stack, sealed).await;
-        assert_eq!((left.reason, left.deleted_by), (DeletionReason::Retention, None));
-        assert_eq!((left.sha256.as_str(), left.size_bytes), (text(sealed, "sha256"), 4));
-        assert_eq!((left.path.as_str(), left.artifact_id.as_str()), (text(sealed, "path"), text(sealed, "id")));
-        // What is known of it stays.
-        let id = text(sealed, "id");
-        let answer = client.get(&format!("/v1/artifacts/{id}")).await.expect(200);
-        assert_eq!(answer["artifact"]["deletionReason"], "retention");
-        assert_eq!(answer["artifact"]["deletedAt"], json!(left.deleted_at));
-        assert_eq!(answer["artifact"]["sha256"], sealed["sha256"]);
-        assert_eq!(client.get(&format!("/v1/artifacts/{id}/download")).await.error(404), "not_found");
-    }
-    assert_eq!(client.evidence(run).await, evidence, "the evidence is as it was sealed");
-    let cli = Crownest::of(&stack);
-    let verified = cli.run(["evidence", "verify", run]).await.expect(0).text();
-    assert!(verified.contains("said to be deleted at"), "{verified}");
-    cli.run(["evidence", "audit", "--run", run]).await.expect(0);
-
-    // A crash in the middle: everything is done again, and nothing else comes of it.
-    let sealed = &evidence["artifacts"][0];
-    let before = tombstone(&stack, sealed).await;
-    let database = stack.admin.get().await.unwrap();
-    database.execute("update collector.artifacts set purge_at = now()", &[]).await.unwrap();
-    eventually("it is done again", async || {
-        let sql = "select count(*) from collector.artifacts where purge_at is not null";
-        (database.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())
+async fn audited(stack: &Stack, client: &Client, run: &str) {
+    eventually("the run is in the log", async || {
+        let answer = client.get(&format!("/v1/workspace-runs/{run}/evidence/inclusion")).await;
+        (answer.status == 200).then_some(())
     })
     .await;
-    assert_eq!(tombstone(&stack, sealed).await, before);
-
-    let listed = Crownest::admin(&stack).run(["admin", "retention", "list", "--json"]).await.expect(0).data();
-    assert_eq!(listed["projects"][0]["artifactSeconds"], 1, "{listed}");
-    let days = |plan: &str| {
-        let of = listed["plans"].as_array().unwrap().iter().find(|of| of["plan"] == plan).unwrap();
-        of["artifactSeconds"].as_u64().unwrap() / 86_400
-    };
-    assert_eq!(["free", "builder", "scale", "enterprise"].map(days), [7, 30, 90, 365]);
+    Crownest::of(stack).run(["evidence", "audit", "--full"]).await.expect(0);
 }
 
 #[tokio::test]
-async fn a_client_deletes_once_and_is_named() {
-    let stack = stack().await;
+async fn what_a_client_deletes_leaves_a_tombstone() {
+    let stack = Stack::with(often()).await;
     let client = stack.client();
-    let evidence = run_with_artifacts(&client).await;
-    let (gone, kept) = (&evidence["artifacts"][0], &evidence["artifacts"][1]);
-    let path = format!("/v1/artifacts/{}", text(gone, "id"));
-    let deleted = client.delete(&path).await.expect(200);
-    assert_eq!(deleted["artifact"]["deletionReason"], "client");
-    wait_until_gone(&stack, gone).await;
-    let left = tombstone(&stack, gone).await;
+    // A name like that of a tombstone is only a name.
+    let body = json!({"command": "echo 1 > tombstone.json", "artifacts": [{"path": "tombstone.json"}]});
+    let run = client.submit(body, &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    let evidence = client.bytes(&format!("/v1/workspace-runs/{run}/evidence")).await;
+    let artifact = client.evidence(&run).await["artifacts"][0].clone();
+    let path = format!("/v1/artifacts/{}", text(&artifact, "id"));
+    let gone = client.delete(&path).await.expect(200)["artifact"].clone();
+    assert_eq!(gone["deletionReason"], "client");
+    let left = tombstone(&stack, &artifact).await;
+    assert_eq!((left.deleted_at.to_string(), left.reason.as_str()), (text(&gone, "deletedAt").to_owned(), "client"));
     let keys = client.get("/v1/api-keys").await.expect(200);
-    assert_eq!(left.deleted_by.expect("a key did it").as_str(), text(&keys["data"][0], "id"));
-    assert_eq!(client.delete(&path).await.expect(200), deleted, "the first time counts");
-    assert!(stack.store.size(text(kept, "objectKey")).await.unwrap().is_some());
+    assert_eq!(left.deleted_by.expect("whose key it was").as_str(), text(&keys["data"][0], "id"));
+
+    // It is remembered, with its digest; deleting it again changes nothing.
+    assert_eq!(api(&client, &artifact).await, gone);
+    assert_eq!(text(&gone, "sha256"), text(&artifact, "sha256"));
+    assert_eq!(client.delete(&path).await.expect(200)["artifact"], gone);
+    assert_eq!(client.get(&format!("{path}/download")).await.error(404), "not_found");
+    assert_eq!(client.post(&format!("{path}/download-url"), &json!({})).await.error(404), "not_found");
+    assert_eq!(client.bytes(&format!("/v1/workspace-runs/{run}/evidence")).await, evidence, "sealed as it was");
+    audited(&stack, &client, &run).await;
 }
 
 #[tokio::test]
-async fn what_is_held_stays_whoever_asks() {
-    let stack = stack().await;
+async fn artifacts_are_kept_as_their_plan_says_or_else_their_project() {
+    let stack = Stack::with(often()).await;
     let client = stack.client();
-    let admin = Crownest::admin(&stack);
-    set_retention(&stack, "2s").await;
-    let evidence = run_with_artifacts(&client).await;
-    let (run, held) = (text(&evidence, "workspaceRunId"), &evidence["artifacts"][0]);
-    let set = ["admin", "legal-hold", "set", run, "--reason", "case 4711", "--by", "J. Doe"];
-    admin.run(set).await.expect(0);
-    let path = format!("/v1/artifacts/{}", text(held, "id"));
-    assert_eq!(client.delete(&path).await.error(409), "legal_hold");
-
-    // What expires later and is not held goes first: so this one was looked at, and stayed.
-    let later = run_with_artifacts(&client).await;
-    wait_until_gone(&stack, &later["artifacts"][0]).await;
-    wait_until_gone(&stack, &later["artifacts"][1]).await;
-    assert!(stack.store.size(text(held, "objectKey")).await.unwrap().is_some());
-    assert!(client.get(&path).await.expect(200)["artifact"]["deletedAt"].is_null());
-
-    // A hold of the project is enough.
+    let kept = |artifact: &Value| {
+        let at = |name: &str| text(artifact, name).parse::<schemas::Timestamp>().expect("a time");
+        at("retentionExpiresAt").millis_since(at("createdAt")) / 1000
+    };
+    let (_, by_plan) = run_with(&client, 1).await;
+    assert_eq!(kept(&api(&client, &by_plan[0]).await) / 86_400, 365);
+    admin(&stack, &["retention", "set-plan", "local", "--artifacts", "40d"]).await;
+    let (_, by_changed_plan) = run_with(&client, 1).await;
+    assert_eq!(kept(&api(&client, &by_changed_plan[0]).await) / 86_400, 40);
     let project = stack.project.as_str();
-    admin.run(["admin", "legal-hold", "set", project, "--reason", "audit", "--by", "J. Doe"]).await.expect(0);
-    admin.run(["admin", "legal-hold", "clear", run, "--reason", "settled", "--by", "R. Roe"]).await.expect(0);
-    assert_eq!(client.delete(&path).await.error(409), "legal_hold");
-    let listed = admin.run(["admin", "legal-hold", "list", "--json"]).await.expect(0).data();
-    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["subject"]), (1, &json!(project)));
-    admin.run(["admin", "legal-hold", "clear", project, "--reason", "done", "--by", "R. Roe"]).await.expect(0);
-    wait_until_gone(&stack, held).await;
+    admin(&stack, &["retention", "set", project, "--artifacts", "1s"]).await;
+    let listed = admin(&stack, &["retention", "list"]).await;
+    assert_eq!(
+        (&listed["projects"][0]["projectId"], &listed["projects"][0]["artifactSeconds"]),
+        (&json!(project), &json!(1))
+    );
 
-    let history = admin.run(["admin", "legal-hold", "history", "--json"]).await.expect(0).data();
-    let told: Vec<_> = history.as_array().unwrap().iter().map(|of| (text(of, "action"), text(of, "actor"))).collect();
-    assert_eq!(told, [("cleared", "R. Roe"), ("cleared", "R. Roe"), ("set", "J. Doe"), ("set", "J. Doe")]);
-    let database = stack.admin.get().await.unwrap();
-    assert!(database.execute("delete from collector.legal_hold_log", &[]).await.is_err(), "nothing of it is removed");
-    for (subject, expected) in [("wsr_nothing", "does not exist"), (project, "under no legal hold")] {
-        let action = if subject == project { "clear" } else { "set" };
-        let refused = admin.run(["admin", "legal-hold", action, subject, "--reason", "x", "--by", "y", "--json"]).await;
-        assert!(refused.error().1.contains(expected));
+    let (run, expired) = run_with(&client, 3).await;
+    for artifact in &expired {
+        let left = tombstone(&stack, artifact).await;
+        assert_eq!((left.reason.as_str(), left.deleted_by), ("retention", None));
+        let shown = api(&client, artifact).await;
+        assert_eq!(
+            (text(&shown, "deletionReason"), text(&shown, "deletedAt")),
+            ("retention", &*left.deleted_at.to_string())
+        );
+        assert!(left.deleted_at.to_string().as_str() >= text(&shown, "retentionExpiresAt"), "not before its time");
+    }
+    for artifact in [&by_plan[0], &by_changed_plan[0]] {
+        assert!(has_bytes(&stack, artifact).await, "what was announced stays");
+    }
+    audited(&stack, &client, &run).await;
+    let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
+    assert!(verified.contains("said to be deleted at"), "{verified}");
+    let metrics = client.get(&format!("{}/metrics", stack.collector_ops_url)).await.expect(200);
+    let metrics = metrics.as_str().expect("text");
+    assert!(metrics.contains(r#"crownest_collector_deleted_artifacts_total{reason="retention"} 3"#), "{metrics}");
+    assert!(metrics.contains(r#"crownest_collector_deleted_artifact_bytes_total{reason="retention"} 6"#), "{metrics}");
+
+    admin(&stack, &["retention", "clear", project]).await;
+    let (_, again) = run_with(&client, 1).await;
+    assert_eq!(kept(&api(&client, &again[0]).await) / 86_400, 40);
+    for args in
+        [["retention", "set", "prj_none", "--artifacts", "1d"], ["retention", "set-plan", "local", "--artifacts", "1h"]]
+    {
+        Crownest::admin(&stack).run([&["admin"], &args[..]].concat()).await.expect(1);
     }
 }
 
 #[tokio::test]
-async fn what_is_locked_in_the_store_stays_whoever_has_its_keys() {
-    let lock = ["--object-lock-mode", "governance", "--object-lock-days", "1"].map(str::to_owned).to_vec();
-    let stack = Stack::with(Options { object_lock: lock, ..Options::default() }).await;
+async fn several_collectors_delete_together_and_one_is_killed() {
+    const ARTIFACTS: usize = 120;
+    let flags = ["--retention-sweep-ms", "10"].map(str::to_owned).to_vec();
+    let stack = Stack::with(Options { collector: false, collector_flags: flags, ..Options::default() }).await;
     let client = stack.client();
-    let evidence = run_with_artifacts(&client).await;
-    let run = text(&evidence, "workspaceRunId");
-    let part = text(&evidence["eventLog"]["parts"][0], "objectKey").to_owned();
-    let folder = part.rsplit_once('/').expect("a folder").0.to_owned();
-    let of = |name: &str| format!("{folder}/{name}");
-    for key in [of("evidence.json"), of("attestation.dsse.json"), of("provenance.dsse.json"), part] {
-        let versions = stack.store.version_ids(&key).await.expect("the store lists them");
-        assert_eq!(versions.len(), 1, "{key}");
-        let refused = stack.store.delete_version(&key, &versions[0]).await;
-        assert!(refused.is_err(), "{key} was deleted");
-        let purged = stack.store.purge(&key).await.expect("the store answers");
-        let Purged::Locked { until: Some(until) } = purged else { panic!("{key} is not locked: {purged:?}") };
-        let left = until.duration_since(std::time::SystemTime::now()).expect("in the future");
-        assert!((23..=24).contains(&(left.as_secs() / 3600)), "{key}: {left:?}");
-        // Who deletes it without naming a version only hides it.
-        stack.store.delete(&key).await.expect("it is hidden");
-        assert!(stack.store.get(&key).await.is_err());
-        let versions_now = stack.store.version_ids(&key).await.expect("the store lists them");
-        let marker = versions_now.iter().find(|version| !versions.contains(version)).expect("a delete marker");
-        stack.store.delete_version(&key, marker).await.expect("a marker is not locked");
-        stack.store.get(&key).await.expect("it is there again");
+    let mut first = stack.spawn_collector();
+    let (run, artifacts) = run_with(&client, ARTIFACTS).await;
+    let evidence = client.evidence(&run).await;
+    let expire = "update collector.artifacts set retention_expires_at = now() - interval '1 second'";
+    stack.admin.get().await.unwrap().batch_execute(expire).await.unwrap();
+    let key = |artifact: &Value| Tombstone::object_key(text(artifact, "objectKey")).expect("a key with a folder");
+    eventually("the first bytes go", async || {
+        for artifact in &artifacts {
+            if stack.store.size(&key(artifact)).await.expect("the store answers").is_some() {
+                return Some(());
+            }
+        }
+        None
+    })
+    .await;
+    first.kill().await;
+    // As if it had died right after the bytes of one were gone, and after the tombstone of another was there.
+    let database = stack.admin.get().await.unwrap();
+    stack.store.purge(text(&artifacts[0], "objectKey")).await.unwrap();
+    let open = "select count(*) from collector.artifacts where deleted_at is null or purge_at is not null";
+    assert!(database.query_one(open, &[]).await.unwrap().get::<_, i64>(0) > 0, "it was killed in the middle");
+    let _others = [stack.spawn_collector(), stack.spawn_collector()];
+    eventually("nothing is left to do", async || {
+        let left: i64 = database.query_one(open, &[]).await.unwrap().get(0);
+        (left == 0).then_some(())
+    })
+    .await;
+    for artifact in &artifacts {
+        let left = tombstone(&stack, artifact).await;
+        assert_eq!(text(&api(&client, artifact).await, "deletedAt"), left.deleted_at.to_string());
     }
-    // Artifacts have a retention of their own, and the log of evidence and the tables change by design.
-    let artifact = text(&evidence["artifacts"][0], "objectKey");
-    assert_eq!(stack.store.purge(artifact).await.expect("the store answers"), Purged::Gone);
-    let verified = Crownest::of(&stack).run(["evidence", "verify", run, "--without-artifacts"]).await;
-    assert_eq!(verified.code, 1, "{}", verified.text());
-    assert!(!verified.text().contains("FAILED"), "{}", verified.text());
+    assert_eq!(client.evidence(&run).await, evidence);
+    audited(&stack, &client, &run).await;
 }
 
 #[tokio::test]
-async fn a_bucket_that_cannot_lock_is_named_at_the_start() {
-    let stack = Stack::with(Options { executor: false, collector: false, ..Options::default() }).await;
-    let mut flags = stack.collector_flags(SIGNING_KEY);
-    flags.extend(["--object-lock-mode", "compliance", "--object-lock-days", "30"].map(str::to_owned));
-    let refused = tokio::process::Command::new(program("crownest-collector")).args(flags).output();
-    let refused = tokio::time::timeout(DEADLINE, refused).await.expect("in time").expect("it can be started");
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && said.contains("is not made for it"), "{said}");
+async fn a_legal_hold_stops_clients_and_retention() {
+    let stack = Stack::with(often()).await;
+    let client = stack.client();
+    let (held, artifacts) = run_with(&client, 2).await;
+    let hold = admin(&stack, &["legal-hold", "set", &held, "--reason", "case 4711", "--by", "J. Doe"]).await;
+    assert_eq!((&hold["subject"], &hold["setBy"]), (&json!(held), &json!("J. Doe")));
+    let path = format!("/v1/artifacts/{}", text(&artifacts[0], "id"));
+    assert_eq!(client.delete(&path).await.error(409), "legal_hold");
+    assert!(api(&client, &artifacts[0]).await.get("deletedAt").is_none());
+
+    // Its time is over, and has been for longer than that of another run.
+    let database = stack.admin.get().await.unwrap();
+    let expire = "update collector.artifacts set retention_expires_at = now() - interval '1 hour' where run_id = $1";
+    database.execute(expire, &[&held]).await.unwrap();
+    let (other, free) = run_with(&client, 1).await;
+    database.execute(expire, &[&other]).await.unwrap();
+    tombstone(&stack, &free[0]).await;
+    eventually("the collector counts what is held", async || {
+        let metrics = client.get(&format!("{}/metrics", stack.collector_ops_url)).await.expect(200);
+        metrics.as_str().expect("text").contains("crownest_collector_held_artifacts 2\n").then_some(())
+    })
+    .await;
+    for artifact in &artifacts {
+        assert!(has_bytes(&stack, artifact).await && api(&client, artifact).await.get("deletedAt").is_none());
+    }
+
+    let project = stack.project.as_str();
+    admin(&stack, &["legal-hold", "set", project, "--reason", "audit"]).await;
+    admin(&stack, &["legal-hold", "clear", &held, "--reason", "case closed", "--by", "J. Doe"]).await;
+    assert_eq!(client.delete(&path).await.error(409), "legal_hold", "its project is held");
+    let listed = admin(&stack, &["legal-hold", "list"]).await;
+    assert_eq!((listed.as_array().expect("holds").len(), &listed[0]["subject"]), (1, &json!(project)));
+    admin(&stack, &["legal-hold", "clear", project, "--reason", "over"]).await;
+    for artifact in &artifacts {
+        tombstone(&stack, artifact).await;
+    }
+
+    let history = admin(&stack, &["legal-hold", "history"]).await;
+    let told: Vec<_> =
+        history.as_array().expect("changes").iter().map(|of| (text(of, "action"), text(of, "reason"))).collect();
+    assert_eq!(told, [("cleared", "over"), ("cleared", "case closed"), ("set", "audit"), ("set", "case 4711")]);
+    for sql in [
+        "delete from collector.legal_hold_log",
+        "update collector.legal_hold_log set actor = 'x'",
+        "truncate collector.legal_hold_log",
+    ] {
+        assert!(database.batch_execute(sql).await.is_err(), "{sql}");
+    }
+    for (args, code) in [
+        (["set", "wsr_none", "--reason", "x"], "not_found"),
+        (["clear", &held, "--reason", "x"], "not_found"),
+        (["set", &held, "--reason", " "], "invalid_request"),
+    ] {
+        let refused = Crownest::admin(&stack).run([&["admin", "--json", "legal-hold"], &args[..]].concat()).await;
+        assert_eq!(refused.error().0, code, "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hold_keeps_the_bytes_of_what_is_deleted_already() {
+    let flags = ["--retention-sweep-ms", "50"].map(str::to_owned).to_vec();
+    let stack = Stack::with(Options { collector: false, collector_flags: flags, ..Options::default() }).await;
+    let client = stack.client();
+    let mut collector = stack.spawn_collector();
+    let (run, artifacts) = run_with(&client, 1).await;
+    let (_, others) = run_with(&client, 1).await;
+    collector.terminate().await;
+    for artifact in [&artifacts[0], &others[0]] {
+        client.delete(&format!("/v1/artifacts/{}", text(artifact, "id"))).await.expect(200);
+    }
+    admin(&stack, &["legal-hold", "set", &run, "--reason", "too late for the client"]).await;
+    let _collector = stack.spawn_collector();
+    tombstone(&stack, &others[0]).await;
+    assert!(has_bytes(&stack, &artifacts[0]).await, "deleted first, and kept");
+    admin(&stack, &["legal-hold", "clear", &run, "--reason", "over"]).await;
+    tombstone(&stack, &artifacts[0]).await;
 }

@@ -89,7 +89,7 @@ async fn purge(parts: &Parts, tombstone: &Tombstone) -> Ended {
 async fn put(parts: &Parts, tombstone: &Tombstone) -> anyhow::Result<()> {
     let key = Tombstone::object_key(&tombstone.object_key).context("an artifact whose key has no folder")?;
     let body = schemas::canonical::to_vec(tombstone)?.into();
-    if parts.store.put_new(&key, body, "application/json").await? == Put::Exists {
+    if parts.vault.put_new(&key, body, "application/json").await? == Put::Exists {
         let present: Tombstone = serde_json::from_slice(&parts.store.get(&key).await?)
             .with_context(|| format!("object `{key}` exists and is no tombstone"))?;
         anyhow::ensure!(present.is_of_same(tombstone), "object `{key}` exists and is the tombstone of something else");

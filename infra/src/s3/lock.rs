@@ -23,7 +23,7 @@ pub enum LockMode {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct ObjectLockConfig {
-    /// Lock evidence, statements and event logs in the store (S3 Object Lock), which the bucket must have been made for
+    /// Lock evidence, statements and event logs in the store (S3 Object Lock), which the bucket must have
     #[arg(long, env = "CROWNEST_OBJECT_LOCK_MODE", value_name = "MODE", requires = "object_lock_days")]
     pub object_lock_mode: Option<LockMode>,
     /// For how many days from the seal on
@@ -64,7 +64,7 @@ impl Store {
         Self { lock, ..self.clone() }
     }
 
-    /// Whether objects of this bucket can be locked, which is decided when a bucket is made.
+    /// Whether objects of this bucket can be locked.
     pub async fn has_object_lock(&self) -> Result<bool, StoreError> {
         match self.client.get_object_lock_configuration().bucket(&self.bucket).send().await {
             Ok(answer) => {
