@@ -104,6 +104,7 @@ async fn plays_the_supervisor_when_told_to() -> Result<(), Error> {
     let client = connect(&services.postgres_admin_url()).await?;
     client.batch_execute("create table kept (what text); insert into kept values ('row')").await?;
     publish(&services.amqp_url(), b"message").await?;
+    store(&services).ensure_bucket().await?;
     assert_eq!(store(&services).put_new("kept", "object".into(), "text/plain").await?, Put::Created);
     fs::write(dir.join("ready.new"), serde_json::to_vec(&services.pids())?)?;
     fs::rename(dir.join("ready.new"), dir.join("ready"))?;
