@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const USER: &str = "crownest-test";
 const ENTER: &str = "crownest-sandbox";
@@ -135,10 +136,16 @@ impl Ordinary {
         command
     }
 
-    /// Fails while anything is in them.
+    /// Fails if anything stays in them. A process that has ended is in its group until it is waited for, which for an orphan
+    /// is the machine's to do.
     pub(crate) fn remove_groups(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
         for group in self.groups() {
-            remove(&group).unwrap();
+            while let Err(error) = remove(&group) {
+                let is_busy = error.kind() == std::io::ErrorKind::ResourceBusy && Instant::now() < deadline;
+                assert!(is_busy, "{}: {error}: {:?}", group.display(), self.processes());
+                std::thread::yield_now();
+            }
         }
     }
 }
