@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::system::{System, Upload};
 
@@ -12,23 +12,44 @@ const WARM_UP_RUNS: usize = 500;
 const COMMAND: &str = "echo hello";
 /// Where it is not a count: an allocator's reserve is no leak, growth with the number of runs is.
 const MEMORY_BYTES_PER_RUN: u64 = 2_000;
+/// How often to look on the way. Reserves have grown by half way: memory is compared with what it was then.
+const ROUNDS: usize = 10;
+
+const MEMORY: &str = "memory, bytes";
+
+type Held = BTreeMap<String, u64>;
 
 /// Fails if something is left.
 #[expect(clippy::print_stdout, reason = "a report for people")]
 pub(crate) async fn measure(system: &System, runs: usize, at_once: usize) -> anyhow::Result<()> {
     system.throughput(1, COMMAND, Upload::Each).await?;
     system.follow(WARM_UP_RUNS, COMMAND, at_once).await?;
-    let before = settled(system).await?;
-    let rate = system.follow(runs, COMMAND, at_once).await?;
-    let after = settled(system).await?;
-    println!("{runs} runs, {at_once} under way at once: {rate:.1} a second; what is held before and after");
+    let begun = Instant::now();
+    let mut looks = vec![settled(system).await?];
+    let round = runs.div_ceil(ROUNDS);
+    for _ in 0..ROUNDS {
+        system.follow(round, COMMAND, at_once).await?;
+        looks.push(settled(system).await?);
+    }
+    let rate = (round * ROUNDS) as f64 / begun.elapsed().as_secs_f64();
+    println!("{} runs, {at_once} under way at once: {rate:.1} a second; what is held before and after", round * ROUNDS);
     let mut leaks = Vec::new();
-    for (what, had) in &before {
-        let has = after.get(what).copied().unwrap_or_default();
-        println!("  {what:<42} {had:>12} {has:>12}");
-        let allowed = if what.ends_with("bytes") { MEMORY_BYTES_PER_RUN * runs as u64 } else { 0 };
+    for what in looks[0].keys() {
+        let series: Vec<u64> = looks.iter().map(|held| held.get(what).copied().unwrap_or_default()).collect();
+        let is_memory = what.ends_with(MEMORY);
+        let (had, allowed) = if is_memory {
+            (series[ROUNDS / 2], MEMORY_BYTES_PER_RUN * (round * (ROUNDS - ROUNDS / 2)) as u64)
+        } else {
+            (series[0], 0)
+        };
+        let has = series[ROUNDS];
+        println!("  {what:<42} {:>12} {has:>12}", series[0]);
+        if is_memory {
+            let mib = series.iter().map(|bytes| format!("{:.1}", *bytes as f64 / f64::from(1 << 20)));
+            println!("    MiB after each tenth: {}", mib.collect::<Vec<_>>().join(" "));
+        }
         if has > had + allowed {
-            leaks.push(format!("{what}: {had} before, {has} after"));
+            leaks.push(format!("{what}: {had}, then {has}"));
         }
     }
     println!();
@@ -37,10 +58,10 @@ pub(crate) async fn measure(system: &System, runs: usize, at_once: usize) -> any
 }
 
 /// Connections and tasks of the last runs take a moment to go.
-async fn settled(system: &System) -> anyhow::Result<BTreeMap<String, u64>> {
+async fn settled(system: &System) -> anyhow::Result<Held> {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let executor = system.pid_of("executor");
-    let mut held = BTreeMap::new();
+    let mut held = Held::new();
     let process = Path::new("/proc").join(executor.to_string());
     held.insert("executor: descriptors".to_owned(), entries(&process.join("fd")));
     held.insert("executor: children".to_owned(), children_of(executor));
@@ -50,7 +71,7 @@ async fn settled(system: &System) -> anyhow::Result<BTreeMap<String, u64>> {
     held.insert("machine: loop devices in use".to_owned(), loop_devices());
     held.insert("machine: processes of sandboxes".to_owned(), sandboxed());
     for name in ["executor", "ingest", "collector", "metering"] {
-        held.insert(format!("{name}: memory, bytes"), resident(system.pid_of(name)));
+        held.insert(format!("{name}: {MEMORY}"), resident(system.pid_of(name)));
     }
     Ok(held)
 }
