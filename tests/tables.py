@@ -37,17 +37,22 @@ def with_pyarrow(folder):
     return pyarrow.dataset.dataset(folder, format="parquet", partitioning="hive").to_table()
 
 
-tables = pathlib.Path(sys.argv[1])
-answer = {}
-for folder in sorted(path for path in tables.iterdir() if path.is_dir()):
-    found = {read.__name__: rows(read(str(folder))) for read in (with_duckdb, with_polars, with_pyarrow)}
-    first = found["with_duckdb"]
-    for name, other in found.items():
-        if other != first:
-            sys.exit(f"{folder.name}: {name} found {other}, DuckDB found {first}")
-    for file in folder.rglob("*.parquet"):
-        about = pyarrow.parquet.read_metadata(file).metadata
-        if about[b"crownest.schema_version"] != b"1":
-            sys.exit(f"{file}: {about}")
-    answer[folder.name] = first
-json.dump(answer, sys.stdout)
+def main():
+    tables = pathlib.Path(sys.argv[1])
+    answer = {}
+    for folder in sorted(path for path in tables.iterdir() if path.is_dir()):
+        found = {read.__name__: rows(read(str(folder))) for read in (with_duckdb, with_polars, with_pyarrow)}
+        first = found["with_duckdb"]
+        for name, other in found.items():
+            if other != first:
+                sys.exit(f"{folder.name}: {name} found {other}, DuckDB found {first}")
+        for file in folder.rglob("*.parquet"):
+            about = pyarrow.parquet.read_metadata(file).metadata
+            if about[b"crownest.schema_version"] != b"1":
+                sys.exit(f"{file}: {about}")
+        answer[folder.name] = first
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -49,6 +49,9 @@ pub(crate) struct UpArgs {
     /// Runs at the same time [default: one for each core]
     #[arg(long, env = "CROWNEST_SLOTS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     slots: Option<u16>,
+    /// Register the tables of sealed runs in the Iceberg catalog that the local object store brings
+    #[arg(long, env = "CROWNEST_ICEBERG")]
+    iceberg: bool,
     #[command(flatten)]
     log: LogConfig,
     /// This process was started by --detach
@@ -127,8 +130,9 @@ pub(crate) async fn run(args: UpArgs, output: &mut Output) -> Result<ExitCode, S
 
 /// Tells where everything is; also what `--detach` prints.
 fn announce(headline: &str, state: &State, output: &mut Output) -> Result<(), Stop> {
+    let iceberg = state.iceberg.as_ref().map(|catalog| format!("  iceberg   {catalog}\n")).unwrap_or_default();
     let text = format!(
-        "{headline}\n  API       {}\n  key       {}\n  data      {}\n  log       {}\n  stop      crownest down --data {}\n",
+        "{headline}\n  API       {}\n  key       {}\n  data      {}\n{iceberg}  log       {}\n  stop      crownest down --data {}\n",
         state.api_url,
         state.key_file.display(),
         state.data.display(),

@@ -8,7 +8,7 @@ use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::{ObjectLockConfig, S3Config};
 
-use crate::lake::TablesConfig;
+use crate::lake::{IcebergConfig, TablesConfig};
 use crate::signing::SigningConfig;
 use crate::transparency::TransparencyConfig;
 
@@ -28,6 +28,8 @@ pub struct CollectorConfig {
     pub transparency: TransparencyConfig,
     #[command(flatten)]
     pub tables: TablesConfig,
+    #[command(flatten)]
+    pub iceberg: IcebergConfig,
     /// Bytes of unsealed log that move from the database to the object store as one part
     #[arg(long, env = "CROWNEST_COLLECTOR_PART_BYTES", default_value_t = 8 * 1024 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]

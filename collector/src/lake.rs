@@ -4,6 +4,7 @@
 mod config;
 mod evidence;
 mod files;
+mod iceberg;
 mod parquet_file;
 mod writer;
 
@@ -17,6 +18,9 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::TablesConfig;
+use self::iceberg::Iceberg;
+pub use self::iceberg::IcebergConfig;
+pub(crate) use self::iceberg::IcebergMetrics;
 pub use self::parquet_file::{TableFile, TableWriter};
 use self::writer::Writer;
 use crate::tables::lake_files::{Batches, Rows};
@@ -35,6 +39,8 @@ pub(crate) struct Lake {
     pub store: Store,
     pub config: TablesConfig,
     pub metrics: LakeMetrics,
+    pub iceberg: IcebergConfig,
+    pub iceberg_metrics: IcebergMetrics,
 }
 
 #[derive(Debug, Clone)]
@@ -123,7 +129,7 @@ async fn write(lake: &Lake) -> anyhow::Result<()> {
         // Another collector writes them.
         tokio::time::sleep(LOCK_INTERVAL).await;
     }
-    let mut writer = Writer { lake, client };
+    let mut writer = Writer { lake, client, iceberg: Iceberg::open(&lake.iceberg, &lake.iceberg_metrics)? };
     loop {
         if !writer.step().await? {
             tokio::time::sleep(lake.config.interval()).await;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
-use crate::lake::{self, Lake, LakeMetrics};
+use crate::lake::{self, IcebergMetrics, Lake, LakeMetrics};
 use crate::metrics::Metrics;
 use crate::signing::Signer;
 use crate::transparency::{self, Log, LogMetrics};
@@ -91,6 +91,8 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         store: parts.store.clone(),
         config: config.tables.clone(),
         metrics: parts.lake_metrics.clone(),
+        iceberg: config.iceberg.clone(),
+        iceberg_metrics: IcebergMetrics::register(&ops.registry)?,
     };
     let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
 

@@ -6,6 +6,7 @@ mod attempts;
 mod document;
 mod events_index;
 mod file;
+pub mod iceberg;
 mod runs;
 mod snapshot;
 mod table;

@@ -283,6 +283,28 @@ impl Stack {
         flags
     }
 
+    /// Registers the tables in the shared Iceberg catalog, in a namespace of this test.
+    pub fn iceberg_flags(&self) -> Vec<String> {
+        let access = &self.lease.access;
+        vec![
+            format!("--iceberg-uri={}", access.iceberg_uri),
+            format!("--iceberg-warehouse={}", access.iceberg_warehouse),
+            format!("--iceberg-credential={}:{}", access.s3_access_key, access.s3_secret_key),
+            format!("--iceberg-namespace=test_{}", access.number),
+        ]
+    }
+
+    /// How readers get at the tables in that catalog, as `iceberg.py` wants it.
+    pub fn iceberg(&self) -> serde_json::Value {
+        let access = &self.lease.access;
+        serde_json::json!({
+            "uri": access.iceberg_uri, "warehouse": access.iceberg_warehouse,
+            "namespace": format!("test_{}", access.number),
+            "id": access.s3_access_key, "secret": access.s3_secret_key,
+            "endpoint": access.s3_endpoint, "region": access.s3_region,
+        })
+    }
+
     fn metering_flags(&self) -> Vec<String> {
         let mut flags = self.base(&self.lease.access.metering_url, false);
         flags.extend(["--sweep-ms".to_owned(), "500".to_owned()]);

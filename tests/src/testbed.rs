@@ -36,6 +36,9 @@ pub struct Access {
     pub s3_region: String,
     pub s3_access_key: String,
     pub s3_secret_key: String,
+    /// The Iceberg catalog that comes with the store; its client are the keys of S3.
+    pub iceberg_uri: String,
+    pub iceberg_warehouse: String,
 }
 
 /// The shared services stay at least as long as this lives.
@@ -140,7 +143,8 @@ pub async fn serve(home: &Path) -> anyhow::Result<()> {
 fn access(services: &LocalServices, number: u32) -> Access {
     let text = |secret: Secret| secret.reveal().to_owned();
     let url = |role| text(services.postgres.url(role, "DATABASE"));
-    let store = services.s3().config("BUCKET");
+    let s3 = services.s3();
+    let store = s3.config("BUCKET");
     Access {
         number,
         admin_url: text(services.postgres.admin_url_of("DATABASE")),
@@ -153,5 +157,7 @@ fn access(services: &LocalServices, number: u32) -> Access {
         s3_region: store.s3_region,
         s3_access_key: store.s3_access_key,
         s3_secret_key: text(store.s3_secret_key),
+        iceberg_uri: s3.iceberg_uri,
+        iceberg_warehouse: s3.iceberg_warehouse,
     }
 }

@@ -65,6 +65,9 @@ fn spawn(args: &UpArgs, data: &Path) -> Result<Child, Stop> {
     if let Some(slots) = args.slots {
         command.args(["--slots", &slots.to_string()]);
     }
+    if args.iceberg {
+        command.arg("--iceberg");
+    }
     command.stdin(Stdio::null()).stdout(log).stderr(errors).current_dir("/");
     Ok(command
         .spawn()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Command, FromArgMatches, ValueEnum};
+use collector::CollectorConfig;
 use infra::config::Secret;
 use infra::local::{LocalServices, Role};
 use infra::postgres::{self, PostgresConfig};
@@ -14,7 +15,7 @@ use infra::telemetry::LogConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::executor::Executor;
-use super::state::{Operations, State};
+use super::state::{Catalog, Operations, State};
 use super::{UpArgs, bootstrap, readiness};
 use crate::failure::Stop;
 
@@ -105,7 +106,16 @@ impl Stack {
         if std::env::var_os("CROWNEST_PUBLIC_URL").is_none() {
             flags.extend(["--public-url".to_owned(), api_url.clone()]);
         }
-        let collector = collector::start(parse(flags)?, back.clone()).await.context("the collector cannot start")?;
+        if args.iceberg {
+            flags.extend(iceberg_flags(local));
+        }
+        let collector: CollectorConfig = parse(flags)?;
+        let iceberg = collector.iceberg.iceberg_uri.clone().filter(|_| args.iceberg).map(|uri| Catalog {
+            uri: uri.as_str().trim_end_matches('/').to_owned(),
+            warehouse: collector.iceberg.iceberg_warehouse.clone().unwrap_or_default(),
+            namespace: collector.iceberg.iceberg_namespace.clone(),
+        });
+        let collector = collector::start(collector, back.clone()).await.context("the collector cannot start")?;
         let metering = parse(base(local, Role::Metering, false))?;
         let metering = metering::start(metering, back.clone()).await.context("metering cannot start")?;
 
@@ -136,6 +146,7 @@ impl Stack {
             operations: operations
                 .map(|(service, address)| Operations { service: service.to_owned(), url: format!("http://{address}") })
                 .into(),
+            iceberg,
         };
         remember(data, ingest.address());
         Ok(Self { state, ingest, executor, collector, metering, front, back })
@@ -190,6 +201,16 @@ fn log(config: &LogConfig) -> Vec<String> {
 pub(super) fn parse<T: Args + FromArgMatches>(flags: Vec<String>) -> anyhow::Result<T> {
     let command = T::augment_args(Command::new("service").no_binary_name(true));
     Ok(T::from_arg_matches(&command.try_get_matches_from(flags)?)?)
+}
+
+/// The catalog of the local store; its keys of S3 are the client.
+fn iceberg_flags(local: &LocalServices) -> Vec<String> {
+    let store = local.s3();
+    vec![
+        format!("--iceberg-uri={}", store.iceberg_uri),
+        format!("--iceberg-warehouse={}", store.iceberg_warehouse),
+        format!("--iceberg-credential={}:{}", store.access_key, store.secret_key.reveal()),
+    ]
 }
 
 /// Who listens everywhere is reached on loopback from here.

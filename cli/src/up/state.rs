@@ -21,6 +21,23 @@ pub(super) struct State {
     pub started_at: schemas::Timestamp,
     /// Where each service serves /healthz, /readyz and /metrics.
     pub operations: Vec<Operations>,
+    /// Of the tables, if they are registered in one here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iceberg: Option<Catalog>,
+}
+
+/// Who connects is the store's access key: `<data>/seaweedfs/secrets`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Catalog {
+    pub uri: String,
+    pub warehouse: String,
+    pub namespace: String,
+}
+
+impl std::fmt::Display for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (warehouse {}, namespace {})", self.uri, self.warehouse, self.namespace)
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

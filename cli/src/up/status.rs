@@ -28,6 +28,9 @@ pub(crate) async fn run(args: &DataArgs, output: &mut Output) -> Result<ExitCode
     let mut all_ready = true;
     let mut text = format!("CrowNest is running as process {} since {}.\n", state.pid, state.started_at);
     let _ = writeln!(text, "  API        {}", state.api_url);
+    if let Some(catalog) = &state.iceberg {
+        let _ = writeln!(text, "  iceberg    {catalog}");
+    }
     for operations in &state.operations {
         let (ready, detail) = match readiness.of(operations).await {
             Ok(()) => (true, "ready".to_owned()),

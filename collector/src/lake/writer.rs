@@ -11,6 +11,7 @@ use time::Date;
 
 use super::evidence::{self, RunRows};
 use super::files::{self, Files};
+use super::iceberg::Iceberg;
 use super::{Lake, digest};
 use crate::tables::lake_files::{self, Batches, Member, Rows, Written};
 
@@ -26,6 +27,8 @@ pub(super) struct Writer<'a> {
     pub lake: &'a Lake,
     /// The session that holds the lock: once it is gone, nothing can be assigned or planned any more.
     pub client: Client,
+    /// Where the tables are registered, if anywhere.
+    pub iceberg: Option<Iceberg>,
 }
 
 impl Writer<'_> {
@@ -35,12 +38,24 @@ impl Writer<'_> {
         let unwritten = lake_files::unwritten(&self.client).await?;
         for batches in &unwritten {
             self.write(*batches).await?;
+            self.iceberg.iter_mut().for_each(Iceberg::wrote);
+        }
+        if !self.registered().await? {
+            // What compaction replaced stays for the catalog's readers, and nothing more is compacted.
+            return Ok(more || !unwritten.is_empty());
         }
         for batches in lake_files::replaced(&self.client).await? {
             files::delete(&self.lake.store, batches).await?;
             lake_files::forget(&self.client, batches).await?;
         }
         Ok(more || !unwritten.is_empty() || self.plan().await?)
+    }
+
+    /// Whether the catalog has the tables as they are now, or there is none. New runs do not wait for a catalog.
+    async fn registered(&mut self) -> anyhow::Result<bool> {
+        let Some(iceberg) = self.iceberg.as_mut().filter(|iceberg| iceberg.is_behind()) else { return Ok(true) };
+        let written = lake_files::current(&self.client).await?;
+        Ok(iceberg.register(&self.lake.store, &written).await)
     }
 
     /// Gives batches to runs that have none: one for each day.

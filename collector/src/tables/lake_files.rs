@@ -160,6 +160,18 @@ pub(crate) async fn replaced(client: &impl GenericClient) -> anyhow::Result<Vec<
     Ok(rows.iter().map(batches).collect())
 }
 
+/// All files that count: written, and not replaced by a larger one.
+pub(crate) async fn current(client: &impl GenericClient) -> anyhow::Result<Vec<Written>> {
+    let sql = "select date, first_batch, last_batch, rows, bytes from collector.lake_files as small
+               where written_at is not null and not exists (
+                   select from collector.lake_files as large
+                   where large.date = small.date and large.written_at is not null
+                       and large.first_batch <= small.first_batch and large.last_batch >= small.last_batch
+                       and (large.first_batch, large.last_batch) <> (small.first_batch, small.last_batch)
+               ) order by first_batch";
+    client.query(&client.prepare_cached(sql).await?, &[]).await?.iter().map(written).collect()
+}
+
 /// The files that are to be compacted into one of these batches; without any, all of that day.
 pub(crate) async fn within(
     client: &impl GenericClient,
@@ -171,15 +183,7 @@ pub(crate) async fn within(
                where date = $1 and first_batch >= $2 and last_batch <= $3 and written_at is not null
                order by first_batch";
     let rows = client.query(&client.prepare_cached(sql).await?, &[&date, &first, &last]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Written {
-                batches: batches(row),
-                rows: serde_json::from_value(row.get("rows")).context("rows of a file have an unknown shape")?,
-                bytes: from_sql(row.get("bytes")),
-            })
-        })
-        .collect()
+    rows.iter().map(written).collect()
 }
 
 /// These files are deleted.
@@ -204,4 +208,12 @@ pub(crate) async fn lag_seconds(client: &impl GenericClient) -> anyhow::Result<f
 
 fn batches(row: &tokio_postgres::Row) -> Batches {
     Batches { date: row.get("date"), first: from_sql(row.get("first_batch")), last: from_sql(row.get("last_batch")) }
+}
+
+fn written(row: &tokio_postgres::Row) -> anyhow::Result<Written> {
+    Ok(Written {
+        batches: batches(row),
+        rows: serde_json::from_value(row.get("rows")).context("rows of a file have an unknown shape")?,
+        bytes: from_sql(row.get("bytes")),
+    })
 }

@@ -1,7 +1,8 @@
 //! A private SeaweedFS (`weed mini`) as object store: all its parts in one process, on 127.0.0.1 only.
 //!
 //! Objects are in the kernel's page cache when a PUT is answered: they survive the death of the process, not a power cut
-//! within the seconds after it. Only the S3 port asks for keys; the ports behind it trust every local user.
+//! within the seconds after it. Only the ports of S3 and of the Iceberg catalog ask for keys; those behind them trust
+//! every local user.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,6 +23,9 @@ use super::service::{Service, Software};
 use super::{Durability, LocalError, programs};
 
 const S3: &str = "s3";
+const ICEBERG: &str = "iceberg";
+/// The bucket of the Iceberg catalog's own files, of SeaweedFS's special kind.
+const TABLE_BUCKET: &str = "crownest-tables";
 const ACCESS_KEY: &str = "access-key";
 const SECRET_KEY: &str = "secret-key";
 const REGION: &str = "us-east-1";
@@ -47,6 +51,9 @@ pub struct S3Access {
     pub region: String,
     pub access_key: String,
     pub secret_key: Secret,
+    /// Of the Iceberg REST catalog that the store brings. The keys of S3 are its OAuth client.
+    pub iceberg_uri: String,
+    pub iceberg_warehouse: String,
 }
 
 impl S3Access {
@@ -79,6 +86,8 @@ fn access_with(ports: &Ports, access_key: String, secret_key: String) -> S3Acces
         region: REGION.to_owned(),
         access_key,
         secret_key: Secret::new(secret_key),
+        iceberg_uri: format!("http://127.0.0.1:{}", ports.get(ICEBERG)),
+        iceberg_warehouse: format!("s3://{TABLE_BUCKET}"),
     }
 }
 
@@ -96,6 +105,7 @@ impl Software for Weed {
         "admin.grpc",
         "filer",
         "filer.grpc",
+        ICEBERG,
         "master",
         "master.grpc",
         S3,
@@ -131,6 +141,8 @@ impl Software for Weed {
         };
         option("dir", &data);
         option("s3.config", &keys);
+        option("s3.port.iceberg", &ports.get(ICEBERG).to_string());
+        option("tableBucket", &TABLE_BUCKET);
         for part in PARTS {
             option(&format!("{part}.port"), &ports.get(part).to_string());
             option(&format!("{part}.port.grpc"), &ports.get(&format!("{part}.grpc")).to_string());
@@ -170,7 +182,6 @@ const OPTIONS: &[&str] = &[
     // Turns off the pages only: the part itself always runs.
     "-admin.ui=false",
     "-webdav=false",
-    "-s3.port.iceberg=0",
     "-s3.port.lance=0",
     // Keys come from our file and from nowhere else.
     "-s3.iam=false",

@@ -68,6 +68,16 @@ impl Store {
         Self { client, bucket, lock: None }
     }
 
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Another bucket of the same store.
+    #[must_use]
+    pub fn in_bucket(&self, bucket: &str) -> Self {
+        Self { bucket: bucket.to_owned(), ..self.clone() }
+    }
+
     /// Creates the bucket if it is missing, for locked objects if this handle locks.
     pub async fn ensure_bucket(&self) -> Result<(), StoreError> {
         if self.client.head_bucket().bucket(&self.bucket).send().await.is_ok() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::iceberg::field_id;
 use crate::Timestamp;
 
 /// A column's type.
@@ -86,13 +87,14 @@ impl Kind {
 }
 
 impl Table {
-    /// The schema as Parquet writes it.
+    /// The schema as Parquet writes it, with the field ids of Iceberg.
     pub fn message_type(&self) -> String {
         let mut text = format!("message {} {{\n", self.name);
-        for column in self.columns {
+        for (position, column) in self.columns.iter().enumerate() {
+            let id = field_id(position);
             let repetition = if column.required { "required" } else { "optional" };
             let (physical, logical) = column.kind.parquet();
-            let _ = writeln!(text, "  {repetition} {physical} {}{logical};", column.name);
+            let _ = writeln!(text, "  {repetition} {physical} {}{logical} = {id};", column.name);
         }
         text.push('}');
         text
@@ -219,7 +221,7 @@ mod tests {
         let text = super::Table { columns: &crate::lake::table("usage").unwrap().columns[..2], ..USAGE }.message_type();
         assert_eq!(
             text,
-            "message usage {\n  required binary workspace_run_id (STRING);\n  required binary usage_event_id (STRING);\n}"
+            "message usage {\n  required binary workspace_run_id (STRING) = 2;\n  required binary usage_event_id (STRING) = 3;\n}"
         );
     }
 

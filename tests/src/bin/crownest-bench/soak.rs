@@ -21,6 +21,7 @@ type Held = BTreeMap<String, u64>;
 
 /// Fails if something is left.
 #[expect(clippy::print_stdout, reason = "a report for people")]
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub(crate) async fn measure(system: &System, runs: usize, at_once: usize) -> anyhow::Result<()> {
     system.throughput(1, COMMAND, Upload::Each).await?;
     system.follow(WARM_UP_RUNS, COMMAND, at_once).await?;

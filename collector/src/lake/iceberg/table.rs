@@ -1,0 +1,282 @@
+//! One table in the catalog: loads it, makes it if it is missing, and commits snapshots until it has what it should have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use infra::s3::{Put, Store, StoreError};
+use schemas::lake::{FileName, Table};
+use serde_json::{Value, json};
+
+use super::catalog::{Catalog, CatalogError};
+use super::manifest::{self, ManifestFile};
+use super::metadata::{self, Metadata, NAME_MAPPING};
+use super::plan::{Change, Operation, Rows, changes};
+use super::state::{self, Manifest, signed};
+
+const CONTENT_TYPE: &str = "application/avro";
+const MAIN: &str = "main";
+const CONCURRENT_LOOKUPS: usize = 8;
+
+/// The catalog's state of a table as the collector knows it; forgotten when a commit fails.
+#[derive(Debug)]
+pub(super) struct IcebergTable {
+    table: &'static Table,
+    metadata: Metadata,
+    manifests: Vec<Manifest>,
+}
+
+impl IcebergTable {
+    pub(super) async fn open(catalog: &mut Catalog, store: &Store, table: &'static Table) -> anyhow::Result<Self> {
+        let loaded = match catalog.load(table.name).await? {
+            Some(loaded) => loaded,
+            None => match catalog.create(&metadata::creation(table)).await? {
+                Some(created) => created,
+                None => catalog.load(table.name).await?.context("the table was there, and is gone")?,
+            },
+        };
+        let mut metadata = loaded.metadata;
+        if metadata.lacks_columns(table)? {
+            metadata = add_columns(catalog, table, &metadata).await?;
+            ensure!(!metadata.lacks_columns(table)?, "the catalog did not add the columns to `{}`", table.name);
+        }
+        let manifests = match metadata.current() {
+            Some(snapshot) => manifests(store, table, &snapshot.manifest_list).await?,
+            None => Vec::new(),
+        };
+        Ok(Self { table, metadata, manifests })
+    }
+
+    /// Commits what is missing; what was done in each snapshot.
+    pub(super) async fn register(
+        &mut self,
+        catalog: &mut Catalog,
+        store: &Store,
+        wanted: &Rows,
+        keep: Duration,
+    ) -> anyhow::Result<Vec<Operation>> {
+        let mut changes = changes(&state::rows(&self.manifests), wanted);
+        if self.manifests.is_empty() && self.metadata.current().is_some() {
+            // What somebody else has committed goes.
+            for change in &mut changes {
+                change.operation = Operation::Overwrite;
+            }
+        }
+        for change in &changes {
+            self.commit(catalog, store, change, keep).await?;
+        }
+        Ok(changes.into_iter().map(|change| change.operation).collect())
+    }
+
+    async fn commit(
+        &mut self,
+        catalog: &mut Catalog,
+        store: &Store,
+        change: &Change,
+        keep: Duration,
+    ) -> anyhow::Result<()> {
+        let sizes = sizes(store, &change.added).await?;
+        let snapshot = snapshot_id()?;
+        let sequence_number = self.metadata.last_sequence_number + 1;
+        let ids = (snapshot, sequence_number);
+        let folder = format!("iceberg/{}-{}", self.table.name, self.metadata.table_uuid);
+        let mut schema = self.table.iceberg_schema();
+        schema["schema-id"] = self.metadata.current_schema_id.into();
+        let rewrite = state::rewrite(store, &self.manifests, change, &sizes, ids);
+        let (mut manifests, mut written) = (rewrite.kept, Vec::new());
+        for (number, new) in rewrite.new.into_iter().enumerate() {
+            let key = format!("{folder}/{snapshot:016x}-{number}.avro");
+            let bytes = manifest::manifest(&self.table.iceberg_schema(), self.metadata.default_spec_id, &new.entries)?;
+            let length = bytes.len();
+            put(store, &key, bytes).await?;
+            manifests.push(new.written(state::location(store, &key), length, self.metadata.default_spec_id, ids));
+            written.push(key);
+        }
+        manifests.sort_by_key(|manifest| manifest.day);
+        let list = format!("{folder}/{snapshot:016x}.avro");
+        let parent = self.metadata.current().map(|parent| parent.id);
+        let about: Vec<ManifestFile> = manifests.iter().map(|manifest| manifest.about.clone()).collect();
+        put(store, &list, manifest::manifest_list(snapshot, parent, sequence_number, &about)?).await?;
+        written.push(list.clone());
+
+        let timestamp = now_ms().max(self.metadata.last_updated_ms);
+        let ended = self.ended(change.operation, timestamp, keep);
+        let summary = self.summary(change, &sizes, &manifests);
+        let snapshot = json!({
+            "snapshot-id": snapshot, "parent-snapshot-id": parent, "sequence-number": sequence_number,
+            "timestamp-ms": timestamp, "manifest-list": state::location(store, &list), "summary": summary,
+            "schema-id": self.metadata.current_schema_id,
+        });
+        match self.send(catalog, parent, snapshot, &ended).await {
+            Ok(metadata) => {
+                let before = std::mem::replace(&mut self.metadata, metadata);
+                self.manifests = manifests;
+                self.clean_up(store, &before, &ended).await;
+                Ok(())
+            }
+            Err(error) => {
+                // Without a refusal the snapshot may be there, now or in a moment.
+                for key in written.iter().filter(|_| error.is_refusal()) {
+                    let _ = store.delete(key).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        catalog: &mut Catalog,
+        parent: Option<i64>,
+        mut snapshot: Value,
+        ended: &[i64],
+    ) -> Result<Metadata, CatalogError> {
+        if parent.is_none() {
+            // It is no member rather than null.
+            snapshot.as_object_mut().and_then(|snapshot| snapshot.remove("parent-snapshot-id"));
+        }
+        let id = snapshot["snapshot-id"].clone();
+        let requirements = [
+            json!({ "type": "assert-table-uuid", "uuid": self.metadata.table_uuid }),
+            json!({ "type": "assert-ref-snapshot-id", "ref": MAIN, "snapshot-id": parent }),
+        ];
+        let mut updates = vec![
+            json!({ "action": "add-snapshot", "snapshot": snapshot }),
+            json!({ "action": "set-snapshot-ref", "ref-name": MAIN, "type": "branch", "snapshot-id": id }),
+        ];
+        if !ended.is_empty() {
+            updates.push(json!({ "action": "remove-snapshots", "snapshot-ids": ended }));
+        }
+        Ok(catalog.commit(self.table.name, &requirements, &updates).await?.metadata)
+    }
+
+    /// Former snapshots that end with this one: those that have lasted, and all whose files are deleted now.
+    fn ended(&self, operation: Operation, now: i64, keep: Duration) -> Vec<i64> {
+        let oldest = now.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+        let all = operation != Operation::Append;
+        let ended = self.metadata.snapshots.iter().filter(|snapshot| all || snapshot.timestamp_ms < oldest);
+        ended.map(|snapshot| snapshot.id).collect()
+    }
+
+    fn summary(&self, change: &Change, sizes: &BTreeMap<FileName, u64>, manifests: &[Manifest]) -> Value {
+        let registered = |manifests: &[Manifest]| -> (usize, u64, u64) {
+            let files = manifests.iter().flat_map(|manifest| &manifest.files);
+            files.fold((0, 0, 0), |(files, rows, bytes), file| (files + 1, rows + file.rows, bytes + file.bytes))
+        };
+        let gone = self.manifests.iter().flat_map(|manifest| &manifest.files);
+        let gone = gone.filter(|file| change.removed.contains_key(&file.file)).map(|file| file.bytes).sum::<u64>();
+        let (files, rows, bytes) = registered(manifests);
+        let days: BTreeSet<_> = change.added.keys().chain(change.removed.keys()).map(|file| file.date).collect();
+        // All values are texts.
+        json!({
+            "operation": change.operation.as_str(),
+            "added-data-files": change.added.len().to_string(),
+            "added-records": change.added.values().sum::<u64>().to_string(),
+            "added-files-size": sizes.values().sum::<u64>().to_string(),
+            "deleted-data-files": change.removed.len().to_string(),
+            "deleted-records": change.removed.values().sum::<u64>().to_string(),
+            "removed-files-size": gone.to_string(),
+            "changed-partition-count": days.len().to_string(),
+            "total-data-files": files.to_string(),
+            "total-records": rows.to_string(),
+            "total-files-size": bytes.to_string(),
+            "total-delete-files": "0",
+            "total-position-deletes": "0",
+            "total-equality-deletes": "0",
+        })
+    }
+
+    /// Deletes what only ended snapshots needed. What cannot be deleted stays, and harms nobody.
+    async fn clean_up(&self, store: &Store, before: &Metadata, ended: &[i64]) {
+        if let Err(error) = self.delete_unneeded(store, before, ended).await {
+            tracing::warn!(table = self.table.name, error = %format!("{error:#}"), "former snapshots were not cleaned up");
+        }
+        let kept: BTreeSet<&str> = self.metadata.former.iter().map(|former| &*former.metadata_file).collect();
+        for former in before.former.iter().filter(|former| !kept.contains(&*former.metadata_file)) {
+            // Where the catalog keeps its files may be no place of ours.
+            if let Some((bucket, key)) = former.metadata_file.strip_prefix("s3://").and_then(|at| at.split_once('/'))
+                && let Err(error) = store.in_bucket(bucket).delete(key).await
+            {
+                tracing::debug!(table = self.table.name, %error, "a former metadata file was not deleted");
+            }
+        }
+    }
+
+    async fn delete_unneeded(&self, store: &Store, before: &Metadata, ended: &[i64]) -> anyhow::Result<()> {
+        // A manifest that a snapshot does not have, no later one has.
+        let oldest = self.metadata.snapshots.iter().min_by_key(|snapshot| snapshot.timestamp_ms);
+        let mut needed: BTreeSet<String> =
+            self.manifests.iter().map(|manifest| manifest.about.manifest_path.clone()).collect();
+        needed.extend(listed(store, oldest.map(|snapshot| &*snapshot.manifest_list)).await?);
+        let mut unneeded = BTreeSet::new();
+        for snapshot in before.snapshots.iter().filter(|snapshot| ended.contains(&snapshot.id)) {
+            unneeded.extend(listed(store, Some(&snapshot.manifest_list)).await?);
+            unneeded.insert(snapshot.manifest_list.clone());
+        }
+        for location in unneeded.difference(&needed) {
+            if let Some(key) = state::key(store, location) {
+                store.delete(key).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Without its manifests nobody can read a table: then it is registered anew.
+async fn manifests(store: &Store, table: &Table, list: &str) -> anyhow::Result<Vec<Manifest>> {
+    match state::load(store, list).await {
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound(_))) => {
+            tracing::warn!(table = table.name, error = %format!("{error:#}"), "manifests are gone, making them again");
+            Ok(Vec::new())
+        }
+        loaded => loaded,
+    }
+}
+
+/// The manifests of a list that is ours.
+async fn listed(store: &Store, list: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let Some(key) = list.and_then(|list| state::key(store, list)) else { return Ok(Vec::new()) };
+    let manifests = manifest::read::<ManifestFile>(&store.get(key).await?)?;
+    Ok(manifests.into_iter().map(|manifest| manifest.manifest_path).collect())
+}
+
+/// Also makes sure that the files are there.
+async fn sizes(store: &Store, files: &Rows) -> anyhow::Result<BTreeMap<FileName, u64>> {
+    let sizes = files.keys().map(|file| async move {
+        let size = store.size(&file.to_string()).await?;
+        anyhow::Ok((*file, size.with_context(|| format!("`{file}` is gone"))?))
+    });
+    let sizes: Vec<_> = sizes.collect();
+    stream::iter(sizes).buffered(CONCURRENT_LOOKUPS).try_collect().await
+}
+
+async fn put(store: &Store, key: &str, bytes: bytes::Bytes) -> anyhow::Result<()> {
+    ensure!(store.put_new(key, bytes, CONTENT_TYPE).await? == Put::Created, "`{key}` exists");
+    Ok(())
+}
+
+async fn add_columns(catalog: &mut Catalog, table: &Table, metadata: &Metadata) -> anyhow::Result<Metadata> {
+    let requirements = [
+        json!({ "type": "assert-table-uuid", "uuid": metadata.table_uuid }),
+        json!({ "type": "assert-current-schema-id", "current-schema-id": metadata.current_schema_id }),
+    ];
+    let updates = [
+        json!({ "action": "add-schema", "schema": table.iceberg_schema(), "last-column-id": table.last_field_id() }),
+        // The one that was just added.
+        json!({ "action": "set-current-schema", "schema-id": -1 }),
+        json!({ "action": "set-properties", "updates": { NAME_MAPPING: table.name_mapping() } }),
+    ];
+    Ok(catalog.commit(table.name, &requirements, &updates).await?.metadata)
+}
+
+/// Positive and random: nobody has it, whoever commits at the same time.
+fn snapshot_id() -> anyhow::Result<i64> {
+    let random = getrandom::u64().map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(signed(random >> 1).max(1))
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,93 @@
+"""Reads all tables of a namespace in an Iceberg catalog with PyIceberg and DuckDB, which must find the same.
+
+What to read is JSON on standard input: uri, warehouse, namespace, id, secret, endpoint, region. Prints {"<table>":
+{"rows": [row, ...], "snapshots": [summary, ...], "files": [path, ...], "recent": number, "manifests": number}} as JSON. With the argument `intrude` it adds all rows again before, as some other
+tool might, and prints how many there are then."""
+
+import datetime
+import importlib
+import json
+import pathlib
+import sys
+
+import duckdb
+import pyiceberg.catalog
+
+from tables import rows
+
+TODAY = datetime.datetime.now(datetime.timezone.utc).date()
+
+
+def extension(name):
+    """Where the package of a DuckDB extension has it."""
+    package = pathlib.Path(importlib.import_module(f"duckdb_extension_{name}").__file__).parent
+    return next(package.rglob(f"{name}.duckdb_extension"))
+
+
+def with_duckdb(where):
+    """Asks DuckDB about each table."""
+    database = duckdb.connect()
+    for name in ("httpfs", "avro", "iceberg"):
+        database.execute(f"load '{extension(name)}'")
+    host = where["endpoint"].removeprefix("http://")
+    database.execute(f"""
+        set timezone = 'UTC';
+        create secret store (type s3, key_id '{where["id"]}', secret '{where["secret"]}', endpoint '{host}',
+            url_style 'path', use_ssl false, region '{where["region"]}');
+        create secret catalog (type iceberg, client_id '{where["id"]}', client_secret '{where["secret"]}',
+            oauth2_server_uri '{where["uri"]}/v1/oauth/tokens');
+        attach '{where["warehouse"]}' as lake (type iceberg, endpoint '{where["uri"]}', secret catalog,
+            access_delegation_mode 'none');
+    """)
+    return lambda table: database.sql(f"select * from lake.{where['namespace']}.{table}").to_arrow_table()
+
+
+def with_pyiceberg(where):
+    """A function that loads each table."""
+    catalog = pyiceberg.catalog.load_catalog(
+        "lake", type="rest", uri=where["uri"], warehouse=where["warehouse"], credential=f"{where['id']}:{where['secret']}",
+        **{"s3.endpoint": where["endpoint"], "s3.access-key-id": where["id"],
+           "s3.secret-access-key": where["secret"], "s3.region": where["region"]},
+    )
+    names = [name for _, name in catalog.list_tables(where["namespace"])]
+    return names, lambda table: catalog.load_table((where["namespace"], table))
+
+
+def main():
+    where = json.load(sys.stdin)
+    names, load = with_pyiceberg(where)
+    if sys.argv[1] == "intrude":
+        for name in names:
+            table = load(name)
+            table.append(table.scan().to_arrow())
+        json.dump({name: {"rows": load(name).scan().to_arrow().num_rows} for name in names}, sys.stdout)
+        return
+    ask = with_duckdb(where)
+    answer = {}
+    for name in sorted(names):
+        table = load(name)
+        scan = table.scan()
+        found = rows(scan.to_arrow())
+        other = rows(ask(name))
+        if found != other:
+            sys.exit(f"{name}: PyIceberg found {found}, DuckDB found {other}")
+        snapshot = table.current_snapshot()
+        total = int(snapshot.summary["total-records"]) if snapshot else 0
+        if total != len(found):
+            sys.exit(f"{name}: {len(found)} rows, the snapshot's summary says {total}")
+        recent = table.scan(row_filter=f"date >= '{TODAY - datetime.timedelta(days=1)}'")
+        answer[name] = {
+            "rows": found,
+            "snapshots": [each.summary.model_dump() | {"operation": each.summary.operation.value}
+                          for each in table.snapshots()],
+            "files": sorted(task.file.file_path for task in scan.plan_files()),
+            "recent": len(list(recent.plan_files())),
+            "manifests": len(snapshot.manifests(table.io)) if snapshot else 0,
+            "metadata": table.metadata_location,
+            "former": len(table.metadata.metadata_log),
+        }
+    json.dump(answer, sys.stdout, default=str)
+
+
+if __name__ == "__main__":
+    main()
