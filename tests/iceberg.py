@@ -1,8 +1,9 @@
 """Reads all tables of a namespace in an Iceberg catalog with PyIceberg and DuckDB, which must find the same.
 
 What to read is JSON on standard input: uri, warehouse, namespace, id, secret, endpoint, region. Prints {"<table>":
-{"rows": [row, ...], "snapshots": [summary, ...], "files": [path, ...], "recent": number, "manifests": number}} as JSON. With the argument `intrude` it adds all rows again before, as some other
-tool might, and prints how many there are then."""
+{"rows": [row, ...], "snapshots": [summary, ...], "files": [path, ...], "recent": number, "manifests": number}} as JSON.
+
+With the name of another function as argument it does that instead."""
 
 import datetime
 import importlib
@@ -11,6 +12,8 @@ import pathlib
 import sys
 
 import duckdb
+import pyarrow
+import pyarrow.parquet
 import pyiceberg.catalog
 
 from tables import rows
@@ -53,15 +56,39 @@ def with_pyiceberg(where):
     return names, lambda table: catalog.load_table((where["namespace"], table))
 
 
+def intrude(names, load):
+    """Adds all rows again, as some other tool might."""
+    for name in names:
+        table = load(name)
+        table.append(table.scan().to_arrow())
+    return {name: {"rows": load(name).scan().to_arrow().num_rows} for name in names}
+
+
+def forget_ids(names, load):
+    """Writes all files again without field ids, as older versions wrote them."""
+    for name in names:
+        table = load(name)
+        for task in table.scan().plan_files():
+            with table.io.new_input(task.file.file_path).open() as file:
+                content = pyarrow.parquet.read_table(file)
+            about = {key: value for key, value in content.schema.metadata.items() if key != b"ARROW:schema"}
+            fields = [field.remove_metadata() for field in content.schema]
+            content = content.cast(pyarrow.schema(fields)).replace_schema_metadata(about)
+            with table.io.new_output(task.file.file_path).create(overwrite=True) as file:
+                pyarrow.parquet.write_table(content, file)
+            with table.io.new_input(task.file.file_path).open() as file:
+                if any(field.metadata for field in pyarrow.parquet.read_schema(file)):
+                    sys.exit(f"{task.file.file_path} has field ids still")
+    return {}
+
+
 def main():
     where = json.load(sys.stdin)
     names, load = with_pyiceberg(where)
-    if sys.argv[1] == "intrude":
-        for name in names:
-            table = load(name)
-            table.append(table.scan().to_arrow())
-        json.dump({name: {"rows": load(name).scan().to_arrow().num_rows} for name in names}, sys.stdout)
-        return
+    for done in (intrude, forget_ids):
+        if sys.argv[1] == done.__name__:
+            json.dump(done(names, load), sys.stdout)
+            return
     ask = with_duckdb(where)
     answer = {}
     for name in sorted(names):

@@ -277,6 +277,13 @@ async fn a_table_of_an_older_version_gets_the_new_columns_and_one_of_others_is_l
     catalog.wait_for(1).await;
     collector.terminate().await;
 
+    // Older versions wrote no field ids.
+    let before = read(&stack).await;
+    script("iceberg.py", "forget_ids", &stack.iceberg()).await;
+    for name in before.keys() {
+        catalog.drop(name).await;
+    }
+
     let spec = json!({"spec-id": 0, "fields": schemas::lake::iceberg::partition_fields()});
     let properties = json!({"format-version": "2"});
     let mut older = schemas::lake::table("runs").unwrap().iceberg_schema();
@@ -286,7 +293,6 @@ async fn a_table_of_an_older_version_gets_the_new_columns_and_one_of_others_is_l
         {"id": 2, "name": "workspace_run_id", "type": "long", "required": false},
     ]});
     for (name, schema) in [("runs", older), ("tests", others)] {
-        catalog.drop(name).await;
         let table = json!({"name": name, "schema": schema, "partition-spec": spec, "properties": properties});
         catalog.ask(Method::POST, "", Some(table)).await.unwrap();
     }
@@ -296,6 +302,8 @@ async fn a_table_of_an_older_version_gets_the_new_columns_and_one_of_others_is_l
     collector.terminate().await;
     assert_eq!(catalog.total("tests").await, None);
     let (found, files) = (read(&stack).await, read_files(&stack).await);
-    assert_eq!(found["runs"]["rows"], files["runs"]);
+    for (name, table) in found.iter().filter(|(name, _)| *name != "tests") {
+        assert_eq!(table["rows"], files[name], "{name}");
+    }
     assert_eq!(found["tests"]["rows"], json!([]));
 }
