@@ -219,6 +219,12 @@ async fn a_legal_hold_stops_clients_and_retention() {
         tombstone(&stack, artifact).await;
     }
 
+    let noted = "select count(*) from collector.store_holds";
+    assert_eq!(
+        database.query_one(noted, &[]).await.unwrap().get::<_, i64>(0),
+        0,
+        "nothing to do in a store that locks nothing"
+    );
     let history = admin(&stack, &["legal-hold", "history"]).await;
     let told: Vec<_> =
         history.as_array().expect("changes").iter().map(|of| (text(of, "action"), text(of, "reason"))).collect();
