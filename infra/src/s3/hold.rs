@@ -22,7 +22,7 @@ pub enum LegalHold {
 
 impl Store {
     /// Sets or clears the hold of all versions of all objects in a folder, and returns how many there are. Doing it again
-    /// changes nothing. A version that is gone meanwhile is no error.
+    /// changes nothing. A version that is gone meanwhile is an error: whoever tries again does not find it.
     pub async fn hold_folder(&self, folder: &str, hold: LegalHold) -> Result<usize, StoreError> {
         let prefix = format!("{folder}/");
         let found = self.within_deadline(&prefix, self.versions_under(&prefix)).await?;
@@ -31,10 +31,7 @@ impl Store {
         let count = versions.len();
         stream::iter(versions)
             .map(|(key, version)| async move {
-                match self.within_deadline(&key, self.hold_version(&key, &version.id, hold)).await {
-                    Err(StoreError::NotFound(_)) => Ok(()),
-                    other => other,
-                }
+                self.within_deadline(&key, self.hold_version(&key, &version.id, hold)).await
             })
             .buffer_unordered(CONCURRENT)
             .try_collect::<()>()
