@@ -77,6 +77,32 @@ async fn what_a_client_deletes_leaves_a_tombstone() {
     let keys = client.get("/v1/api-keys").await.expect(200);
     assert_eq!(left.deleted_by.expect("whose key it was").as_str(), text(&keys["data"][0], "id"));
 
+    // The API gives what is stored, to those who may see the artifact; an export has it, to the byte.
+    let key = Tombstone::object_key(text(&artifact, "objectKey")).expect("a key with a folder");
+    let stored = stack.store.get(&key).await.expect("it is there");
+    assert_eq!(client.bytes(&format!("{path}/tombstone")).await, stored);
+    assert_eq!(stack.stranger().await.get(&format!("{path}/tombstone")).await.error(404), "not_found");
+    let export = stack.folder.path().join("export");
+    let folder = export.to_str().expect("a path");
+    Crownest::of(&stack).run(["evidence", "export", &run, folder]).await.expect(0);
+    let exported = export.join(format!("artifacts/{}.tombstone.json", text(&artifact, "id")));
+    assert_eq!(std::fs::read(&exported).expect("the tombstone was exported"), stored);
+    let verified = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(0).text();
+    assert!(verified.contains("its tombstone says that it was deleted at"), "{verified}");
+    let changes = [
+        ("sizeBytes", json!(3)),
+        ("path", json!("b")),
+        ("workspaceRunId", json!("wsr_1")),
+        ("schemaVersion", json!("2.0")),
+    ];
+    for (member, value) in changes {
+        let mut changed: Value = serde_json::from_slice(&stored).expect("JSON");
+        changed[member] = value;
+        std::fs::write(&exported, changed.to_string()).expect("it can be changed");
+        let refused = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(3).text();
+        assert!(refused.contains("tombstone") && refused.contains("FAILED"), "{member}: {refused}");
+    }
+
     // It is remembered, with its digest; deleting it again changes nothing.
     assert_eq!(api(&client, &artifact).await, gone);
     assert_eq!(text(&gone, "sha256"), text(&artifact, "sha256"));
@@ -124,7 +150,7 @@ async fn artifacts_are_kept_as_their_plan_says_or_else_their_project() {
     }
     audited(&stack, &client, &run).await;
     let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
-    assert!(verified.contains("said to be deleted at"), "{verified}");
+    assert!(verified.contains("its tombstone says that it was deleted at"), "{verified}");
     let metrics = client.get(&format!("{}/metrics", stack.collector_ops_url)).await.expect(200);
     let metrics = metrics.as_str().expect("text");
     assert!(metrics.contains(r#"crownest_collector_deleted_artifacts_total{reason="retention"} 3"#), "{metrics}");

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub(super) use api_keys::{api_key_answer, api_keys};
 pub(super) use archives::{archive_answer, declared_archive, finalize_archive, transfer_answer};
-pub(super) use artifacts::{artifact_answer, artifacts_of_sandbox, download_url};
+pub(super) use artifacts::{artifact_answer, artifacts_of_sandbox, download_url, tombstone};
 pub(super) use evidence::{attestations, evidence_answer, inclusion_answer, jwks};
 pub(super) use projects::{create_project, project_answer, projects};
 pub(super) use runs::{create_run, events, run_answer, runs};

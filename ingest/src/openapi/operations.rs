@@ -15,6 +15,7 @@ use schemas::api::webhook::{CreateWebhook, CreatedWebhook, Delivery, DeliveryAns
 use schemas::event::Event;
 use schemas::evidence::EvidenceAnswer;
 use schemas::scope::Scope;
+use schemas::tombstone::Tombstone;
 
 use super::examples;
 use super::operation::{Content, Operation, json, shape};
@@ -249,6 +250,15 @@ pub(super) const ALL: &[Operation] = &[
         .takes(&[parameter::ARTIFACT_ID, parameter::RANGE])
         .answers(200, Content::Bytes("*/*"))
         .errors(&[Code::RangeNotSatisfiable]),
+    Operation::new(
+        "get",
+        "/v1/artifacts/{id}/tombstone",
+        "getTombstone",
+        "What is left of a deleted artifact, as it is stored in the moment that its bytes go",
+    )
+    .scope(Scope::ArtifactRead)
+    .takes(ARTIFACT)
+    .answers(200, json::<Tombstone>(examples::tombstone)),
     Operation::new("get", "/v1/webhooks", "listWebhooks", "List webhooks, newest first")
         .scope(Scope::WebhookRead)
         .takes(PAGE)

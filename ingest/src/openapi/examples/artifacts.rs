@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
+use schemas::tombstone::{self, DeletionReason, Tombstone};
 use serde_json::Value;
 
 use super::{SHA256, URL, at, example_id, list, written};
@@ -41,5 +42,24 @@ pub(in crate::openapi) fn download_url() -> Value {
         headers: BTreeMap::new(),
         method: "GET".to_owned(),
         url: format!("{URL}/v1/artifacts/art_01m89bpm1vtth71tw1q0yf5swh/download"),
+    })
+}
+
+pub(in crate::openapi) fn tombstone() -> Value {
+    let artifact = artifact();
+    written(Tombstone {
+        schema_version: tombstone::SCHEMA_VERSION.to_owned(),
+        artifact_id: artifact.id,
+        workspace_run_id: artifact.workspace_run_id,
+        org_id: artifact.org_id,
+        project_id: artifact.project_id,
+        path: "reports/junit.xml".to_owned(),
+        name: artifact.name,
+        object_key: artifact.object_key,
+        size_bytes: artifact.size_bytes,
+        sha256: artifact.sha256,
+        deleted_at: at(86_400_000),
+        reason: DeletionReason::Client,
+        deleted_by: Some(example_id!("key")),
     })
 }
