@@ -7,6 +7,7 @@ mod events;
 mod folder;
 mod inclusion;
 mod log;
+mod pool;
 mod report;
 mod statements;
 

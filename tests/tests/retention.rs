@@ -288,6 +288,16 @@ async fn a_hold_keeps_the_bytes_of_what_is_deleted_already() {
     let _collector = stack.spawn_collector();
     tombstone(&stack, &others[0]).await;
     assert!(has_bytes(&stack, &artifacts[0]).await, "deleted first, and kept");
+    // There is no tombstone yet: an export has what the API tells, and does not wait for one that is not about to come.
+    let path = format!("/v1/artifacts/{}/tombstone", text(&artifacts[0], "id"));
+    assert_eq!(client.get(&path).await.error(404), "not_found");
+    let earlier = "update collector.artifacts set deleted_at = deleted_at - interval '1 hour' where id = $1";
+    stack.admin.get().await.unwrap().execute(earlier, &[&text(&artifacts[0], "id")]).await.unwrap();
+    let export = stack.folder.path().join("export");
+    let folder = export.to_str().expect("a path");
+    Crownest::of(&stack).run(["evidence", "export", &run, folder]).await.expect(0);
+    let verified = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(0).text();
+    assert!(verified.contains("said to be deleted at"), "{verified}");
     admin(&stack, &["legal-hold", "clear", &run, "--reason", "over"]).await;
     tombstone(&stack, &artifacts[0]).await;
 }

@@ -9,6 +9,7 @@ use schemas::tombstone::Tombstone;
 use super::Subject;
 use super::bundle::Bundle;
 use super::folder::{self, Deletion, artifact_file};
+use super::pool;
 use super::report::{Check, Report};
 
 pub(super) fn check(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report) {
@@ -16,13 +17,16 @@ pub(super) fn check(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report)
     if artifacts.is_empty() {
         report.push(Check::absent("artifact", "the run left no artifacts"));
     }
-    for artifact in artifacts {
+    let checks = pool::in_order(artifacts, |artifact| {
         let check = if subject.with_artifacts {
             judge(artifact, &bundle.content, subject)
         } else {
             Check::not_checked("artifact", "artifacts were left out")
         };
-        report.push(check.of(&artifact.object_key));
+        check.of(&artifact.object_key)
+    });
+    for check in checks {
+        report.push(check);
     }
 }
 
