@@ -21,6 +21,7 @@ EXISTING = {
     "/v1/artifacts/{id}": "CROWNEST_ARTIFACT",
     "/v1/artifacts/{id}/download-url": "CROWNEST_ARTIFACT",
     "/v1/artifacts/{id}/download": "CROWNEST_ARTIFACT",
+    "/v1/artifacts/{id}/tombstone": "CROWNEST_DELETED_ARTIFACT",
     "/v1/templates/{id}": "CROWNEST_TEMPLATE",
     "/v1/workspace-runs/{id}/events": "CROWNEST_RUN",
     "/v1/workspace-runs/{id}/evidence": "CROWNEST_RUN",

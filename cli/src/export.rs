@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use schemas::Timestamp;
 use schemas::api::inclusion::InclusionAnswer;
 use schemas::attestation::predicate::{RUN_EVIDENCE, SLSA_PROVENANCE, TEST_RESULT};
 use schemas::canonical;
@@ -17,11 +18,13 @@ use serde_json::Value;
 
 use crate::client::{Client, Download};
 use crate::failure::Failure;
-use crate::verify::{Deletion, artifact_file, names, part_file, tombstone_file};
+use crate::verify::{Told, artifact_file, names, part_file, tombstone_file};
 
 const CONCURRENT_DOWNLOADS: usize = 4;
 /// How long the log may take to get the entry of a run that was sealed a moment ago.
 const LOGGED_WITHIN: Duration = Duration::from_secs(15);
+/// How long after its deletion an artifact may have no tombstone.
+const TOMBSTONE_WITHIN: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn fetch(
@@ -90,9 +93,33 @@ async fn save_artifact(client: &Client, artifact: &EvidenceArtifact, folder: &Pa
         about => about?,
     };
     // An artifact that is gone without having been deleted has no tombstone: it is missing.
-    match (serde_json::from_value::<Deletion>(about), tombstone_file(artifact)) {
-        (Ok(deletion), Some(path)) => write_json(folder, path, &deletion),
+    match (serde_json::from_value::<Told>(about), tombstone_file(artifact)) {
+        (Ok(told), Some(name)) => save_tombstone(client, artifact, &told, folder, &name).await,
         _ => Ok(()),
+    }
+}
+
+/// As it is in the store. Where it is not yet, as long as a hold keeps the bytes for example, or the API knows of none, what
+/// the API tells of the artifact takes its place.
+async fn save_tombstone(
+    client: &Client,
+    artifact: &EvidenceArtifact,
+    told: &Told,
+    folder: &Path,
+    name: &Path,
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    loop {
+        match save(Download::tombstone(client, &artifact.id).await, &folder.join(name)).await {
+            Err(failure) if failure.code == "not_found" => {}
+            saved => return saved,
+        }
+        // Clocks may differ.
+        let age = Duration::from_millis(Timestamp::now().millis_since(told.deleted_at)).max(begun.elapsed());
+        if age > TOMBSTONE_WITHIN {
+            return write_json(folder, name, told);
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 

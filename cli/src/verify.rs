@@ -7,6 +7,7 @@ mod events;
 mod folder;
 mod inclusion;
 mod log;
+mod pool;
 mod report;
 mod statements;
 
@@ -15,7 +16,7 @@ use std::path::Path;
 use schemas::attestation::key::PublicKey;
 
 use self::bundle::Bundle;
-pub(crate) use self::folder::{Deletion, Folder, artifact_file, names, part_file, tombstone_file};
+pub(crate) use self::folder::{Folder, Told, artifact_file, names, part_file, tombstone_file};
 pub(crate) use self::report::{Report, Status};
 
 /// Where the public keys come from, and which they are.

@@ -39,7 +39,8 @@ pub struct CollectorConfig {
     pub segment_retention_ms: u64,
     #[command(flatten)]
     pub object_lock: ObjectLockConfig,
-    /// How often to look for artifacts whose retention is over, in milliseconds
+    /// How often to look for artifacts whose retention is over, and for legal holds that the store is to get or lose, in
+    /// milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_RETENTION_SWEEP_MS", default_value_t = 5_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
     pub retention_sweep_ms: u64,

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
+use crate::holds::{self, HoldMetrics};
 use crate::lake::{self, IcebergMetrics, Lake, LakeMetrics};
 use crate::metrics::Metrics;
 use crate::signing::Signer;
@@ -78,6 +79,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         signer: Arc::clone(&signer),
         builder_id: config.signing.builder_id.clone(),
     };
+    let hold_metrics = HoldMetrics::register(&ops.registry)?;
     let log_metrics = LogMetrics::register(&ops.registry)?;
     let log = Log {
         postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
@@ -102,6 +104,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
     let interval = Duration::from_millis(config.retention_sweep_ms);
     workers.spawn(retention::work(parts.clone(), interval, shutdown.clone()));
+    workers.spawn(holds::work(parts.clone(), hold_metrics, interval, shutdown.clone()));
     workers.spawn(transparency::work(log, shutdown.clone()));
     workers.spawn(lake::work(lake, shutdown.clone()));
     let token = shutdown.clone();

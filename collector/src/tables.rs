@@ -10,6 +10,7 @@ pub(crate) mod runs;
 pub(crate) mod seals;
 pub(crate) mod segments;
 pub(crate) mod signing_keys;
+pub(crate) mod store_holds;
 
 /// Database integers are signed; what we count never reaches the other half.
 pub(crate) fn to_sql(value: u64) -> i64 {

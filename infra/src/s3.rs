@@ -1,5 +1,6 @@
 //! The object store: what CrowNest needs of S3, and nothing vendor-specific.
 
+mod hold;
 mod lock;
 mod multipart;
 mod presign;
@@ -17,6 +18,7 @@ use self::requests::Requests;
 use crate::config::Secret;
 
 pub use aws_sdk_s3::primitives::ByteStream;
+pub use hold::LegalHold;
 pub use lock::{LockMode, ObjectLock, ObjectLockConfig};
 pub use multipart::Multipart;
 pub use presign::{PresignedPut, Presigner};

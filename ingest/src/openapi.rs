@@ -2,6 +2,7 @@
 //! `GET /openapi.json`, printed by `crownest-ingest openapi`, and kept in the repository as `schemas/openapi.json`.
 
 mod examples;
+mod operation;
 mod operations;
 pub(crate) mod parameters;
 
@@ -15,7 +16,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemas::api::error::{ErrorBody, ErrorDetail};
 use serde_json::{Map, Value, json};
 
-use operations::{Content, Operation};
+use operation::{Content, Operation};
 
 /// Shapes of requests, whose optional members may also be null. In answers they are left out.
 const REQUESTS: [&str; 6] =

@@ -53,6 +53,7 @@ fn v1(app: &App) -> Router {
         .route("/artifacts/{id}", get(artifacts::get::handle).delete(artifacts::delete::handle))
         .route("/artifacts/{id}/download-url", post(artifacts::download_url::handle))
         .route("/artifacts/{id}/download", get(artifacts::download::handle))
+        .route("/artifacts/{id}/tombstone", get(artifacts::tombstone::handle))
         .route("/webhooks", get(webhooks::list::handle).post(webhooks::create::handle))
         .route("/webhooks/{id}", get(webhooks::get::handle).delete(webhooks::delete::handle))
         .route("/webhooks/{id}/deliveries", get(webhooks::deliveries::handle))

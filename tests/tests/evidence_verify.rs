@@ -342,7 +342,8 @@ async fn a_run_is_verified_where_it_is() {
     let (code, open) = verify(&cli, &[&run]).await;
     assert_eq!(code, 0, "{open:?}");
     assert!(
-        open.iter().any(|(name, said)| name == "absent artifact" && said.contains("said to be deleted")),
+        open.iter()
+            .any(|(name, said)| name == "absent artifact" && said.contains("its tombstone says that it was deleted")),
         "{open:?}"
     );
     let (artifact, part) = (key(&evidence["artifacts"][1]), key(&evidence["eventLog"]["parts"][1]));

@@ -30,7 +30,7 @@ async fn every_operation_is_there_and_wants_a_key_unless_it_is_public() {
             assert!(answer.status == 401, "{method} {path}: {}", answer.status);
         }
     }
-    assert_eq!(operations, 37);
+    assert_eq!(operations, 38);
     for (method, path) in [(Method::PATCH, "/v1/projects"), (Method::GET, "/v1/nothing"), (Method::POST, "/")] {
         let client = stack.client();
         assert_eq!(client.send(client.request(method, path)).await.error(404), "not_found", "{path}");
@@ -41,10 +41,16 @@ async fn every_operation_is_there_and_wants_a_key_unless_it_is_public() {
 async fn schemathesis_finds_nothing() {
     let stack = Stack::start().await;
     let client = stack.client();
-    let body = json!({"command": "echo hello > a", "artifacts": [{"path": "a"}]});
+    let body = json!({"command": "echo hello > a; cp a b", "artifacts": [{"path": "a"}, {"path": "b"}]});
     let run = client.submit(body, &archive(&[("x", "")])).await;
     let ended = client.wait_terminal(&run).await;
     let artifact = ended["artifactIds"][0].as_str().expect("the run has an artifact");
+    let deleted = ended["artifactIds"][1].as_str().expect("and another one");
+    client.delete(&format!("/v1/artifacts/{deleted}")).await.expect(200);
+    testkit::eventually("it has a tombstone", async || {
+        (client.get(&format!("/v1/artifacts/{deleted}/tombstone")).await.status == 200).then_some(())
+    })
+    .await;
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("schemathesis.toml"), CONFIG).unwrap();
@@ -56,6 +62,7 @@ async fn schemathesis_finds_nothing() {
         .env("CROWNEST_API_KEY", stack.key())
         .env("CROWNEST_RUN", &run)
         .env("CROWNEST_ARTIFACT", artifact)
+        .env("CROWNEST_DELETED_ARTIFACT", deleted)
         .env("CROWNEST_TEMPLATE", "python-node")
         .kill_on_drop(true)
         .output();
@@ -64,5 +71,5 @@ async fn schemathesis_finds_nothing() {
     let report = String::from_utf8_lossy(&tested.stdout);
     assert!(tested.status.success(), "{report}{}", String::from_utf8_lossy(&tested.stderr));
     // Not because it tested nothing.
-    assert!(report.contains("Tested: 37"), "{report}");
+    assert!(report.contains("Tested: 38"), "{report}");
 }

@@ -77,6 +77,32 @@ async fn what_a_client_deletes_leaves_a_tombstone() {
     let keys = client.get("/v1/api-keys").await.expect(200);
     assert_eq!(left.deleted_by.expect("whose key it was").as_str(), text(&keys["data"][0], "id"));
 
+    // The API gives what is stored, to those who may see the artifact; an export has it, to the byte.
+    let key = Tombstone::object_key(text(&artifact, "objectKey")).expect("a key with a folder");
+    let stored = stack.store.get(&key).await.expect("it is there");
+    assert_eq!(client.bytes(&format!("{path}/tombstone")).await, stored);
+    assert_eq!(stack.stranger().await.get(&format!("{path}/tombstone")).await.error(404), "not_found");
+    let export = stack.folder.path().join("export");
+    let folder = export.to_str().expect("a path");
+    Crownest::of(&stack).run(["evidence", "export", &run, folder]).await.expect(0);
+    let exported = export.join(format!("artifacts/{}.tombstone.json", text(&artifact, "id")));
+    assert_eq!(std::fs::read(&exported).expect("the tombstone was exported"), stored);
+    let verified = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(0).text();
+    assert!(verified.contains("its tombstone says that it was deleted at"), "{verified}");
+    let changes = [
+        ("sizeBytes", json!(3)),
+        ("path", json!("b")),
+        ("workspaceRunId", json!("wsr_1")),
+        ("schemaVersion", json!("2.0")),
+    ];
+    for (member, value) in changes {
+        let mut changed: Value = serde_json::from_slice(&stored).expect("JSON");
+        changed[member] = value;
+        std::fs::write(&exported, changed.to_string()).expect("it can be changed");
+        let refused = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(3).text();
+        assert!(refused.contains("tombstone") && refused.contains("FAILED"), "{member}: {refused}");
+    }
+
     // It is remembered, with its digest; deleting it again changes nothing.
     assert_eq!(api(&client, &artifact).await, gone);
     assert_eq!(text(&gone, "sha256"), text(&artifact, "sha256"));
@@ -124,7 +150,7 @@ async fn artifacts_are_kept_as_their_plan_says_or_else_their_project() {
     }
     audited(&stack, &client, &run).await;
     let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
-    assert!(verified.contains("said to be deleted at"), "{verified}");
+    assert!(verified.contains("its tombstone says that it was deleted at"), "{verified}");
     let metrics = client.get(&format!("{}/metrics", stack.collector_ops_url)).await.expect(200);
     let metrics = metrics.as_str().expect("text");
     assert!(metrics.contains(r#"crownest_collector_deleted_artifacts_total{reason="retention"} 3"#), "{metrics}");
@@ -219,6 +245,12 @@ async fn a_legal_hold_stops_clients_and_retention() {
         tombstone(&stack, artifact).await;
     }
 
+    let noted = "select count(*) from collector.store_holds";
+    assert_eq!(
+        database.query_one(noted, &[]).await.unwrap().get::<_, i64>(0),
+        0,
+        "nothing to do in a store that locks nothing"
+    );
     let history = admin(&stack, &["legal-hold", "history"]).await;
     let told: Vec<_> =
         history.as_array().expect("changes").iter().map(|of| (text(of, "action"), text(of, "reason"))).collect();
@@ -256,6 +288,16 @@ async fn a_hold_keeps_the_bytes_of_what_is_deleted_already() {
     let _collector = stack.spawn_collector();
     tombstone(&stack, &others[0]).await;
     assert!(has_bytes(&stack, &artifacts[0]).await, "deleted first, and kept");
+    // There is no tombstone yet: an export has what the API tells, and does not wait for one that is not about to come.
+    let path = format!("/v1/artifacts/{}/tombstone", text(&artifacts[0], "id"));
+    assert_eq!(client.get(&path).await.error(404), "not_found");
+    let earlier = "update collector.artifacts set deleted_at = deleted_at - interval '1 hour' where id = $1";
+    stack.admin.get().await.unwrap().execute(earlier, &[&text(&artifacts[0], "id")]).await.unwrap();
+    let export = stack.folder.path().join("export");
+    let folder = export.to_str().expect("a path");
+    Crownest::of(&stack).run(["evidence", "export", &run, folder]).await.expect(0);
+    let verified = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(0).text();
+    assert!(verified.contains("said to be deleted at"), "{verified}");
     admin(&stack, &["legal-hold", "clear", &run, "--reason", "over"]).await;
     tombstone(&stack, &artifacts[0]).await;
 }

@@ -34,6 +34,11 @@ impl<'a> Download<'a> {
         Self::open(client, format!("v1/artifacts/{id}/download")).await
     }
 
+    /// What is left of a deleted artifact.
+    pub(crate) async fn tombstone(client: &'a Client, id: &ArtifactId) -> Result<Self, Failure> {
+        Self::open(client, format!("v1/artifacts/{id}/tombstone")).await
+    }
+
     /// A part of the sealed event log.
     pub(crate) async fn event_log_part(client: &'a Client, run: &RunId, number: usize) -> Result<Self, Failure> {
         Self::open(client, format!("v1/workspace-runs/{run}/evidence/event-log/{number}")).await

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
-use schemas::evidence::EvidenceArtifact;
+use schemas::evidence::{EvidenceArtifact, EvidenceBundle};
+use schemas::tombstone::Tombstone;
 
 use super::Subject;
 use super::bundle::Bundle;
-use super::folder::{self, artifact_file};
+use super::folder::{self, Deletion, artifact_file};
+use super::pool;
 use super::report::{Check, Report};
 
 pub(super) fn check(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report) {
@@ -15,24 +17,27 @@ pub(super) fn check(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report)
     if artifacts.is_empty() {
         report.push(Check::absent("artifact", "the run left no artifacts"));
     }
-    for artifact in artifacts {
+    let checks = pool::in_order(artifacts, |artifact| {
         let check = if subject.with_artifacts {
-            judge(artifact, subject)
+            judge(artifact, &bundle.content, subject)
         } else {
             Check::not_checked("artifact", "artifacts were left out")
         };
-        report.push(check.of(&artifact.object_key));
+        check.of(&artifact.object_key)
+    });
+    for check in checks {
+        report.push(check);
     }
 }
 
-fn judge(artifact: &EvidenceArtifact, subject: &Subject<'_>) -> Check {
+fn judge(artifact: &EvidenceArtifact, bundle: &EvidenceBundle, subject: &Subject<'_>) -> Check {
     let Some(name) = artifact_file(artifact) else {
         return Check::failed("artifact", "its key does not end in the name of a file");
     };
     let found = match subject.folder.open(&name) {
         Err(message) => return Check::failed("artifact", message),
         Ok(Some(file)) => file,
-        Ok(None) => return missing(artifact, subject),
+        Ok(None) => return missing(artifact, bundle, subject),
     };
     match folder::digest(found) {
         Err(error) => Check::failed("artifact", format!("cannot read {}: {error}", name.display())),
@@ -40,18 +45,52 @@ fn judge(artifact: &EvidenceArtifact, subject: &Subject<'_>) -> Check {
     }
 }
 
-fn missing(artifact: &EvidenceArtifact, subject: &Subject<'_>) -> Check {
-    match subject.folder.deletion(artifact) {
-        Err(message) => Check::failed("artifact", message),
-        Ok(None) => Check::failed("artifact", "it is missing"),
-        Ok(Some(deletion)) if deletion.sha256 != artifact.sha256 => {
-            let message = format!("its tombstone has SHA-256 {}, and {} was sealed", deletion.sha256, artifact.sha256);
-            Check::failed("artifact", message)
-        }
-        Ok(Some(deletion)) => {
-            Check::absent("artifact", format!("said to be deleted at {}; its digest is on record", deletion.deleted_at))
-        }
+fn missing(artifact: &EvidenceArtifact, bundle: &EvidenceBundle, subject: &Subject<'_>) -> Check {
+    let deletion = match subject.folder.deletion(artifact) {
+        Err(message) => return Check::failed("artifact", message),
+        Ok(None) => return Check::failed("artifact", "it is missing"),
+        Ok(Some(deletion)) => deletion,
+    };
+    let (sha256, deleted_at) = match &deletion {
+        Deletion::Tombstone(tombstone) => (&tombstone.sha256, tombstone.deleted_at),
+        Deletion::Told(told) => (&told.sha256, told.deleted_at),
+    };
+    if *sha256 != artifact.sha256 {
+        let message = format!("its tombstone has SHA-256 {sha256}, and {} was sealed", artifact.sha256);
+        return Check::failed("artifact", message);
     }
+    let Deletion::Tombstone(tombstone) = &deletion else {
+        return Check::absent("artifact", format!("said to be deleted at {deleted_at}; its digest is on record"));
+    };
+    if let Some((member, found, sealed)) = difference(tombstone, artifact, bundle) {
+        return Check::failed("artifact", format!("its tombstone has {member} `{found}`, and `{sealed}` was sealed"));
+    }
+    let reason = tombstone.reason;
+    Check::absent(
+        "artifact",
+        format!("its tombstone says that it was deleted at {deleted_at} ({reason}), as it was sealed"),
+    )
+}
+
+/// The first member that is not as it was sealed.
+fn difference(
+    tombstone: &Tombstone,
+    artifact: &EvidenceArtifact,
+    bundle: &EvidenceBundle,
+) -> Option<(&'static str, String, String)> {
+    let sizes = (tombstone.size_bytes.to_string(), artifact.size_bytes.to_string());
+    let members = [
+        ("artifactId", tombstone.artifact_id.as_str(), artifact.id.as_str()),
+        ("workspaceRunId", tombstone.workspace_run_id.as_str(), bundle.workspace_run_id.as_str()),
+        ("orgId", tombstone.org_id.as_str(), bundle.org_id.as_str()),
+        ("projectId", tombstone.project_id.as_str(), bundle.project_id.as_str()),
+        ("path", &tombstone.path, &artifact.path),
+        ("name", &tombstone.name, &artifact.name),
+        ("objectKey", &tombstone.object_key, &artifact.object_key),
+        ("sizeBytes", &sizes.0, &sizes.1),
+    ];
+    let (member, found, sealed) = members.into_iter().find(|(_, found, sealed)| found != sealed)?;
+    Some((member, found.to_owned(), sealed.to_owned()))
 }
 
 /// The archive is not kept with the evidence: whoever has it can compare it.

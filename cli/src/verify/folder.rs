@@ -10,6 +10,7 @@ use schemas::Timestamp;
 use schemas::evidence::EvidenceArtifact;
 use schemas::tombstone::{DeletionReason, Tombstone};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// Names within the folder.
@@ -25,14 +26,35 @@ pub(crate) mod names {
 
 const BLOCK: usize = 256 * 1024;
 
-/// What matters of a [`Tombstone`]; the API tells no more of it.
+/// What the API tells of the deletion in the artifact itself: a short tombstone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Deletion {
+pub(crate) struct Told {
     pub sha256: String,
     pub deleted_at: Timestamp,
     #[serde(default, rename = "reason", alias = "deletionReason", skip_serializing_if = "Option::is_none")]
     pub reason: Option<DeletionReason>,
+}
+
+/// What is in the place of a deleted artifact.
+#[derive(Debug)]
+pub(super) enum Deletion {
+    /// As in the store.
+    Tombstone(Box<Tombstone>),
+    Told(Told),
+}
+
+impl Deletion {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let content: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let Some(version) = content.get("schemaVersion") else {
+            return serde_json::from_value(content).map(Self::Told).map_err(|error| error.to_string());
+        };
+        if !version.as_str().is_some_and(|version| version.starts_with("1.")) {
+            return Err(format!("its version is {version}, which this program does not know"));
+        }
+        serde_json::from_value(content).map(Self::Tombstone).map_err(|error| error.to_string())
+    }
 }
 
 /// `None`: there is no such file.
@@ -92,8 +114,9 @@ impl Folder {
     pub(super) fn deletion(&self, artifact: &EvidenceArtifact) -> Found<Deletion> {
         let Some(path) = tombstone_file(artifact) else { return Ok(None) };
         let Some(bytes) = self.read(&path, 64 * 1024)? else { return Ok(None) };
-        let read = serde_json::from_slice(&bytes);
-        read.map(Some).map_err(|error| format!("{}: expected the tombstone of an artifact: {error}", path.display()))
+        Deletion::parse(&bytes)
+            .map(Some)
+            .map_err(|error| format!("{}: expected the tombstone of an artifact: {error}", path.display()))
     }
 }
 

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::bundle::Bundle;
 use super::events::{Terminal, scan};
 use super::folder::{self, Folder, part_file};
+use super::pool;
 use super::report::{Check, Report};
 
 /// An index or a frame that is larger than this is not one of ours.
@@ -33,16 +34,28 @@ struct Walk {
 struct PartFound {
     size_bytes: u64,
     sha256: String,
-    /// What is wrong with its index or its events, even if they are those that were sealed.
-    defect: Option<String>,
+    /// Or what is wrong with its index, even if it is the one that was sealed.
+    frames: Result<Frames, String>,
+}
+
+/// What the frames of a part say by themselves.
+#[derive(Debug, Default)]
+struct Frames {
+    index: Vec<IndexEntry>,
+    leaves: Vec<Hash>,
+    /// The first frame that is not what the index says, and why.
+    broken: Option<(usize, String)>,
+    /// The first frame with the terminal event.
+    terminal: Option<(usize, Terminal)>,
 }
 
 pub(super) fn check(bundle: &Bundle, folder: &Folder, report: &mut Report) {
     let log = &bundle.content.event_log;
     let mut walk = Walk { following: log.first_seq, ..Walk::default() };
     let (mut damaged, mut defects) = (0, Vec::new());
-    for part in &log.parts {
-        match read_part(part, folder, &mut walk) {
+    let read = pool::in_order(&log.parts, |part| read_part(part, folder));
+    for (part, found) in log.parts.iter().zip(read) {
+        match found {
             Ok(found) => {
                 let message = mismatch(part, &found);
                 damaged += usize::from(message.is_some());
@@ -54,7 +67,8 @@ pub(super) fn check(bundle: &Bundle, folder: &Folder, report: &mut Report) {
                     Some(message) => Check::failed("event_log_part", message),
                 };
                 report.push(check.of(&part.object_key));
-                defects.extend(found.defect.map(|defect| format!("{}: {defect}", name(part))));
+                let defect = found.frames.and_then(|frames| walk.part(frames)).err();
+                defects.extend(defect.map(|defect| format!("{}: {defect}", name(part))));
             }
             Err(message) => {
                 damaged += 1;
@@ -94,7 +108,7 @@ fn mismatch(part: &EventLogPart, found: &PartFound) -> Option<String> {
 }
 
 /// Reads the file once for everything: its digest, the leaves of its frames, the events in them.
-fn read_part(part: &EventLogPart, folder: &Folder, walk: &mut Walk) -> Result<PartFound, String> {
+fn read_part(part: &EventLogPart, folder: &Folder) -> Result<PartFound, String> {
     let name = part_file(&part.object_key).ok_or("its name is not that of a part")?;
     let file = folder.open(Path::new(name))?.ok_or("it is missing")?;
     let failed = |error: io::Error| format!("cannot read {name}: {error}");
@@ -102,7 +116,7 @@ fn read_part(part: &EventLogPart, folder: &Folder, walk: &mut Walk) -> Result<Pa
     if size_bytes != part.size_bytes {
         // It is wrong already: what is in it does not matter.
         let (size_bytes, sha256) = folder::digest(file).map_err(failed)?;
-        return Ok(PartFound { size_bytes, sha256, defect: None });
+        return Ok(PartFound { size_bytes, sha256, frames: Ok(Frames::default()) });
     }
     let index = match index_of(&file, part).map_err(failed)? {
         Ok(index) => index,
@@ -110,10 +124,10 @@ fn read_part(part: &EventLogPart, folder: &Folder, walk: &mut Walk) -> Result<Pa
             let mut file = file;
             file.rewind().map_err(failed)?;
             let (size_bytes, sha256) = folder::digest(file).map_err(failed)?;
-            return Ok(PartFound { size_bytes, sha256, defect: Some(defect) });
+            return Ok(PartFound { size_bytes, sha256, frames: Err(defect) });
         }
     };
-    walk.part(file, &index).map_err(failed)
+    read_frames(file, index).map_err(failed)
 }
 
 /// The index, or what is wrong with it.
@@ -143,26 +157,49 @@ fn index_of(mut file: &File, part: &EventLogPart) -> io::Result<Result<Vec<Index
     Ok(too_large.map_or(Ok(entries.clone()), |entry| Err(format!("a segment of {} bytes", entry.length))))
 }
 
-impl Walk {
-    fn part(&mut self, mut file: File, index: &[IndexEntry]) -> io::Result<PartFound> {
-        let (mut hasher, mut size_bytes, mut defect, mut frame) = (Sha256::new(), 0, None, Vec::new());
-        for entry in index {
-            frame.clear();
-            (&mut file).take(entry.length).read_to_end(&mut frame)?;
-            hasher.update(&frame);
-            size_bytes += frame.len() as u64;
-            self.leaves.push(leaf_hash(&frame));
-            let scanned = self.frame(entry, &frame);
-            defect = defect.or(scanned.err());
+fn read_frames(mut file: File, index: Vec<IndexEntry>) -> io::Result<PartFound> {
+    let (mut hasher, mut size_bytes, mut frame) = (Sha256::new(), 0, Vec::new());
+    let mut frames = Frames::default();
+    for (number, entry) in index.iter().enumerate() {
+        frame.clear();
+        (&mut file).take(entry.length).read_to_end(&mut frame)?;
+        hasher.update(&frame);
+        size_bytes += frame.len() as u64;
+        frames.leaves.push(leaf_hash(&frame));
+        if frames.broken.is_some() || frames.terminal.is_some() {
+            // There is a defect already, or it is one that there is this frame.
+            continue;
         }
-        let mut rest = Vec::new();
-        (&mut file).take(MAX_INDEX_BYTES).read_to_end(&mut rest)?;
-        hasher.update(&rest);
-        size_bytes += rest.len() as u64;
-        Ok(PartFound { size_bytes, sha256: hex::encode(hasher.finalize()), defect })
+        match scan(&frame, entry) {
+            Ok(terminal) => frames.terminal = terminal.map(|terminal| (number, terminal)),
+            Err(message) => frames.broken = Some((number, message)),
+        }
+    }
+    let mut rest = Vec::new();
+    (&mut file).take(MAX_INDEX_BYTES).read_to_end(&mut rest)?;
+    hasher.update(&rest);
+    size_bytes += rest.len() as u64;
+    frames.index = index;
+    Ok(PartFound { size_bytes, sha256: hex::encode(hasher.finalize()), frames: Ok(frames) })
+}
+
+impl Walk {
+    /// Goes on with the next part, up to the first thing that is wrong with it.
+    fn part(&mut self, frames: Frames) -> Result<(), String> {
+        self.leaves.extend(frames.leaves);
+        let (mut broken, mut terminal) = (frames.broken, frames.terminal);
+        for (number, entry) in frames.index.iter().enumerate() {
+            self.place(entry)?;
+            if let Some((_, message)) = broken.take_if(|(at, _)| *at == number) {
+                return Err(message);
+            }
+            self.terminal = terminal.take_if(|(at, _)| *at == number).map(|(_, terminal)| terminal);
+            self.events += entry.last_seq - entry.first_seq + 1;
+        }
+        Ok(())
     }
 
-    fn frame(&mut self, entry: &IndexEntry, frame: &[u8]) -> Result<(), String> {
+    fn place(&mut self, entry: &IndexEntry) -> Result<(), String> {
         if self.terminal.is_some() {
             return Err(format!("event {} comes after the terminal one", entry.first_seq));
         }
@@ -173,8 +210,6 @@ impl Walk {
             self.gaps.push(SeqRange { first_seq: self.following, last_seq: entry.first_seq - 1 });
         }
         self.following = entry.last_seq.saturating_add(1);
-        self.terminal = scan(frame, entry)?;
-        self.events += entry.last_seq - entry.first_seq + 1;
         Ok(())
     }
 

@@ -70,7 +70,8 @@ pub(crate) async fn expire(client: &impl GenericClient, limit: i64) -> Result<u6
     client.execute(&client.prepare_cached(sql).await?, &[&limit]).await
 }
 
-/// Deleted artifacts whose bytes are to go now, as their tombstones tell of them. They are the caller's until its
+/// Deleted artifacts whose bytes are to go now, as their tombstones tell of them: not before a hold that is over has left
+/// the store, too. They are the caller's until its
 /// transaction ends.
 pub(crate) async fn lock_purgeable(client: &impl GenericClient, limit: i64) -> anyhow::Result<Vec<Tombstone>> {
     respect_legal_holds(client).await?;
@@ -78,6 +79,7 @@ pub(crate) async fn lock_purgeable(client: &impl GenericClient, limit: i64) -> a
                    deletion_reason, deleted_by
                from collector.artifacts
                where purge_at <= now() and not collector.is_held(run_id, project_id)
+                   and not exists (select from collector.store_holds as held where held.run_id = artifacts.run_id and in_store)
                order by purge_at limit $1 for update skip locked";
     let rows = client.query(&client.prepare_cached(sql).await?, &[&limit]).await?;
     rows.iter()

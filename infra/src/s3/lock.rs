@@ -64,6 +64,11 @@ impl Store {
         Self { lock, ..self.clone() }
     }
 
+    /// Whether what is new by this handle is locked.
+    pub fn locks(&self) -> bool {
+        self.lock.is_some()
+    }
+
     /// Whether objects of this bucket can be locked.
     pub async fn has_object_lock(&self) -> Result<bool, StoreError> {
         match self.client.get_object_lock_configuration().bucket(&self.bucket).send().await {

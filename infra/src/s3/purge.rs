@@ -43,22 +43,51 @@ impl Store {
     }
 
     /// Of this very key, delete markers too. Without versioning the object is the version `null`.
-    async fn versions(&self, key: &str) -> Result<Vec<Version>, StoreError> {
-        let (mut found, mut after) = (Vec::new(), (None, None));
-        loop {
-            let list = self.client.list_object_versions().bucket(&self.bucket).prefix(key);
-            let page = list.set_key_marker(after.0).set_version_id_marker(after.1).send().await;
-            let page = page.map_err(|error| StoreError::from_sdk("listing the versions", key, error))?;
-            let versions = page.versions().iter().filter(|version| version.key() == Some(key));
-            found.extend(versions.filter_map(|version| Version::new(version.version_id(), false)));
-            let markers = page.delete_markers().iter().filter(|marker| marker.key() == Some(key));
-            found.extend(markers.filter_map(|marker| Version::new(marker.version_id(), true)));
+    pub(super) async fn versions(&self, key: &str) -> Result<Vec<Version>, StoreError> {
+        let (mut found, mut after) = (Vec::new(), Some(Marker::default()));
+        while let Some(marker) = after {
+            let (page, next) = self.version_page(key, marker).await?;
+            found.extend(page.into_iter().filter(|(of, _)| of == key).map(|(_, version)| version));
             // The key sorts before all others that begin with it.
-            if page.is_truncated() != Some(true) || page.next_key_marker() != Some(key) {
-                return Ok(found);
-            }
-            after = (page.next_key_marker, page.next_version_id_marker);
+            after = next.filter(|next| next.key.as_deref() == Some(key));
         }
+        Ok(found)
+    }
+
+    /// Of all keys that begin with `prefix`, delete markers too.
+    pub(super) async fn versions_under(&self, prefix: &str) -> Result<Vec<(String, Version)>, StoreError> {
+        let (mut found, mut after) = (Vec::new(), Some(Marker::default()));
+        while let Some(marker) = after {
+            let (page, next) = self.version_page(prefix, marker).await?;
+            found.extend(page);
+            after = next;
+        }
+        Ok(found)
+    }
+
+    /// What follows the marker, and where the next page begins.
+    async fn version_page(
+        &self,
+        prefix: &str,
+        after: Marker,
+    ) -> Result<(Vec<(String, Version)>, Option<Marker>), StoreError> {
+        let list = self.client.list_object_versions().bucket(&self.bucket).prefix(prefix);
+        let page = list.set_key_marker(after.key).set_version_id_marker(after.version).send().await;
+        let page = page.map_err(|error| StoreError::from_sdk("listing the versions", prefix, error))?;
+        let versions = page.versions().iter().map(|version| (version.key(), version.version_id(), false));
+        let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id(), true));
+        let found = versions
+            .chain(markers)
+            .filter_map(|(key, id, is_marker)| Some((key?.to_owned(), Version { id: id?.to_owned(), is_marker })));
+        let found = found.collect();
+        if page.is_truncated() != Some(true) {
+            return Ok((found, None));
+        }
+        if page.next_key_marker.is_none() {
+            let reason = "a page that is not the last one does not say where the next one begins".to_owned();
+            return Err(StoreError::Request { action: "listing the versions", key: prefix.to_owned(), reason });
+        }
+        Ok((found, Some(Marker { key: page.next_key_marker, version: page.next_version_id_marker })))
     }
 
     async fn lock_of(&self, key: &str, version: &Version) -> Result<Option<Purged>, StoreError> {
@@ -81,13 +110,14 @@ impl Store {
 }
 
 #[derive(Debug)]
-struct Version {
-    id: String,
-    is_marker: bool,
+pub(super) struct Version {
+    pub id: String,
+    pub is_marker: bool,
 }
 
-impl Version {
-    fn new(id: Option<&str>, is_marker: bool) -> Option<Self> {
-        Some(Self { id: id?.to_owned(), is_marker })
-    }
+/// After which version a page of a listing begins.
+#[derive(Debug, Default)]
+struct Marker {
+    key: Option<String>,
+    version: Option<String>,
 }

@@ -31,7 +31,7 @@ impl StoreError {
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
     {
-        if matches!(error.code(), Some("NoSuchKey" | "NotFound")) {
+        if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion" | "NotFound")) {
             return Self::NotFound(key.to_owned());
         }
         Self::Request { action, key: key.to_owned(), reason: DisplayErrorContext(error).to_string() }

@@ -38,6 +38,8 @@ pub struct LegalHold {
     pub reason: String,
     pub set_by: String,
     pub set_at: Timestamp,
+    /// Sealed runs of it whose objects have a legal hold in the store, too.
+    pub runs_in_store: i64,
 }
 
 /// A line of the trail.
@@ -68,7 +70,7 @@ pub(crate) async fn set(
     reason: &str,
     actor: &str,
 ) -> Result<LegalHold, DbError> {
-    let sql = "select * from collector.set_legal_hold($1, $2, $3)";
+    let sql = "select *, 0::int8 as runs_in_store from collector.set_legal_hold($1, $2, $3)";
     hold(&one(client, sql, &[&subject.as_str(), &reason, &actor]).await?)
 }
 
@@ -85,7 +87,10 @@ pub(crate) async fn clear(
 
 /// In force now, the latest first.
 pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<LegalHold>, DbError> {
-    let sql = "select subject, reason, set_by, set_at from collector.legal_holds order by set_at desc, subject";
+    let sql = "select subject, reason, set_by, set_at, (
+                   select count(*) from collector.store_holds
+                   where (run_id = subject or project_id = subject) and due_at is null) as runs_in_store
+               from collector.legal_holds order by set_at desc, subject";
     rows(client, sql, &[]).await?.iter().map(hold).collect()
 }
 
@@ -111,5 +116,6 @@ fn hold(row: &Row) -> Result<LegalHold, DbError> {
         reason: row.try_get("reason")?,
         set_by: row.try_get("set_by")?,
         set_at: timestamp(row, "set_at")?,
+        runs_in_store: row.try_get("runs_in_store")?,
     })
 }

@@ -5,6 +5,7 @@ pub(crate) mod download;
 pub(crate) mod download_url;
 pub(crate) mod get;
 pub(crate) mod of_sandbox;
+pub(crate) mod tombstone;
 
 use infra::postgres::GenericClient;
 use schemas::Timestamp;

@@ -9,6 +9,8 @@ pub(crate) enum LegalHoldCommand {
     #[command(after_help = "\
 When this returns, no deletion is under way any more. What is deleted already comes back only in so far as its bytes are
 still in the store: they stay. Of a project, runs that come later are held, too.
+Where collectors lock objects (--object-lock-mode), the store gets the hold within seconds, for all objects of sealed runs:
+`list` counts those runs. Setting a hold again sets it in the store again.
 
 Examples:
   crownest admin legal-hold set wsr_… --reason 'case 4711'

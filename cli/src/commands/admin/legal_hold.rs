@@ -45,9 +45,10 @@ pub(super) async fn run(command: LegalHoldCommand, client: &Client, output: &mut
 }
 
 fn holds_table(found: &[LegalHold]) -> Table {
-    let mut table = Table::new(&["SUBJECT", "SINCE", "BY", "REASON"]);
+    let mut table = Table::new(&["SUBJECT", "SINCE", "BY", "RUNS IN STORE", "REASON"]);
     for hold in found {
-        table.row(&[&hold.subject, &hold.set_at.to_string(), &hold.set_by, &hold.reason]);
+        let (since, in_store) = (hold.set_at.to_string(), hold.runs_in_store.to_string());
+        table.row(&[&hold.subject, &since, &hold.set_by, &in_store, &hold.reason]);
     }
     table
 }

@@ -1,0 +1,84 @@
+//! S3 legal holds: what is held is not deleted, whatever its retention and whoever has the keys of the store, until the hold
+//! is taken off.
+
+use std::time::Duration;
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::types::{ObjectLockLegalHold, ObjectLockLegalHoldStatus};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::store::{Store, StoreError};
+
+/// Requests under way for one folder.
+const CONCURRENT: usize = 8;
+/// Of one request. The folder as a whole has none, so that a large one comes to an end, too.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegalHold {
+    On,
+    Off,
+}
+
+impl Store {
+    /// Sets or clears the hold of all versions of all objects in a folder, and returns how many there are. Doing it again
+    /// changes nothing. A version that is gone meanwhile is an error: whoever tries again does not find it.
+    pub async fn hold_folder(&self, folder: &str, hold: LegalHold) -> Result<usize, StoreError> {
+        let prefix = format!("{folder}/");
+        let found = self.within_deadline(&prefix, self.versions_under(&prefix)).await?;
+        // A delete marker has no bytes, and no hold.
+        let versions: Vec<_> = found.into_iter().filter(|(_, version)| !version.is_marker).collect();
+        let count = versions.len();
+        stream::iter(versions)
+            .map(|(key, version)| async move {
+                self.within_deadline(&key, self.hold_version(&key, &version.id, hold)).await
+            })
+            .buffer_unordered(CONCURRENT)
+            .try_collect::<()>()
+            .await?;
+        Ok(count)
+    }
+
+    /// What the store says of each version of an object, delete markers left out.
+    pub async fn legal_holds(&self, key: &str) -> Result<Vec<LegalHold>, StoreError> {
+        let mut found = Vec::new();
+        for version in self.versions(key).await?.into_iter().filter(|version| !version.is_marker) {
+            let get = self.client.get_object_legal_hold().bucket(&self.bucket).key(key).version_id(&version.id);
+            let status = match get.send().await {
+                Ok(answer) => answer.legal_hold.and_then(|hold| hold.status),
+                // S3 has the first for a version that never had one, SeaweedFS the second.
+                Err(error)
+                    if matches!(error.code(), Some("NoSuchObjectLockConfiguration" | "NoSuchObjectLegalHold")) =>
+                {
+                    None
+                }
+                Err(error) => return Err(StoreError::from_sdk("reading the legal hold", key, error)),
+            };
+            found.push(if status == Some(ObjectLockLegalHoldStatus::On) { LegalHold::On } else { LegalHold::Off });
+        }
+        Ok(found)
+    }
+
+    async fn hold_version(&self, key: &str, id: &str, hold: LegalHold) -> Result<(), StoreError> {
+        let status = match hold {
+            LegalHold::On => ObjectLockLegalHoldStatus::On,
+            LegalHold::Off => ObjectLockLegalHoldStatus::Off,
+        };
+        let put = self.client.put_object_legal_hold().bucket(&self.bucket).key(key).version_id(id);
+        let sent = put.legal_hold(ObjectLockLegalHold::builder().status(status).build()).send().await;
+        sent.map(drop).map_err(|error| StoreError::from_sdk("setting the legal hold", key, error))
+    }
+
+    async fn within_deadline<T>(
+        &self,
+        key: &str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let late = |_| StoreError::Request {
+            action: "setting the legal hold",
+            key: key.to_owned(),
+            reason: format!("no answer within {} s", DEADLINE.as_secs()),
+        };
+        tokio::time::timeout(DEADLINE, work).await.map_err(late)?
+    }
+}
