@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::TablesConfig;
-use self::iceberg::Iceberg;
 pub use self::iceberg::IcebergConfig;
 pub(crate) use self::iceberg::IcebergMetrics;
+use self::iceberg::{Link, Registrar};
 pub use self::parquet_file::{TableFile, TableWriter};
 use self::writer::Writer;
 use crate::tables::lake_files::{Batches, Rows};
@@ -129,11 +129,15 @@ async fn write(lake: &Lake) -> anyhow::Result<()> {
         // Another collector writes them.
         tokio::time::sleep(LOCK_INTERVAL).await;
     }
-    let mut writer = Writer { lake, client, iceberg: Iceberg::open(&lake.iceberg, &lake.iceberg_metrics)? };
-    loop {
-        if !writer.step().await? {
-            tokio::time::sleep(lake.config.interval()).await;
-        }
+    let Some(uri) = &lake.iceberg.iceberg_uri else {
+        return Writer { lake, client, catalog: None }.work().await;
+    };
+    let (link, orders, outcomes) = Link::new(&lake.iceberg_metrics);
+    let registrar = Registrar::new(uri, &lake.iceberg, &lake.store, &lake.iceberg_metrics)?;
+    // It ends with the writer: without the lock it must not go on.
+    tokio::select! {
+        ended = Writer { lake, client, catalog: Some(link) }.work() => ended,
+        () = registrar.work(orders, outcomes) => Ok(()),
     }
 }
 

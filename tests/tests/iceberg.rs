@@ -229,7 +229,10 @@ async fn whenever_a_collector_dies_the_next_one_brings_the_catalog_to_the_files(
 async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     let stack = stack().await;
     let catalog = Catalog::of(&stack).await;
-    let away = ["--iceberg-uri=http://127.0.0.1:1", OFTEN, EAGER];
+    // Connections are made, and nobody ever answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("--iceberg-uri=http://{}", silent.local_addr().unwrap());
+    let away = [&*uri, OFTEN, EAGER];
     let mut collector_without = stack.spawn_collector_with(&away);
     seal(&stack, 0..5, DAY).await;
     wait_for(&stack, &[(1, 1)]).await;

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod config;
+mod link;
 mod manifest;
 mod metadata;
 mod plan;
@@ -13,20 +14,26 @@ mod state;
 mod table;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use infra::s3::Store;
 use prometheus::{Gauge, IntCounter, IntCounterVec, Opts, Registry};
+use reqwest::Url;
 use schemas::lake::{TABLES, Table};
+use tokio::sync::mpsc;
 
 pub use self::config::IcebergConfig;
+pub(super) use self::link::Link;
 
 use self::catalog::Catalog;
 use self::plan::Rows;
 use self::table::IcebergTable;
 use super::files;
 use crate::tables::lake_files::Written;
+
+/// After what failed.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub(crate) struct IcebergMetrics {
@@ -61,72 +68,59 @@ impl IcebergMetrics {
     }
 }
 
-/// In the hands of the one writer of the tables.
+/// Works beside the writer of the tables, which does not wait for a catalog.
 #[derive(Debug)]
-pub(super) struct Iceberg {
+pub(super) struct Registrar {
     catalog: Catalog,
+    store: Store,
     keep: Duration,
     tables: HashMap<&'static str, IcebergTable>,
-    /// Since when there has been something to register.
-    behind_since: Option<Instant>,
     metrics: IcebergMetrics,
 }
 
-impl Iceberg {
-    /// `None` if no catalog is configured.
-    pub(super) fn open(config: &IcebergConfig, metrics: &IcebergMetrics) -> anyhow::Result<Option<Self>> {
-        let Some(uri) = &config.iceberg_uri else { return Ok(None) };
-        Ok(Some(Self {
+impl Registrar {
+    pub(super) fn new(
+        uri: &Url,
+        config: &IcebergConfig,
+        store: &Store,
+        metrics: &IcebergMetrics,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
             catalog: Catalog::new(uri, config)?,
+            store: store.clone(),
             keep: Duration::from_millis(config.iceberg_keep_snapshots_ms),
             tables: HashMap::new(),
-            // Whoever wrote the tables before may have left something.
-            behind_since: Some(Instant::now()),
             metrics: metrics.clone(),
-        }))
+        })
     }
 
-    /// Files were written since.
-    pub(super) fn wrote(&mut self) {
-        self.behind_since.get_or_insert_with(Instant::now);
-    }
-
-    /// Whether the catalog may lack something, or have too much.
-    pub(super) fn is_behind(&self) -> bool {
-        self.behind_since.is_some()
-    }
-
-    /// Brings the catalog to these files, which are all that count. False if that failed: then it is to be tried again.
-    pub(super) async fn register(&mut self, store: &Store, written: &[Written]) -> bool {
-        let registered = self.try_register(store, written).await;
-        match &registered {
-            Ok(()) => self.behind_since = None,
-            Err(error) => {
+    /// Registers what it is told, and tells whether that worked. It never tries again by itself: a list is only as good as the
+    /// writer's lock, and whoever has the lock now will tell.
+    pub(super) async fn work(mut self, mut orders: mpsc::Receiver<Vec<Written>>, outcomes: mpsc::Sender<bool>) {
+        while let Some(written) = orders.recv().await {
+            let registered = self.register(&written).await;
+            if let Err(error) = &registered {
                 self.metrics.errors.inc();
                 tracing::warn!(error = %format!("{error:#}"), "the tables could not be registered in the Iceberg catalog");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            if outcomes.send(registered.is_ok()).await.is_err() {
+                return;
             }
         }
-        let behind = self.behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        self.metrics.behind_seconds.set(behind);
-        registered.is_ok()
     }
 
     /// Each table by itself: trouble with one is none of the others.
-    async fn try_register(&mut self, store: &Store, written: &[Written]) -> anyhow::Result<()> {
+    async fn register(&mut self, written: &[Written]) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         for table in TABLES {
-            let registered = self.register_table(store, table, written).await;
+            let registered = self.register_table(table, written).await;
             outcome = outcome.and(registered.with_context(|| format!("table `{}`", table.name)));
         }
         outcome
     }
 
-    async fn register_table(
-        &mut self,
-        store: &Store,
-        table: &'static Table,
-        written: &[Written],
-    ) -> anyhow::Result<()> {
+    async fn register_table(&mut self, table: &'static Table, written: &[Written]) -> anyhow::Result<()> {
         let wanted: Rows = written
             .iter()
             .filter_map(|file| Some((files::name(table, file.batches), *file.rows.get(table.name)?)))
@@ -134,9 +128,9 @@ impl Iceberg {
             .collect();
         let mut known = match self.tables.remove(table.name) {
             Some(known) => known,
-            None => IcebergTable::open(&mut self.catalog, store, table).await?,
+            None => IcebergTable::open(&mut self.catalog, &self.store, table).await?,
         };
-        for operation in known.register(&mut self.catalog, store, &wanted, self.keep).await? {
+        for operation in known.register(&mut self.catalog, &self.store, &wanted, self.keep).await? {
             self.metrics.commits.with_label_values(&[operation.as_str()]).inc();
         }
         // One that failed is not known any more: the next time begins with what the catalog says.

@@ -11,13 +11,15 @@ use time::Date;
 
 use super::evidence::{self, RunRows};
 use super::files::{self, Files};
-use super::iceberg::Iceberg;
+use super::iceberg::Link;
 use super::{Lake, digest};
 use crate::tables::lake_files::{self, Batches, Member, Rows, Written};
 
 /// Most runs of a batch, and most test cases beyond its first run: what bounds the memory.
 const RUNS: usize = 2_000;
 const CASES: u64 = 50_000;
+/// Most files of one look at what is to be written.
+const FILES: usize = 64;
 const CONCURRENT_READS: usize = 8;
 /// Compacted files do not grow beyond this, all tables together.
 const COMPACTED_BYTES: u64 = 128 << 20;
@@ -28,34 +30,75 @@ pub(super) struct Writer<'a> {
     /// The session that holds the lock: once it is gone, nothing can be assigned or planned any more.
     pub client: Client,
     /// Where the tables are registered, if anywhere.
-    pub iceberg: Option<Iceberg>,
+    pub catalog: Option<Link>,
 }
 
 impl Writer<'_> {
-    /// Takes in what waits, if anything; true if there may be more.
-    pub(super) async fn step(&mut self) -> anyhow::Result<bool> {
+    /// Until something fails.
+    pub(super) async fn work(mut self) -> anyhow::Result<()> {
+        loop {
+            let more = self.take_in().await?;
+            self.tell_catalog().await?;
+            let tidied = self.tidy().await?;
+            if !more && !tidied {
+                self.rest().await?;
+            }
+        }
+    }
+
+    /// Takes in what waits, and writes what is to be written; true if there may be more.
+    async fn take_in(&mut self) -> anyhow::Result<bool> {
         let more = self.assign().await?;
-        let unwritten = lake_files::unwritten(&self.client).await?;
+        let unwritten = lake_files::unwritten(&self.client, FILES).await?;
         for batches in &unwritten {
             self.write(*batches).await?;
-            self.iceberg.iter_mut().for_each(Iceberg::wrote);
+            self.catalog.iter_mut().for_each(Link::wrote);
         }
-        if !self.registered().await? {
-            // What compaction replaced stays for the catalog's readers, and nothing more is compacted.
-            return Ok(more || !unwritten.is_empty());
+        Ok(more || unwritten.len() == FILES)
+    }
+
+    /// New runs do not wait for a catalog: it is told what there is, and that is all.
+    async fn tell_catalog(&mut self) -> anyhow::Result<()> {
+        let Some(catalog) = &mut self.catalog else { return Ok(()) };
+        catalog.look();
+        if catalog.wants_order() {
+            catalog.order(lake_files::current(&self.client).await?);
+        }
+        Ok(())
+    }
+
+    /// Deletes what compaction replaced, and plans the next one; true if there is one. Not before the catalog has all
+    /// files as they are: its readers would not find what is deleted.
+    async fn tidy(&mut self) -> anyhow::Result<bool> {
+        if self.catalog.as_ref().is_some_and(|catalog| !catalog.is_in_sync()) {
+            return Ok(false);
         }
         for batches in lake_files::replaced(&self.client).await? {
             files::delete(&self.lake.store, batches).await?;
             lake_files::forget(&self.client, batches).await?;
         }
-        Ok(more || !unwritten.is_empty() || self.plan().await?)
+        self.plan().await
     }
 
-    /// Whether the catalog has the tables as they are now, or there is none. New runs do not wait for a catalog.
-    async fn registered(&mut self) -> anyhow::Result<bool> {
-        let Some(iceberg) = self.iceberg.as_mut().filter(|iceberg| iceberg.is_behind()) else { return Ok(true) };
-        let written = lake_files::current(&self.client).await?;
-        Ok(iceberg.register(&self.lake.store, &written).await)
+    /// Until the next batch is due, or something else is to be done.
+    async fn rest(&mut self) -> anyhow::Result<()> {
+        let end = tokio::time::Instant::now() + self.lake.config.interval();
+        loop {
+            let registered = async {
+                match &mut self.catalog {
+                    Some(catalog) => catalog.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return Ok(()),
+                () = registered => {
+                    if self.tidy().await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
     }
 
     /// Gives batches to runs that have none: one for each day.

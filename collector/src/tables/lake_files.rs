@@ -82,10 +82,10 @@ pub(crate) async fn assign(client: &impl GenericClient, date: Date, runs: &[&str
 }
 
 /// What is to be written, in the order of batches.
-pub(crate) async fn unwritten(client: &impl GenericClient) -> anyhow::Result<Vec<Batches>> {
+pub(crate) async fn unwritten(client: &impl GenericClient, limit: usize) -> anyhow::Result<Vec<Batches>> {
     let sql = "select date, first_batch, last_batch from collector.lake_files
-               where written_at is null order by first_batch limit 64";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[]).await?;
+               where written_at is null order by first_batch limit $1";
+    let rows = client.query(&client.prepare_cached(sql).await?, &[&to_sql(limit as u64)]).await?;
     Ok(rows.iter().map(batches).collect())
 }
 

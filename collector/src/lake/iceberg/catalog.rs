@@ -13,6 +13,7 @@ use super::metadata::Loaded;
 
 /// For one request, answer and all: catalogs write to an object store before they answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of an answer that is no error of the protocol.
 const EXCERPT: usize = 300;
 
@@ -75,6 +76,7 @@ impl Catalog {
         let http = Client::builder()
             .user_agent(concat!("CrowNest/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .build()?;
         Ok(Self {
