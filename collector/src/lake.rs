@@ -23,6 +23,7 @@ pub(crate) use self::iceberg::IcebergMetrics;
 use self::iceberg::{Link, Registrar};
 pub use self::parquet_file::{TableFile, TableWriter};
 use self::writer::Writer;
+use crate::fresh::Fresh;
 use crate::tables::lake_files::{Batches, Rows};
 
 const RETRY_DELAY: Duration = Duration::from_secs(2);
@@ -37,6 +38,8 @@ pub(crate) struct Lake {
     /// For one connection: whoever writes the tables keeps it.
     pub postgres: PostgresConfig,
     pub store: Store,
+    /// What need not be fetched from it.
+    pub fresh: Fresh,
     pub config: TablesConfig,
     pub metrics: LakeMetrics,
     pub iceberg: IcebergConfig,

@@ -5,6 +5,7 @@ mod batch;
 mod config;
 mod dead;
 mod ending;
+mod fresh;
 mod holds;
 mod intake;
 pub mod lake;

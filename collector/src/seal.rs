@@ -234,6 +234,10 @@ async fn write(parts: &Parts, case: Case) -> anyhow::Result<Sealed> {
     let evidence_sha256 = hex::encode(Sha256::digest(&evidence));
     let statements = attest::statements(parts, &bundle, &prefix, &evidence_sha256)?;
     let attestation_sha256 = statements.evidence.sha256();
+    // The tables are made of these soon.
+    let index = usize::try_from(part.index_offset).ok().and_then(|offset| part.bytes.get(offset..));
+    parts.fresh.keep(&last_part.object_key, Bytes::copy_from_slice(index.unwrap_or_default()));
+    parts.fresh.keep(&evidence_key, evidence.clone());
     // All are complete before any is announced, so their order does not matter.
     tokio::try_join!(
         log::put_part(&parts.vault, &last_part, part.bytes.into()),

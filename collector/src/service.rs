@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
+use crate::fresh::Fresh;
 use crate::holds::{self, HoldMetrics};
 use crate::lake::{self, IcebergMetrics, Lake, LakeMetrics};
 use crate::metrics::Metrics;
@@ -35,6 +36,7 @@ pub(crate) struct Parts {
     pub lake_metrics: LakeMetrics,
     pub part_bytes: u64,
     pub segment_retention: Duration,
+    pub fresh: Fresh,
     pub signer: Arc<Signer>,
     pub builder_id: String,
 }
@@ -74,6 +76,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         amqp,
         publisher,
         outbox: Outbox::new("collector"),
+        fresh: Fresh::default(),
         part_bytes: config.part_bytes,
         segment_retention: Duration::from_millis(config.segment_retention_ms),
         signer: Arc::clone(&signer),
@@ -91,6 +94,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     let lake = Lake {
         postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
         store: parts.store.clone(),
+        fresh: parts.fresh.clone(),
         config: config.tables.clone(),
         metrics: parts.lake_metrics.clone(),
         iceberg: config.iceberg.clone(),

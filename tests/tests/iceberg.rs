@@ -257,6 +257,13 @@ async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     catalog.wait_for(11).await;
     assert_eq!(runs(&read(&stack).await).len(), 11);
 
+    // A name keeps a snapshot in the catalog, and keeps nobody from going on.
+    script("iceberg.py", "tag", &stack.iceberg()).await;
+    seal(&stack, 11..12, DAY).await;
+    wait_for(&stack, &[(1, 4)]).await;
+    catalog.wait_for(12).await;
+    assert_eq!(operations(&read(&stack).await["runs"]).len(), 2);
+
     // Dropped, and what is left of it in the bucket, too.
     catalog.drop("runs").await;
     for object in stack.store.list("iceberg/events_index").await.unwrap() {
@@ -264,11 +271,11 @@ async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     }
     collector.terminate().await;
     let mut collector = self::collector(&stack, &[EAGER, "--iceberg-keep-snapshots-ms=0"]);
-    seal(&stack, 11..12, DAY).await;
-    wait_for(&stack, &[(1, 4)]).await;
-    catalog.wait_for(12).await;
+    seal(&stack, 12..13, DAY).await;
+    wait_for(&stack, &[(1, 5)]).await;
+    catalog.wait_for(13).await;
     collector.terminate().await;
-    assert_eq!(runs(&read(&stack).await).len(), 12);
+    assert_eq!(runs(&read(&stack).await).len(), 13);
 }
 
 #[tokio::test]

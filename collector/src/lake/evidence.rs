@@ -11,6 +11,7 @@ use schemas::test_report::{self, Problem, TestReport};
 use sha2::{Digest, Sha256};
 use tokio_util::io::SyncIoBridge;
 
+use crate::fresh::Fresh;
 use crate::tables::lake_files::Member;
 
 /// Rows of `tests` that one run gets at most, and bytes of text in them: reports are written by strangers.
@@ -62,9 +63,17 @@ impl Unreadable {
     }
 }
 
-pub(super) async fn read(store: &Store, member: &Member, messages: Messages) -> Result<RunRows, Unreadable> {
+pub(super) async fn read(
+    store: &Store,
+    fresh: &Fresh,
+    member: &Member,
+    messages: Messages,
+) -> Result<RunRows, Unreadable> {
     let key = &member.evidence_key;
-    let bytes = store.get(key).await.map_err(Unreadable::of)?;
+    let bytes = match fresh.take(key) {
+        Some(bytes) => bytes,
+        None => store.get(key).await.map_err(Unreadable::of)?,
+    };
     if hex::encode(Sha256::digest(&bytes)) != member.evidence_sha256 {
         return Err(Unreadable::changed(key, &format_args!("its SHA-256 is not {} any more", member.evidence_sha256)));
     }
@@ -72,7 +81,7 @@ pub(super) async fn read(store: &Store, member: &Member, messages: Messages) -> 
     let bundle: EvidenceBundle = serde_json::from_slice(&bytes).map_err(not_understood)?;
     let mut events_index = Vec::new();
     for (number, part) in bundle.event_log.parts.iter().enumerate() {
-        events_index.extend(index(store, &bundle, number, part).await?);
+        events_index.extend(index(store, fresh, &bundle, number, part).await?);
     }
     let tests = tests(store, &bundle, messages).await?;
     Ok(RunRows {
@@ -87,12 +96,16 @@ pub(super) async fn read(store: &Store, member: &Member, messages: Messages) -> 
 
 async fn index(
     store: &Store,
+    fresh: &Fresh,
     bundle: &EvidenceBundle,
     number: usize,
     part: &EventLogPart,
 ) -> Result<Vec<EventsIndexRow>, Unreadable> {
     let end = part.size_bytes.saturating_sub(1);
-    let bytes = store.get_range(&part.object_key, part.index_offset..=end).await.map_err(Unreadable::of)?;
+    let bytes = match fresh.take(&part.object_key) {
+        Some(index) => index,
+        None => store.get_range(&part.object_key, part.index_offset..=end).await.map_err(Unreadable::of)?,
+    };
     let entries = read_index(&bytes).map_err(|error| Unreadable::changed(&part.object_key, &error))?;
     Ok(coarse(&entries, INDEX_ROWS).iter().map(|entry| EventsIndexRow::of(bundle, number, part, entry)).collect())
 }

@@ -126,10 +126,8 @@ impl Registrar {
             .filter_map(|file| Some((files::name(table, file.batches), *file.rows.get(table.name)?)))
             .filter(|(_, rows)| *rows > 0)
             .collect();
-        let mut known = match self.tables.remove(table.name) {
-            Some(known) => known,
-            None => IcebergTable::open(&mut self.catalog, &self.store, table).await?,
-        };
+        let known = self.tables.remove(table.name);
+        let mut known = IcebergTable::open(&mut self.catalog, &self.store, table, known).await?;
         for operation in known.register(&mut self.catalog, &self.store, &wanted, self.keep).await? {
             self.metrics.commits.with_label_values(&[operation.as_str()]).inc();
         }

@@ -148,7 +148,7 @@ impl Writer<'_> {
 
     /// A run whose evidence was changed or removed has no rows, and does not hold up the others.
     async fn read(&self, member: Member) -> anyhow::Result<Option<RunRows>> {
-        match evidence::read(&self.lake.store, &member, self.lake.config.messages()).await {
+        match evidence::read(&self.lake.store, &self.lake.fresh, &member, self.lake.config.messages()).await {
             Ok(rows) => Ok(Some(rows)),
             Err(error) if error.is_permanent() => {
                 self.lake.metrics.unreadable.inc();

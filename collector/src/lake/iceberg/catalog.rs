@@ -31,7 +31,8 @@ pub(super) enum CatalogError {
 impl CatalogError {
     /// What was asked for was certainly not done.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { status, .. } if status.is_client_error())
+        matches!(self, Self::Refused { status, .. }
+            if status.is_client_error() && *status != StatusCode::REQUEST_TIMEOUT)
     }
 
     fn has_status(&self, expected: StatusCode) -> bool {

@@ -1,5 +1,7 @@
 //! What the collector needs of a table's metadata, as the catalog tells it, and whether the table is the one that is meant.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, ensure};
 use schemas::lake::Table;
 use schemas::lake::iceberg::{self, DATE_FIELD, PARTITION_FIELD};
@@ -8,6 +10,8 @@ use serde_json::{Value, json};
 
 /// The format version that the collector writes.
 pub(super) const FORMAT_VERSION: i32 = 2;
+/// The branch that readers see.
+pub(super) const MAIN: &str = "main";
 pub(super) const NAME_MAPPING: &str = "schema.name-mapping.default";
 /// How many former files of metadata stay; who commits deletes the others.
 const FORMER_METADATA: &str = "20";
@@ -34,6 +38,8 @@ pub(super) struct Metadata {
     current_snapshot_id: Option<i64>,
     #[serde(default)]
     pub snapshots: Vec<Snapshot>,
+    #[serde(default)]
+    refs: HashMap<String, Ref>,
     /// Oldest first.
     #[serde(default, rename = "metadata-log")]
     pub former: Vec<Former>,
@@ -69,13 +75,20 @@ pub(super) struct SpecField {
     pub transform: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Snapshot {
     #[serde(rename = "snapshot-id")]
     pub id: i64,
     pub timestamp_ms: i64,
     pub manifest_list: String,
+}
+
+/// A branch or a tag.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Ref {
+    snapshot_id: i64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -105,6 +118,11 @@ impl Metadata {
     pub(super) fn current(&self) -> Option<&Snapshot> {
         let id = self.current_snapshot_id?;
         self.snapshots.iter().find(|snapshot| snapshot.id == id)
+    }
+
+    /// Whether a tag or another branch than ours is at this snapshot.
+    pub(super) fn is_named(&self, snapshot: i64) -> bool {
+        self.refs.iter().any(|(name, named)| name != MAIN && named.snapshot_id == snapshot)
     }
 
     fn schema(&self) -> anyhow::Result<&Schema> {

@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 
 use super::catalog::{Catalog, CatalogError};
 use super::manifest::{self, ManifestFile};
-use super::metadata::{self, Metadata, NAME_MAPPING};
+use super::metadata::{self, MAIN, Metadata, NAME_MAPPING};
 use super::plan::{Change, Operation, Rows, changes};
-use super::state::{self, Manifest, signed};
+use super::state::{self, Manifest, Rewrite, signed};
 
 const CONTENT_TYPE: &str = "application/avro";
-const MAIN: &str = "main";
 const CONCURRENT_LOOKUPS: usize = 8;
 
 /// The catalog's state of a table as the collector knows it; forgotten when a commit fails.
@@ -27,8 +26,24 @@ pub(super) struct IcebergTable {
     manifests: Vec<Manifest>,
 }
 
+/// A snapshot that is written and not committed.
+#[derive(Debug)]
+struct Draft {
+    /// Location of the manifest list.
+    list: String,
+    manifests: Vec<Manifest>,
+    /// Of all objects that were written for it.
+    keys: Vec<String>,
+}
+
 impl IcebergTable {
-    pub(super) async fn open(catalog: &mut Catalog, store: &Store, table: &'static Table) -> anyhow::Result<Self> {
+    /// As it is now; `known` is how it was when it was opened before.
+    pub(super) async fn open(
+        catalog: &mut Catalog,
+        store: &Store,
+        table: &'static Table,
+        known: Option<Self>,
+    ) -> anyhow::Result<Self> {
         let loaded = match catalog.load(table.name).await? {
             Some(loaded) => loaded,
             None => match catalog.create(&metadata::creation(table)).await? {
@@ -41,9 +56,10 @@ impl IcebergTable {
             metadata = add_columns(catalog, table, &metadata).await?;
             ensure!(!metadata.lacks_columns(table)?, "the catalog did not add the columns to `{}`", table.name);
         }
-        let manifests = match metadata.current() {
-            Some(snapshot) => manifests(store, table, &snapshot.manifest_list).await?,
-            None => Vec::new(),
+        let manifests = match (metadata.current(), known) {
+            (None, _) => Vec::new(),
+            (Some(current), Some(known)) if known.metadata.current() == Some(current) => known.manifests,
+            (Some(current), _) => manifests(store, table, &current.manifest_list).await?,
         };
         Ok(Self { table, metadata, manifests })
     }
@@ -77,38 +93,20 @@ impl IcebergTable {
         keep: Duration,
     ) -> anyhow::Result<()> {
         let sizes = sizes(store, &change.added).await?;
-        let snapshot = snapshot_id()?;
-        let sequence_number = self.metadata.last_sequence_number + 1;
-        let ids = (snapshot, sequence_number);
-        let folder = format!("iceberg/{}-{}", self.table.name, self.metadata.table_uuid);
-        let mut schema = self.table.iceberg_schema();
-        schema["schema-id"] = self.metadata.current_schema_id.into();
-        let rewrite = state::rewrite(store, &self.manifests, change, &sizes, ids);
-        let (mut manifests, mut written) = (rewrite.kept, Vec::new());
-        for (number, new) in rewrite.new.into_iter().enumerate() {
-            let key = format!("{folder}/{snapshot:016x}-{number}.avro");
-            let bytes = manifest::manifest(&self.table.iceberg_schema(), self.metadata.default_spec_id, &new.entries)?;
-            let length = bytes.len();
-            put(store, &key, bytes).await?;
-            manifests.push(new.written(state::location(store, &key), length, self.metadata.default_spec_id, ids));
-            written.push(key);
-        }
-        manifests.sort_by_key(|manifest| manifest.day);
-        let list = format!("{folder}/{snapshot:016x}.avro");
+        let id = snapshot_id()?;
+        let Draft { list, manifests, keys } = self.draft(store, change, &sizes, id).await?;
         let parent = self.metadata.current().map(|parent| parent.id);
-        let about: Vec<ManifestFile> = manifests.iter().map(|manifest| manifest.about.clone()).collect();
-        put(store, &list, manifest::manifest_list(snapshot, parent, sequence_number, &about)?).await?;
-        written.push(list.clone());
-
         let timestamp = now_ms().max(self.metadata.last_updated_ms);
-        let ended = self.ended(change.operation, timestamp, keep);
-        let summary = self.summary(change, &sizes, &manifests);
-        let snapshot = json!({
-            "snapshot-id": snapshot, "parent-snapshot-id": parent, "sequence-number": sequence_number,
-            "timestamp-ms": timestamp, "manifest-list": state::location(store, &list), "summary": summary,
+        let mut snapshot = json!({
+            "snapshot-id": id, "sequence-number": self.next_sequence_number(), "timestamp-ms": timestamp,
+            "manifest-list": list, "summary": self.summary(change, &sizes, &manifests),
             "schema-id": self.metadata.current_schema_id,
         });
-        match self.send(catalog, parent, snapshot, &ended).await {
+        if let Some(parent) = parent {
+            snapshot["parent-snapshot-id"] = parent.into();
+        }
+        let ended = self.ended(change.operation, timestamp, keep);
+        match self.send(catalog, parent, &snapshot, &ended).await {
             Ok(metadata) => {
                 let before = std::mem::replace(&mut self.metadata, metadata);
                 self.manifests = manifests;
@@ -117,7 +115,7 @@ impl IcebergTable {
             }
             Err(error) => {
                 // Without a refusal the snapshot may be there, now or in a moment.
-                for key in written.iter().filter(|_| error.is_refusal()) {
+                for key in keys.iter().filter(|_| error.is_refusal()) {
                     let _ = store.delete(key).await;
                 }
                 Err(error.into())
@@ -125,25 +123,56 @@ impl IcebergTable {
         }
     }
 
+    fn next_sequence_number(&self) -> i64 {
+        self.metadata.last_sequence_number + 1
+    }
+
+    /// Writes the manifests of a snapshot and their list, which nobody knows yet.
+    async fn draft(
+        &self,
+        store: &Store,
+        change: &Change,
+        sizes: &BTreeMap<FileName, u64>,
+        snapshot: i64,
+    ) -> anyhow::Result<Draft> {
+        let (spec_id, ids) = (self.metadata.default_spec_id, (snapshot, self.next_sequence_number()));
+        let folder = format!("iceberg/{}-{}", self.table.name, self.metadata.table_uuid);
+        let mut schema = self.table.iceberg_schema();
+        schema["schema-id"] = self.metadata.current_schema_id.into();
+        let Rewrite { kept: mut manifests, new } = state::rewrite(store, &self.manifests, change, sizes, ids);
+        let mut keys = Vec::new();
+        for (number, new) in new.into_iter().enumerate() {
+            let key = format!("{folder}/{snapshot:016x}-{number}.avro");
+            let bytes = manifest::manifest(&schema, spec_id, &new.entries)?;
+            let length = bytes.len();
+            put(store, &key, bytes).await?;
+            manifests.push(new.written(state::location(store, &key), length, spec_id, ids));
+            keys.push(key);
+        }
+        manifests.sort_by_key(|manifest| manifest.day);
+        let about: Vec<ManifestFile> = manifests.iter().map(|manifest| manifest.about.clone()).collect();
+        let parent = self.metadata.current().map(|parent| parent.id);
+        let list = format!("{folder}/{snapshot:016x}.avro");
+        put(store, &list, manifest::manifest_list(snapshot, parent, ids.1, &about)?).await?;
+        keys.push(list.clone());
+        Ok(Draft { list: state::location(store, &list), manifests, keys })
+    }
+
     async fn send(
         &self,
         catalog: &mut Catalog,
         parent: Option<i64>,
-        mut snapshot: Value,
+        snapshot: &Value,
         ended: &[i64],
     ) -> Result<Metadata, CatalogError> {
-        if parent.is_none() {
-            // It is no member rather than null.
-            snapshot.as_object_mut().and_then(|snapshot| snapshot.remove("parent-snapshot-id"));
-        }
-        let id = snapshot["snapshot-id"].clone();
         let requirements = [
             json!({ "type": "assert-table-uuid", "uuid": self.metadata.table_uuid }),
             json!({ "type": "assert-ref-snapshot-id", "ref": MAIN, "snapshot-id": parent }),
         ];
         let mut updates = vec![
             json!({ "action": "add-snapshot", "snapshot": snapshot }),
-            json!({ "action": "set-snapshot-ref", "ref-name": MAIN, "type": "branch", "snapshot-id": id }),
+            json!({ "action": "set-snapshot-ref", "ref-name": MAIN, "type": "branch",
+                    "snapshot-id": snapshot["snapshot-id"] }),
         ];
         if !ended.is_empty() {
             updates.push(json!({ "action": "remove-snapshots", "snapshot-ids": ended }));
@@ -151,11 +180,13 @@ impl IcebergTable {
         Ok(catalog.commit(self.table.name, &requirements, &updates).await?.metadata)
     }
 
-    /// Former snapshots that end with this one: those that have lasted, and all whose files are deleted now.
+    /// Former snapshots that end with this one: those that have lasted, and all whose files are deleted now. Not those
+    /// that somebody gave a name to.
     fn ended(&self, operation: Operation, now: i64, keep: Duration) -> Vec<i64> {
         let oldest = now.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         let all = operation != Operation::Append;
         let ended = self.metadata.snapshots.iter().filter(|snapshot| all || snapshot.timestamp_ms < oldest);
+        let ended = ended.filter(|snapshot| !self.metadata.is_named(snapshot.id));
         ended.map(|snapshot| snapshot.id).collect()
     }
 
@@ -204,14 +235,18 @@ impl IcebergTable {
     }
 
     async fn delete_unneeded(&self, store: &Store, before: &Metadata, ended: &[i64]) -> anyhow::Result<()> {
-        // A manifest that a snapshot does not have, no later one has.
-        let oldest = self.metadata.snapshots.iter().min_by_key(|snapshot| snapshot.timestamp_ms);
         let mut needed: BTreeSet<String> =
             self.manifests.iter().map(|manifest| manifest.about.manifest_path.clone()).collect();
-        needed.extend(listed(store, oldest.map(|snapshot| &*snapshot.manifest_list)).await?);
+        // What the oldest of the others does not have of what is older still, none of them has.
+        let (named, others): (Vec<_>, Vec<_>) =
+            self.metadata.snapshots.iter().partition(|snapshot| self.metadata.is_named(snapshot.id));
+        let oldest = others.into_iter().min_by_key(|snapshot| snapshot.timestamp_ms);
+        for snapshot in named.into_iter().chain(oldest) {
+            needed.extend(listed(store, &snapshot.manifest_list).await?);
+        }
         let mut unneeded = BTreeSet::new();
         for snapshot in before.snapshots.iter().filter(|snapshot| ended.contains(&snapshot.id)) {
-            unneeded.extend(listed(store, Some(&snapshot.manifest_list)).await?);
+            unneeded.extend(listed(store, &snapshot.manifest_list).await?);
             unneeded.insert(snapshot.manifest_list.clone());
         }
         for location in unneeded.difference(&needed) {
@@ -235,8 +270,8 @@ async fn manifests(store: &Store, table: &Table, list: &str) -> anyhow::Result<V
 }
 
 /// The manifests of a list that is ours.
-async fn listed(store: &Store, list: Option<&str>) -> anyhow::Result<Vec<String>> {
-    let Some(key) = list.and_then(|list| state::key(store, list)) else { return Ok(Vec::new()) };
+async fn listed(store: &Store, list: &str) -> anyhow::Result<Vec<String>> {
+    let Some(key) = state::key(store, list) else { return Ok(Vec::new()) };
     let manifests = manifest::read::<ManifestFile>(&store.get(key).await?)?;
     Ok(manifests.into_iter().map(|manifest| manifest.manifest_path).collect())
 }
