@@ -88,6 +88,7 @@ async fn a_waiting_run_ends_when_the_budget_is_gone() {
     assert_eq!(evidence["attempts"], json!([]));
     assert!(evidence["outcomeMessage"].as_str().unwrap().contains("used what its plan includes"), "{evidence}");
     assert_eq!(client.run(&second).await["status"], "running");
+    client.wait_terminal(&first).await;
     assert_eq!(client.evidence(&first).await["outcomeSource"], "user");
     client.cancel(&second).await.expect(200);
     client.wait_terminal(&second).await;
