@@ -11,7 +11,7 @@ use crate::system::{System, Upload};
 const WARM_UP_RUNS: usize = 500;
 const COMMAND: &str = "echo hello";
 /// Where it is not a count: an allocator's reserve is no leak, growth with the number of runs is.
-const MEMORY_BYTES_PER_RUN: u64 = 2_000;
+const MEMORY_BYTES_PER_RUN: u64 = 1_000;
 /// How often to look on the way. Reserves have grown by half way: memory is compared with what it was then.
 const ROUNDS: usize = 10;
 
