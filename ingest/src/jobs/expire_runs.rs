@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use infra::outbox::Letter;
-use schemas::Timestamp;
-use schemas::message::{EventMessage, RunEnd, Verdict};
+use schemas::message::{EventMessage, Verdict};
 use schemas::run::{FailureReason, OutcomeSource};
 use tokio_util::sync::CancellationToken;
 
@@ -46,14 +45,10 @@ async fn expire_batch(app: &App) -> anyhow::Result<usize> {
 
 fn letter(app: &App, run: &Run) -> Result<Letter, serde_json::Error> {
     let missing = if run.archive.is_none() { "archive was uploaded" } else { "start was requested" };
-    let end = RunEnd::Abandoned {
-        reason: Verdict::Failed { reason: FailureReason::UploadMissing },
-        // No executor, broker, user or quota had a part in it: the platform concludes it from what did not come.
-        source: OutcomeSource::Collector,
-        at: Timestamp::now(),
-        message: Some(format!("No {missing} within {} ms of the run's creation.", app.config.upload_expiry_ms)),
-    };
-    let message = EventMessage { run_id: run.id.clone(), attempt: 0, segment: None, end: Some(end) };
+    let reason = Verdict::Failed { reason: FailureReason::UploadMissing };
+    let why = format!("No {missing} within {} ms of the run's creation.", app.config.upload_expiry_ms);
+    // No executor, broker, user or quota had a part in it: the platform concludes it from what did not come.
+    let message = EventMessage::abandoned(run.id.clone(), 0, reason, OutcomeSource::Collector, Some(why));
     let traceparent = Some(run.traceparent.clone());
     Ok(Letter { target: app.topology.events_of(&run.id), body: message.encode()?.into(), traceparent })
 }

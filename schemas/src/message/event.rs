@@ -225,6 +225,18 @@ struct SegmentHead {
 }
 
 impl EventMessage {
+    /// Ends a run now, without events: no (further) attempt will be made. `attempt` is 0 before the first claim.
+    pub fn abandoned(
+        run_id: RunId,
+        attempt: u32,
+        reason: Verdict,
+        source: OutcomeSource,
+        message: Option<String>,
+    ) -> Self {
+        let end = RunEnd::Abandoned { reason, source, at: Timestamp::now(), message };
+        Self { run_id, attempt, segment: None, end: Some(end) }
+    }
+
     pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let segment = self.segment.as_ref().map(|segment| SegmentHead {
             first_seq: segment.first_seq,

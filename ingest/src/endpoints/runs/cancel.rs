@@ -6,10 +6,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use infra::outbox::Letter;
 use infra::postgres::Transaction;
-use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
 use schemas::id::RunId;
-use schemas::message::{Control, EventMessage, RunEnd, Verdict, encode_json};
+use schemas::message::{Control, EventMessage, Verdict, encode_json};
 use schemas::run::OutcomeSource;
 use schemas::scope::Scope;
 
@@ -69,13 +68,7 @@ fn letters(app: &App, run: &Run) -> Result<Vec<Letter>, ApiError> {
     } else if run.cancel_requested_at.is_some() || run.expired_at.is_some() {
         return Ok(Vec::new());
     } else {
-        let end = RunEnd::Abandoned {
-            reason: Verdict::Canceled,
-            source: OutcomeSource::User,
-            at: Timestamp::now(),
-            message: None,
-        };
-        let message = EventMessage { run_id: run.id.clone(), attempt: 0, segment: None, end: Some(end) };
+        let message = EventMessage::abandoned(run.id.clone(), 0, Verdict::Canceled, OutcomeSource::User, None);
         (app.topology.events_of(&run.id), message.encode())
     };
     let body = body.map_err(ApiError::internal)?;
