@@ -15,8 +15,7 @@ use crate::config::ApiConfig;
 use crate::events::Hub;
 use crate::evidence_log::OpenReads;
 use crate::metrics::Metrics;
-use crate::plans::Plans;
-use crate::rate_limit::RateLimit;
+use crate::rate_limit::{Plans, RateLimit};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]

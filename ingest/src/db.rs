@@ -9,6 +9,7 @@ pub(crate) mod idempotency;
 pub(crate) mod legal_holds;
 pub(crate) mod metering;
 pub(crate) mod organizations;
+pub(crate) mod page;
 pub(crate) mod projects;
 pub(crate) mod retention;
 pub(crate) mod run_env;

@@ -18,7 +18,7 @@ use schemas::transparency::tiles::{self, Tiles};
 use tokio::sync::Semaphore;
 
 use crate::db::collector::LoggedEntry;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 const CONCURRENT_TILES: usize = 4;
 /// Requests without a key that read from the store at once.

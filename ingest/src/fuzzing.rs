@@ -12,12 +12,11 @@ use serde_json::Value;
 
 use crate::config::ApiConfig;
 use crate::events::frame;
+use crate::http::query::Query;
+use crate::http::{body, byte_range, content_disposition};
 use crate::idempotency::Fingerprint;
 use crate::new_run::NewRun;
-use crate::page::Page;
-use crate::query::Query;
 use crate::webhooks::check_url;
-use crate::{body, byte_range, content_disposition};
 
 #[derive(Parser)]
 struct Flags {
@@ -52,7 +51,7 @@ pub fn query(text: &str) -> Option<()> {
     let query = Query::new(axum::extract::Query::try_from_uri(&uri).ok()?.0).ok()?;
     let _ = query.parsed::<Timestamp>("createdAfter").map(|time| time.map(|time| time.to_string()));
     let _ = query.flag("wait");
-    if let Ok(page) = Page::from_query(&query) {
+    if let Ok(page) = query.page() {
         assert!(page.one_more() > 1);
         if let Some(at) = page.after().0 {
             assert!((1970..=9999).contains(&at.year()), "{at} is a time that PostgreSQL may refuse");

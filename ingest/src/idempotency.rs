@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
 use crate::db::idempotency::{self, Scope};
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 /// The key of a request, if it has one.
 #[derive(Debug, Clone)]

@@ -1,5 +1,8 @@
 //! Checks a request for a run, as far as that needs no database: what is wrong in it, and what it leaves open.
 
+mod env;
+mod metadata;
+
 use std::collections::BTreeMap;
 
 use schemas::api::archive::DeclaredArchive;
@@ -11,11 +14,9 @@ use schemas::limits::{ARTIFACTS, COMMAND_BYTES, NAME_BYTES, PATH_BYTES};
 use serde_json::Value;
 
 use crate::archive::Declared;
-use crate::body;
 use crate::config::ApiConfig;
-use crate::env;
-use crate::error::{ApiError, Code};
-use crate::metadata;
+use crate::http::body;
+use crate::http::error::{ApiError, Code};
 
 pub(crate) const DEFAULT_TEMPLATE: &str = "python-node";
 

@@ -1,6 +1,8 @@
 //! Requests per minute of each key: a sliding window of sixty one-second buckets, in this process's memory.
 //! Several processes each allow the full limit; it protects the service, it does not bill.
 
+mod plans;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -8,6 +10,8 @@ use std::time::Instant;
 use axum::http::HeaderValue;
 use axum::response::Response;
 use schemas::id::ApiKeyId;
+
+pub(crate) use plans::Plans;
 
 const WINDOW_S: u64 = 60;
 const BUCKETS: usize = 60;

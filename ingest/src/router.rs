@@ -9,8 +9,8 @@ use infra::ops::Ops;
 use crate::app::App;
 use crate::auth::authenticate;
 use crate::endpoints::{api_keys, artifacts, evidence_log, jwks, projects, runs, templates, usage, webhooks};
-use crate::error::{ApiError, Code};
-use crate::observe;
+use crate::http::error::{ApiError, Code};
+use crate::http::observe;
 use crate::openapi;
 
 pub(crate) fn build(app: &App, ops: &Ops) -> Router {

@@ -20,10 +20,10 @@ use crate::auth::{LastUsed, Principals};
 use crate::config::IngestConfig;
 use crate::events::Hub;
 use crate::evidence_log::OpenReads;
+use crate::http::listener;
 use crate::metrics::Metrics;
-use crate::plans::Plans;
-use crate::rate_limit::RateLimit;
-use crate::{jobs, listener, router};
+use crate::rate_limit::{Plans, RateLimit};
+use crate::{periodic, router};
 
 /// A running service.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ async fn run(
     let header_timeout = Duration::from_millis(app.config.header_timeout_ms);
     // The jobs outlive the requests: what the last one commits is still relayed.
     let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    jobs::spawn(&app, &amqp, &tasks, &stop_tasks);
+    periodic::spawn(&app, &amqp, &tasks, &stop_tasks);
     tasks.spawn({
         let (app, stop) = (app.clone(), stop_tasks.clone());
         async move { app.outbox.relay(&app.pool, &publisher, &stop).await }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 use serde::Serialize;
 
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 const SHA256_HEADER: &str = "x-crownest-archive-sha256";
 const SIZE_HEADER: &str = "x-crownest-archive-size";

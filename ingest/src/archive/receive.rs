@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::staging::Staging;
 use super::{CONTENT_TYPE, Declared, object_key};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// Bytes read of a body that is refused, so that the client gets to read the refusal.
 const DISCARD_BYTES: u64 = 16 * 1024 * 1024;

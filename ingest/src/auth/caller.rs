@@ -8,7 +8,7 @@ use schemas::api::key::ApiKey;
 use schemas::id::{ApiKeyId, OrgId, ProjectId};
 use schemas::scope::Scope;
 
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]

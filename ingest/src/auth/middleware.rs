@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::Caller;
 use crate::app::App;
 use crate::archive::discard;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 use crate::rate_limit::Standing;
 
 pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {

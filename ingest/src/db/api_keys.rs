@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{DbError, execute, optional, optional_timestamp, parsed, rows, timestamp};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, name, prefix, last4, project_ids, scopes, created_by_user_id, created_at, \
                        revoked_at, last_used_at";

@@ -6,7 +6,7 @@ use schemas::id::{ApiKeyId, ArtifactId, OrgId, RunId, SandboxId};
 use tokio_postgres::Row;
 
 use super::{DbError, optional, optional_parsed, optional_timestamp, parsed, rows, signed, timestamp, unsigned};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 /// Consecutive events as one zstd frame.
 #[derive(Debug)]

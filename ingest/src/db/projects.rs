@@ -6,7 +6,7 @@ use schemas::id::{OrgId, ProjectId};
 use tokio_postgres::Row;
 
 use super::{DbError, execute, optional, parsed, rows, timestamp};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, name, created_at";
 

@@ -14,7 +14,7 @@ use schemas::run::RunStatus;
 use tokio_postgres::types::Json;
 
 use super::{DbError, execute, optional, parsed, rows, signed};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 pub(crate) use observe::{Progress, open_runs, outbox_depth, progress_of};
 pub(crate) use row::Run;

@@ -10,7 +10,7 @@ use schemas::id::{DeliveryId, OrgId, ProjectId, RunId, WebhookId};
 use tokio_postgres::Row;
 
 use super::{DbError, execute, one, optional, optional_timestamp, parsed, rows, timestamp};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, project_id, url, created_at, disabled_at";
 const DELIVERY: &str = "id, webhook_id, run_id, type, status, attempts, next_attempt_at, last_attempt_at, \

@@ -14,7 +14,7 @@ use schemas::id::ArtifactId;
 
 use crate::auth::Caller;
 use crate::db::collector;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// The artifact, if the caller may see it; deleted ones are remembered.
 async fn find(client: &impl GenericClient, caller: &Caller, id: &ArtifactId) -> Result<Artifact, ApiError> {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use schemas::transparency::tile::Resource;
 
 use crate::app::App;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 /// A checkpoint is soon replaced by a larger one; all else never changes.
 const CHECKPOINT: &str = "public, max-age=1";

@@ -8,7 +8,7 @@ use schemas::api::jwks::{Jwk, JwkSet};
 
 use crate::app::App;
 use crate::db::collector;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 const CACHING: &str = "public, max-age=60";
 

@@ -23,7 +23,7 @@ use crate::archive::Declared;
 use crate::auth::Caller;
 use crate::db::runs::{self, Run};
 use crate::db::{archives, collector};
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 const NOT_SEALED: &str = "The evidence of this run does not exist yet: it is sealed and signed when the run is over.";
 

@@ -9,7 +9,7 @@ use infra::postgres::GenericClient;
 use schemas::id::TemplateVersionId;
 
 use crate::db::templates::offered;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 /// In a message, before it says that there are more.
 const MAX_NAMED: usize = 20;

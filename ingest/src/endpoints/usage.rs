@@ -13,7 +13,7 @@ use time::{Date, OffsetDateTime};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::metering::{self, Usage};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 const PRICING_VERSION: &str = "2026-01";
 const COMPUTE_UNIT_SECONDS_PER_CREDIT: f64 = 1000.0;

@@ -13,7 +13,7 @@ use schemas::id::WebhookId;
 
 use crate::auth::Caller;
 use crate::db::webhooks;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// The webhook, if the caller may see it: one for every project is out of sight of a key for some.
 async fn find(client: &impl GenericClient, caller: &Caller, id: &WebhookId) -> Result<Webhook, ApiError> {

@@ -6,7 +6,7 @@ use schemas::scope::Scope;
 use serde_json::Value;
 
 use super::parameters::{self as parameter, Parameter};
-use crate::error::Code;
+use crate::http::error::Code;
 
 /// What a body is.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ use schemas::tombstone::Tombstone;
 use super::examples;
 use super::operation::{Content, Operation, json, shape};
 use super::parameters::{self as parameter, Parameter};
-use crate::error::Code;
+use crate::http::error::Code;
 
 const GZIP: Content = Content::Bytes("application/gzip");
 const RUN: Content = json::<RunAnswer>(examples::run_answer);

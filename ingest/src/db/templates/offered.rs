@@ -8,9 +8,9 @@ use schemas::id::{TemplateId, TemplateVersionId};
 use schemas::message::RootFs;
 use tokio_postgres::Row;
 
+use crate::db::page::{Cursor, Page};
 use crate::db::{DbError, optional, optional_json, parsed, rows, timestamp};
 use crate::new_run::DEFAULT_TEMPLATE;
-use crate::page::{Cursor, Page};
 
 /// Of one template, in an answer.
 const MAX_VERSIONS: i64 = 100;

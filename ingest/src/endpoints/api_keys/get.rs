@@ -9,8 +9,8 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::api_keys;
-use crate::error::ApiError;
-use crate::path_id::PathId;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
 
 pub(crate) async fn handle(
     State(app): State<App>,

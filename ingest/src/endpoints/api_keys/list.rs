@@ -9,9 +9,8 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::api_keys;
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::query::Query;
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -19,7 +18,7 @@ pub(crate) async fn handle(
     query: Query,
 ) -> Result<Json<List<ApiKey>>, ApiError> {
     caller.require(Scope::ApiKeyRead)?;
-    let page = Page::from_query(&query)?;
+    let page = query.page()?;
     let found = api_keys::list(&app.pool.get().await?, caller.org(), &page).await?;
     Ok(Json(page.list(found, |key| key)))
 }

@@ -11,9 +11,9 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::collector;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
 
 const ROUTE: (&str, &str) = ("DELETE", "/v1/artifacts/{id}");
 

@@ -10,9 +10,9 @@ use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::ApiError;
-use crate::path_id::PathId;
-use crate::public_url::PublicUrl;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::public_url::PublicUrl;
 
 pub(crate) async fn handle(
     State(app): State<App>,

@@ -10,10 +10,9 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::{collector, runs};
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::path_id::PathId;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::query::Query;
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -22,7 +21,7 @@ pub(crate) async fn handle(
     query: Query,
 ) -> Result<Json<List<Artifact>>, ApiError> {
     caller.require(Scope::ArtifactRead)?;
-    let page = Page::from_query(&query)?;
+    let page = query.page()?;
     let client = app.pool.get().await?;
     let project = runs::project_of_sandbox(&client, caller.org(), &id).await?;
     if !project.is_some_and(|project| caller.may_see(&project)) {

@@ -10,8 +10,8 @@ use schemas::tombstone::Tombstone;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::{ApiError, Code};
-use crate::path_id::PathId;
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
 
 pub(crate) async fn handle(
     State(app): State<App>,

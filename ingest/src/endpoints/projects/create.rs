@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::body;
 use crate::db::projects;
-use crate::error::{ApiError, Code};
+use crate::http::body;
+use crate::http::error::{ApiError, Code};
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
 
 pub(crate) async fn handle(

@@ -8,16 +8,15 @@ use schemas::api::project::Project;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::projects;
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::query::Query;
 
 pub(crate) async fn handle(
     State(app): State<App>,
     caller: Caller,
     query: Query,
 ) -> Result<Json<List<Project>>, ApiError> {
-    let page = Page::from_query(&query)?;
+    let page = query.page()?;
     let found = projects::list(&app.pool.get().await?, caller.org(), caller.only_projects(), &page).await?;
     Ok(Json(page.list(found, |project| project)))
 }

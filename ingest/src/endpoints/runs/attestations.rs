@@ -12,8 +12,8 @@ use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::ApiError;
-use crate::path_id::PathId;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
 
 /// Beside the bundle; only the first is there for every run.
 const STATEMENTS: [(&str, &str); 3] =

@@ -15,9 +15,9 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::runs::{self, Run};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
 
 const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/cancel");
 

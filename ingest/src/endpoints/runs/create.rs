@@ -20,11 +20,11 @@ use super::start;
 use crate::app::App;
 use crate::archive::Declared;
 use crate::auth::Caller;
-use crate::body;
 use crate::db::runs::{self, Run};
 use crate::db::{projects, run_env, templates};
 use crate::endpoints::templates as offers;
-use crate::error::{ApiError, Code};
+use crate::http::body;
+use crate::http::error::{ApiError, Code};
 use crate::idempotency::{Begun, Fingerprint, Fingerprints, IdempotencyKey, conclude};
 use crate::new_run::{DEFAULT_TEMPLATE, NewRun};
 

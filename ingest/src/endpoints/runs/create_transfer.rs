@@ -17,14 +17,14 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::archive::{CONTENT_TYPE, Declared};
 use crate::auth::Caller;
-use crate::body;
 use crate::db::runs::Run;
 use crate::db::uploads;
 use crate::db::uploads::{PRESIGNED_FOR, Upload};
-use crate::error::ApiError;
+use crate::http::body;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::public_url::PublicUrl;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
-use crate::public_url::PublicUrl;
 
 const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/archive-transfer");
 

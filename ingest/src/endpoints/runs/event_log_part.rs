@@ -10,9 +10,9 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::collector;
-use crate::download::StoredObject;
-use crate::error::{ApiError, Code};
-use crate::path_id::PathPair;
+use crate::http::download::StoredObject;
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathPair;
 
 pub(crate) async fn handle(
     State(app): State<App>,

@@ -14,11 +14,11 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::runs::{Progress, Run};
-use crate::error::ApiError;
 use crate::events::{Follower, Line, Reader, StreamClient};
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::query::Query;
 use crate::openapi::parameters::MAX_SEQ;
-use crate::path_id::PathId;
-use crate::query::Query;
 
 /// A page ends early where its events are large.
 const PAGE_BYTES: u64 = 4 * 1024 * 1024;

@@ -17,12 +17,12 @@ use super::upload_staged::{upload_expired, upload_not_found};
 use crate::app::App;
 use crate::archive::{Declared, Receiver, Storing};
 use crate::auth::Caller;
-use crate::body::{self, from_store};
 use crate::db::runs::Run;
 use crate::db::{archives, uploads};
-use crate::error::{ApiError, Code};
+use crate::http::body::{self, from_store};
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
 
 const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/archive/finalize");
 

@@ -11,10 +11,10 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::runs::{Progress, Run};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::query::Query;
 use crate::openapi::parameters::MAX_WAIT_S;
-use crate::path_id::PathId;
-use crate::query::Query;
 
 pub(crate) async fn handle(
     State(app): State<App>,

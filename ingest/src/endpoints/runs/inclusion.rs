@@ -9,9 +9,9 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::collector;
-use crate::error::{ApiError, Code};
 use crate::evidence_log;
-use crate::path_id::PathId;
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
 
 pub(crate) async fn handle(
     State(app): State<App>,

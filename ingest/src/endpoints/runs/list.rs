@@ -14,9 +14,8 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::db::projects;
 use crate::db::runs::{self, Filter, Run};
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::query::Query;
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -24,7 +23,7 @@ pub(crate) async fn handle(
     query: Query,
 ) -> Result<Json<List<WorkspaceRun>>, ApiError> {
     caller.require(Scope::WorkspaceRunRead)?;
-    let page = Page::from_query(&query)?;
+    let page = query.page()?;
     let metadata = query.prefixed("metadata.");
     if metadata.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
         return Err(ApiError::invalid("metadata: expected texts without NUL."));

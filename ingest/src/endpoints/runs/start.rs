@@ -21,9 +21,9 @@ use crate::db::egress_policies;
 use crate::db::metering::{self, Reservation, Reserved};
 use crate::db::runs::{self, Run};
 use crate::endpoints::usage::period_end;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
 
 const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/start");
 

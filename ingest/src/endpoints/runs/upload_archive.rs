@@ -14,9 +14,9 @@ use crate::app::App;
 use crate::archive::{Declared, Receiver, Storing, discard};
 use crate::auth::Caller;
 use crate::db::archives;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
 
 const ROUTE: (&str, &str) = ("PUT", "/v1/workspace-runs/{id}/archive");
 

@@ -15,8 +15,8 @@ use crate::archive::{Receiver, Storing, discard};
 use crate::auth::Caller;
 use crate::db::uploads::Upload;
 use crate::db::{archives, uploads};
-use crate::error::{ApiError, Code};
-use crate::path_id::PathId;
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
 
 pub(crate) async fn handle(
     State(app): State<App>,

@@ -8,8 +8,8 @@ use schemas::api::template::TemplateAnswer;
 
 use crate::app::App;
 use crate::db::templates::offered;
-use crate::error::ApiError;
-use crate::path_id::PathId;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
 
 /// What may be one. Whether it is, the database knows.
 #[derive(Debug)]

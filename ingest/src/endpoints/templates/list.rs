@@ -7,12 +7,11 @@ use schemas::api::template::OfferedTemplate;
 
 use crate::app::App;
 use crate::db::templates::offered;
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::query::Query;
 
 pub(crate) async fn handle(State(app): State<App>, query: Query) -> Result<Json<List<OfferedTemplate>>, ApiError> {
-    let page = Page::from_query(&query)?;
+    let page = query.page()?;
     let found = offered::list(&app.pool.get().await?, &page).await?;
     Ok(Json(page.list(found, |template| template)))
 }

@@ -11,9 +11,9 @@ use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::body;
 use crate::db::{projects, webhooks};
-use crate::error::{ApiError, Code};
+use crate::http::body;
+use crate::http::error::{ApiError, Code};
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
 use crate::webhooks::{check_url, new_secret};
 

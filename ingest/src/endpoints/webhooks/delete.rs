@@ -11,9 +11,9 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::webhooks;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
 use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
 
 pub(crate) async fn handle(
     State(app): State<App>,

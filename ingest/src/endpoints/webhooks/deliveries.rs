@@ -10,10 +10,9 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::webhooks;
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::path_id::PathId;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::query::Query;
 
 pub(crate) async fn handle(
     State(app): State<App>,
@@ -22,7 +21,7 @@ pub(crate) async fn handle(
     query: Query,
 ) -> Result<Json<List<Delivery>>, ApiError> {
     caller.require(Scope::WebhookRead)?;
-    let page = Page::from_query(&query)?;
+    let page = query.page()?;
     let client = app.pool.get().await?;
     super::find(&client, &caller, &id).await?;
     let found = webhooks::deliveries(&client, &id, &page).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemas::limits::{METADATA_BYTES, METADATA_KEY_CHARS, METADATA_KEYS, METADATA_VALUE_CHARS};
 use serde_json::{Map, Value};
 
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 /// Checks one of the members of a request; a missing one is an empty one.
 pub(crate) fn check(member: &str, value: Option<&Value>) -> Result<BTreeMap<String, String>, ApiError> {

@@ -3,12 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemas::api::list::List;
-use schemas::limits::{self, DEFAULT_PAGE};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
-
-use crate::error::ApiError;
-use crate::query::Query;
 
 /// Longer than any identifier.
 const MAX_CURSOR_LEN: usize = 256;
@@ -52,15 +48,13 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn from_query(query: &Query) -> Result<Self, ApiError> {
-        let limit = query.number("limit", 1..=limits::PAGE as u64)?;
-        let after = query.get("cursor").map(|text| {
-            Cursor::decode(text).ok_or_else(|| ApiError::invalid("cursor: expected a nextCursor of an earlier answer."))
-        });
-        Ok(Self {
-            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DEFAULT_PAGE),
-            after: after.transpose()?,
-        })
+    /// The first page, or the one after `cursor`; `None` if that is not a cursor of ours.
+    pub(crate) fn new(limit: usize, cursor: Option<&str>) -> Option<Self> {
+        let after = match cursor {
+            Some(text) => Some(Cursor::decode(text)?),
+            None => None,
+        };
+        Some(Self { limit, after })
     }
 
     /// For SQL: what came before this page, both null on the first one.

@@ -5,8 +5,8 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 
+use super::error::ApiError;
 use crate::app::App;
-use crate::error::ApiError;
 
 /// Scheme and authority, and a path if one is configured; no slash at the end.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use infra::s3::{Store, StoreError};
 
-use crate::body::from_store;
-use crate::byte_range::{Ranged, resolve};
-use crate::content_disposition;
-use crate::error::{ApiError, Code};
+use super::body::from_store;
+use super::byte_range::{Ranged, resolve};
+use super::content_disposition;
+use super::error::{ApiError, Code};
 
 /// An object whose bytes never change.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use infra::s3::ByteStream;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::{ApiError, Code};
+use super::error::{ApiError, Code};
 
 /// Larger than the largest valid request: a command of 64 KiB, its variables and metadata,
 /// every character of them escaped.

@@ -6,7 +6,7 @@ use schemas::env::{EnvValues, is_name, is_reserved};
 use schemas::limits::{ENV_BYTES, ENV_NAME_CHARS, ENV_VALUE_BYTES, ENV_VARIABLES};
 use serde_json::Value;
 
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 /// Checks the member of a request; a missing one is an empty one.
 pub(crate) fn check(value: Option<&Value>) -> Result<EnvValues, ApiError> {

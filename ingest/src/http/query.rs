@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use schemas::limits;
 
-use crate::error::ApiError;
+use super::error::ApiError;
+use crate::db::page::Page;
 
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -58,6 +60,14 @@ impl Query {
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
         let parsed = self.get(name).map(str::parse).transpose();
         parsed.map_err(|error| ApiError::invalid(format!("{name}: {error}.")))
+    }
+
+    /// `limit` and `cursor`.
+    pub(crate) fn page(&self) -> Result<Page, ApiError> {
+        let limit = self.number("limit", 1..=limits::PAGE as u64)?;
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(limits::DEFAULT_PAGE);
+        let page = Page::new(limit, self.get("cursor"));
+        page.ok_or_else(|| ApiError::invalid("cursor: expected a nextCursor of an earlier answer."))
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 
-use crate::error::ApiError;
+use super::error::ApiError;
 
 #[derive(Debug)]
 pub(crate) struct PathId<T>(pub T);
