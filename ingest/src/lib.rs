@@ -19,6 +19,7 @@ mod idempotency;
 mod metrics;
 mod new_run;
 mod openapi;
+mod operation;
 mod periodic;
 mod rate_limit;
 mod router;

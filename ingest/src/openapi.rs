@@ -1,10 +1,5 @@
-//! The API in its own words: OpenAPI 3.1, made from the list of operations and the shapes in `schemas`. Served as
+//! The API in its own words: OpenAPI 3.1, made from the operations that the router serves and the shapes in `schemas`. Served as
 //! `GET /openapi.json`, printed by `crownest-ingest openapi`, and kept in the repository as `schemas/openapi.json`.
-
-mod examples;
-mod operation;
-mod operations;
-pub(crate) mod parameters;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -16,7 +11,9 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemas::api::error::{ErrorBody, ErrorDetail};
 use serde_json::{Map, Value, json};
 
-use operation::{Content, Operation};
+use crate::endpoints;
+use crate::operation::parameters::Parameter;
+use crate::operation::{Content, Operation};
 
 /// Shapes of requests, whose optional members may also be null. In answers they are left out.
 const REQUESTS: [&str; 6] =
@@ -43,9 +40,9 @@ pub fn document() -> Value {
     let mut generator = settings.into_generator();
     let error = generator.subschema_for::<ErrorBody>().to_value();
     let mut paths: Map<String, Value> = Map::new();
-    for operation in operations::ALL {
+    for operation in endpoints::all().iter().flat_map(|endpoint| &endpoint.operations) {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = describe(operation, &error, &mut generator);
+        path[operation.method.as_str().to_lowercase()] = describe(operation, &error, &mut generator);
     }
     let mut shapes = generator.take_definitions(true);
     for (name, shape) in &mut shapes {
@@ -96,7 +93,7 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
     for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"].iter().filter(|_| !operation.public) {
         success["headers"][*name] = header_ref(name);
     }
-    if operation.has_idempotency_key() {
+    if operation.keyed {
         success["headers"]["Idempotency-Replayed"] = header_ref("Idempotency-Replayed");
     }
     if let Some(content) = operation.answer {
@@ -111,14 +108,14 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
     let mut described = json!({
         "operationId": operation.id,
         "summary": operation.summary,
-        "parameters": operation.parameters.iter().map(parameters::Parameter::describe).collect::<Vec<_>>(),
+        "parameters": operation.parameters().map(Parameter::describe).collect::<Vec<_>>(),
         "responses": responses,
         "x-crownest-required-scope": operation.scope,
     });
     if operation.public {
         described["security"] = json!([]);
     }
-    if let Some(content) = operation.request {
+    if let Some(content) = operation.body {
         described["requestBody"] = json!({ "required": true, "content": media(content, generator) });
     }
     described

@@ -1,11 +1,11 @@
 //! `/v1/artifacts`, and those of a sandbox.
 
-pub(crate) mod delete;
-pub(crate) mod download;
-pub(crate) mod download_url;
-pub(crate) mod get;
-pub(crate) mod of_sandbox;
-pub(crate) mod tombstone;
+pub(super) mod delete;
+pub(super) mod download;
+pub(super) mod download_url;
+pub(super) mod get;
+pub(super) mod of_sandbox;
+pub(super) mod tombstone;
 
 use infra::postgres::GenericClient;
 use schemas::Timestamp;

@@ -8,6 +8,37 @@ use schemas::transparency::tile::Resource;
 
 use crate::app::App;
 use crate::http::error::{ApiError, Code};
+use crate::operation::parameters::{TILE_INDEX, TILE_LEVEL};
+use crate::operation::{Content, Operation, Public, PublicFamily};
+
+pub(crate) const OPERATION: PublicFamily =
+    PublicFamily { route: "/tlog/{*path}", operations: &[GET_CHECKPOINT, GET_TILE, GET_ENTRIES] };
+
+const GET_CHECKPOINT: Public = Operation::get(
+    "/tlog/checkpoint",
+    "getLogCheckpoint",
+    "Size and root hash of the evidence log, signed (C2SP tlog-checkpoint); `/tlog` is its monitoring prefix",
+)
+.answers(200, Content::Bytes("text/plain"))
+.errors(&[Code::NotFound])
+.public();
+
+const GET_TILE: Public =
+    Operation::get("/tlog/tile/{level}/{index}", "getLogTile", "Hashes of the evidence log (C2SP tlog-tiles)")
+        .takes(&[TILE_LEVEL, TILE_INDEX])
+        .answers(200, Content::Bytes("application/octet-stream"))
+        .errors(&[Code::NotFound])
+        .public();
+
+const GET_ENTRIES: Public = Operation::get(
+    "/tlog/tile/entries/{index}",
+    "getLogEntries",
+    "Entries of the evidence log, each with its length in two bytes before it (C2SP tlog-tiles)",
+)
+.takes(&[TILE_INDEX])
+.answers(200, Content::Bytes("application/octet-stream"))
+.errors(&[Code::NotFound])
+.public();
 
 /// A checkpoint is soon replaced by a larger one; all else never changes.
 const CHECKPOINT: &str = "public, max-age=1";

@@ -9,6 +9,15 @@ use schemas::api::jwks::{Jwk, JwkSet};
 use crate::app::App;
 use crate::db::collector;
 use crate::http::error::ApiError;
+use crate::operation::{Operation, Public, examples, json};
+
+pub(crate) const OPERATION: Public = Operation::get(
+    "/.well-known/jwks.json",
+    "getPublicKeys",
+    "Public keys of everything that is signed here, retired ones too",
+)
+.answers(200, json::<JwkSet>(examples::jwks))
+.public();
 
 const CACHING: &str = "public, max-age=60";
 

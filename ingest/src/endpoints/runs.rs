@@ -1,19 +1,20 @@
 //! `/v1/workspace-runs`, and the staged uploads of their archives.
 
-pub(crate) mod attestations;
-pub(crate) mod cancel;
-pub(crate) mod create;
-pub(crate) mod create_transfer;
-pub(crate) mod event_log_part;
-pub(crate) mod events;
-pub(crate) mod evidence;
-pub(crate) mod finalize_archive;
-pub(crate) mod get;
-pub(crate) mod inclusion;
-pub(crate) mod list;
-pub(crate) mod start;
-pub(crate) mod upload_archive;
-pub(crate) mod upload_staged;
+pub(super) mod attestations;
+pub(super) mod cancel;
+pub(super) mod create;
+pub(super) mod create_transfer;
+mod enqueue;
+pub(super) mod event_log_part;
+pub(super) mod events;
+pub(super) mod evidence;
+pub(super) mod finalize_archive;
+pub(super) mod get;
+pub(super) mod inclusion;
+pub(super) mod list;
+pub(super) mod start;
+pub(super) mod upload_archive;
+pub(super) mod upload_staged;
 
 use infra::postgres::GenericClient;
 use schemas::api::archive::{Archive, ArchiveAnswer};

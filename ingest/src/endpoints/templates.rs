@@ -1,7 +1,7 @@
 //! `/v1/templates`: what runs may be started from. The same for every key.
 
-pub(crate) mod get;
-pub(crate) mod list;
+pub(super) mod get;
+pub(super) mod list;
 
 use std::fmt::Display;
 

@@ -1,11 +1,11 @@
 //! `/v1/webhooks`, and their deliveries.
 
-pub(crate) mod create;
-pub(crate) mod delete;
-pub(crate) mod deliveries;
-pub(crate) mod get;
-pub(crate) mod list;
-pub(crate) mod redeliver;
+pub(super) mod create;
+pub(super) mod delete;
+pub(super) mod deliveries;
+pub(super) mod get;
+pub(super) mod list;
+pub(super) mod redeliver;
 
 use infra::postgres::GenericClient;
 use schemas::api::webhook::Webhook;

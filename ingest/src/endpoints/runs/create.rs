@@ -1,81 +1,71 @@
 //! `POST /v1/workspace-runs`: a run, waiting for its archive; or started at once with one that is known.
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use infra::keyring::Keyring;
 use infra::postgres::{GenericClient, Transaction};
 use infra::traceparent;
 use schemas::Timestamp;
 use schemas::api::archive::Archive;
-use schemas::api::run::{RunAnswer, RunResult};
+use schemas::api::run::{CreateRun, RunAnswer, RunResult};
 use schemas::env::{EnvValues, sealing_context};
 use schemas::id::{ProjectId, RunId};
 use schemas::message::TemplateRef;
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
 
-use super::start;
+use super::enqueue;
 use crate::app::App;
 use crate::archive::Declared;
 use crate::auth::Caller;
 use crate::db::runs::{self, Run};
 use crate::db::{projects, run_env, templates};
 use crate::endpoints::templates as offers;
-use crate::http::body;
 use crate::http::error::{ApiError, Code};
-use crate::idempotency::{Begun, Fingerprint, Fingerprints, IdempotencyKey, conclude};
+use crate::idempotency::{Fingerprint, Fingerprints};
 use crate::new_run::{DEFAULT_TEMPLATE, NewRun};
+use crate::operation::{Call, Change, Keyed, Operation, examples, json};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunCreate)?;
-    let request = body::read_json(body).await?;
-    let asked = NewRun::check(&request, &app.config)?;
+pub(crate) const OPERATION: Keyed = Operation::post("/v1/workspace-runs", "createWorkspaceRun", "Create a run")
+    .scope(Scope::WorkspaceRunCreate)
+    .body(json::<CreateRun>(examples::create_run))
+    .answers(201, json::<RunAnswer>(examples::run_answer))
+    .errors(&[
+        Code::NotFound,
+        Code::InvalidMetadataKey,
+        Code::InvalidMetadataValue,
+        Code::MetadataTooLarge,
+        Code::MetadataTooManyKeys,
+        Code::ReservedEnvKey,
+        Code::UnsupportedRuntimeOption,
+        Code::QuotaExceeded,
+    ])
+    .keyed();
+
+pub(crate) async fn handle(mut change: Change, (): ()) -> Result<Response, ApiError> {
+    let request = change.json().await?;
+    let asked = NewRun::check(&request, &change.app.config)?;
     if !asked.artifacts.is_empty() {
-        caller.require(Scope::ArtifactCreate)?;
-        caller.require(Scope::FileRead)?;
+        change.caller.require(Scope::ArtifactCreate)?;
+        change.caller.require(Scope::FileRead)?;
     }
-    let keyring = keyring_for(&app, &asked.env)?;
-    let fingerprints = match keyring {
+    let fingerprints = match keyring_for(&change.app, &asked.env)? {
         None => Fingerprint::of(&request)?.into(),
         Some(keyring) => Fingerprints::keyed(&request, keyring)?,
     };
     // The values are in there, too.
     drop(request);
-    let mut client = app.pool.get().await?;
-    let transaction = client.transaction().await?;
-    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let starts = asked.start;
-    let done = create(&transaction, &app, &caller, &key, fingerprints, asked, traceparent).await;
-    let response = conclude(transaction, done).await?;
+    let response = change.once_as(&fingerprints, async |transaction| create(transaction, &change, asked).await).await?;
     // Nothing else puts anything into the outbox, and a look at it is a transaction.
     if starts {
-        app.outbox.wake();
+        change.app.outbox.wake();
     }
     Ok(response)
 }
 
-async fn create(
-    transaction: &Transaction<'_>,
-    app: &App,
-    caller: &Caller,
-    key: &IdempotencyKey,
-    fingerprints: Fingerprints,
-    mut asked: NewRun,
-    traceparent: Option<&str>,
-) -> Result<Response, ApiError> {
-    let attempt = match key.begin_as(transaction, caller, ("POST", "/v1/workspace-runs"), fingerprints).await? {
-        Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok(response),
-    };
-    // None depends on another, so they travel together.
+async fn create(transaction: &Transaction<'_>, call: &Call, mut asked: NewRun) -> Result<RunAnswer, ApiError> {
+    let (app, caller) = (&call.app, &call.caller);
+    // Independent statements, pipelined on one connection.
     let (project, template, archive) = tokio::try_join!(
         project_of(transaction, caller, asked.project_id.as_ref()),
         template_of(transaction, &asked),
@@ -83,8 +73,9 @@ async fn create(
     )?;
     // Before anything is uploaded. What counts is the policy at the start.
     if asked.network.is_some() {
-        start::egress(transaction, caller.org(), &project).await?;
+        enqueue::egress(transaction, caller.org(), &project).await?;
     }
+    let traceparent = call.headers.get("traceparent").and_then(|value| value.to_str().ok());
     let traceparent = traceparent.filter(|text| traceparent::is_valid(text));
     let traceparent = traceparent.map_or_else(traceparent::new, str::to_owned);
     let queued_at = (asked.start && archive.is_some()).then(Timestamp::now);
@@ -101,12 +92,12 @@ async fn create(
         run_env::insert(transaction, &run.id, &sealed(keyring, &env, &run)?).await?;
     }
     if let Some(queued_at) = queued_at {
-        start::enqueue(transaction, app, &run, queued_at).await?;
+        enqueue::enqueue(transaction, app, &run, queued_at).await?;
     }
     let span = tracing::Span::current();
     span.record("run_id", run.id.as_str());
     span.record("trace_id", traceparent::trace_id(&run.traceparent));
-    attempt.finish(transaction, StatusCode::CREATED, &RunAnswer { workspace_run: run.into_api() }).await
+    Ok(RunAnswer { workspace_run: run.into_api() })
 }
 
 /// What the values are encrypted with, if there are any.

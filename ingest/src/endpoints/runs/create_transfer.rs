@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::Response;
 use infra::postgres::{GenericClient, Transaction};
 use schemas::Timestamp;
@@ -18,54 +16,51 @@ use crate::app::App;
 use crate::archive::{CONTENT_TYPE, Declared};
 use crate::auth::Caller;
 use crate::db::runs::Run;
-use crate::db::uploads;
-use crate::db::uploads::{PRESIGNED_FOR, Upload};
-use crate::http::body;
-use crate::http::error::ApiError;
+use crate::db::uploads::{self, PRESIGNED_FOR, Upload};
+use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
 use crate::http::public_url::PublicUrl;
-use crate::idempotency::{Begun, IdempotencyKey, conclude};
+use crate::operation::parameters::RUN_ID;
+use crate::operation::{Call, Change, Keyed, Operation, examples, json};
 
-const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/archive-transfer");
+pub(crate) const OPERATION: Keyed = Operation::post(
+    "/v1/workspace-runs/{id}/archive-transfer",
+    "createArchiveTransfer",
+    "Where to send a large archive; the same again for the same archive",
+)
+.scope(Scope::WorkspaceRunCreate)
+.takes(&[RUN_ID])
+.body(json::<DeclaredArchive>(examples::declared_archive))
+.answers(201, json::<TransferAnswer>(examples::transfer_answer))
+.errors(&[Code::UploadConflict])
+.keyed();
 
 pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    PathId(id): PathId<RunId>,
-    public_url: PublicUrl,
-    body: Body,
+    mut change: Change,
+    (PathId(id), public_url): (PathId<RunId>, PublicUrl),
 ) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunCreate)?;
-    let DeclaredArchive { sha256, size_bytes } = body::shape(&body::read_json(body).await?)?;
-    let declared = Declared::new(&sha256, size_bytes, app.config.archive_max_bytes)?;
-    let mut client = app.pool.get().await?;
-    let transaction = client.transaction().await?;
-    let done = create(&transaction, &app, &caller, &key, &public_url, (&id, &declared)).await;
-    conclude(transaction, done).await
+    let DeclaredArchive { sha256, size_bytes } = change.shape().await?;
+    let declared = Declared::new(&sha256, size_bytes, change.app.config.archive_max_bytes)?;
+    change
+        .once(&(&id, &declared), async |transaction| {
+            let upload = current_upload(transaction, &change, &id, &declared).await?;
+            Ok(TransferAnswer { transfer: transfer(&change.app, &public_url, upload).await? })
+        })
+        .await
 }
 
-async fn create(
+async fn current_upload(
     transaction: &Transaction<'_>,
-    app: &App,
-    caller: &Caller,
-    key: &IdempotencyKey,
-    public_url: &PublicUrl,
-    request: (&RunId, &Declared),
-) -> Result<Response, ApiError> {
-    let attempt = match key.begin(transaction, caller, ROUTE, &request).await? {
-        Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok(response),
-    };
-    let (id, declared) = request;
-    let run = super::lock(transaction, caller, id).await?;
+    call: &Call,
+    id: &RunId,
+    declared: &Declared,
+) -> Result<Upload, ApiError> {
+    let run = super::lock(transaction, &call.caller, id).await?;
     let attached = super::has_archive(&run, declared)?;
-    let upload = match uploads::find_current(transaction, caller.org(), id, declared).await? {
-        Some(upload) => upload,
-        None => new_upload(transaction, app, caller, &run, declared, attached).await?,
-    };
-    let transfer = transfer(app, public_url, upload).await?;
-    attempt.finish(transaction, StatusCode::CREATED, &TransferAnswer { transfer }).await
+    match uploads::find_current(transaction, call.caller.org(), id, declared).await? {
+        Some(upload) => Ok(upload),
+        None => new_upload(transaction, &call.app, &call.caller, &run, declared, attached).await,
+    }
 }
 
 async fn new_upload(

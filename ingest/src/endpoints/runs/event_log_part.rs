@@ -1,28 +1,30 @@
 //! `GET /v1/workspace-runs/{id}/evidence/event-log/{part}`: one part of the sealed event log, as it is stored, or one range
 //! of it.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
-use crate::app::App;
-use crate::auth::Caller;
 use crate::db::collector;
 use crate::http::download::StoredObject;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathPair;
+use crate::operation::parameters::{PART, RANGE, RUN_ID};
+use crate::operation::{Call, Content, Operation};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    PathPair(id, number): PathPair<RunId, u32>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunRead)?;
-    let client = app.pool.get().await?;
-    super::sealed_key(&client, &caller, &id).await?;
+pub(crate) const OPERATION: Operation = Operation::get(
+    "/v1/workspace-runs/{id}/evidence/event-log/{part}",
+    "downloadEventLogPart",
+    "One part of a run's event log, byte for byte as it was sealed: zstd frames of NDJSON, with an index",
+)
+.scope(Scope::WorkspaceRunRead)
+.takes(&[RUN_ID, PART, RANGE])
+.answers(200, Content::Bytes("application/zstd"))
+.errors(&[Code::RangeNotSatisfiable]);
+
+pub(crate) async fn handle(call: Call, PathPair(id, number): PathPair<RunId, u32>) -> Result<Response, ApiError> {
+    let client = call.app.pool.get().await?;
+    super::sealed_key(&client, &call.caller, &id).await?;
     let parts = collector::parts_of_run(&client, &id).await?;
     drop(client);
     let part = parts.get(number as usize).ok_or_else(|| {
@@ -39,5 +41,5 @@ pub(crate) async fn handle(
         content_type: Some("application/zstd"),
         file_name,
     };
-    stored.answer(&app.store, &headers).await
+    stored.answer(&call.app.store, &call.headers).await
 }

@@ -1,26 +1,30 @@
 //! `GET /v1/workspace-runs/{id}/evidence`: the Evidence Bundle, byte for byte as it was sealed.
 
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use infra::s3::StoreError;
+use schemas::evidence::EvidenceAnswer;
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
-use crate::app::App;
-use crate::auth::Caller;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
+use crate::operation::parameters::RUN_ID;
+use crate::operation::{Call, Operation, examples, json};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    PathId(id): PathId<RunId>,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunRead)?;
-    let key = super::sealed_key(&app.pool.get().await?, &caller, &id).await?;
-    let evidence = match app.store.get(&key).await {
+pub(crate) const OPERATION: Operation = Operation::get(
+    "/v1/workspace-runs/{id}/evidence",
+    "getEvidence",
+    "The Evidence Bundle of a run, once it is durable",
+)
+.scope(Scope::WorkspaceRunRead)
+.takes(&[RUN_ID])
+.answers(200, json::<EvidenceAnswer>(examples::evidence_answer));
+
+pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Response, ApiError> {
+    let key = super::sealed_key(&call.app.pool.get().await?, &call.caller, &id).await?;
+    let evidence = match call.app.store.get(&key).await {
         Err(StoreError::NotFound(_)) => {
             tracing::error!(key, "evidence that was sealed is not in the store any more");
             let message = "The evidence of this run was sealed, but is not in the object store any more.";

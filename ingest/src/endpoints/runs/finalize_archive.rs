@@ -3,28 +3,41 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
-use infra::postgres::{GenericClient, Transaction};
-use schemas::api::archive::TransferStatus;
+use infra::postgres::GenericClient;
+use schemas::api::archive::{ArchiveAnswer, FinalizeArchive, TransferStatus};
 use schemas::id::RunId;
 use schemas::scope::Scope;
 use serde::Deserialize;
 
 use super::upload_staged::{upload_expired, upload_not_found};
-use crate::app::App;
 use crate::archive::{Declared, Receiver, Storing};
-use crate::auth::Caller;
 use crate::db::runs::Run;
 use crate::db::{archives, uploads};
-use crate::http::body::{self, from_store};
+use crate::http::body::from_store;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
-use crate::idempotency::{Begun, IdempotencyKey, conclude};
+use crate::operation::parameters::RUN_ID;
+use crate::operation::{Call, Change, Keyed, Operation, examples, json};
 
-const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/archive/finalize");
+pub(crate) const OPERATION: Keyed = Operation::post(
+    "/v1/workspace-runs/{id}/archive/finalize",
+    "finalizeArchive",
+    "Give the run its archive, once its bytes are complete",
+)
+.scope(Scope::WorkspaceRunCreate)
+.takes(&[RUN_ID])
+.body(json::<FinalizeArchive>(examples::finalize_archive))
+.answers(200, json::<ArchiveAnswer>(examples::archive_answer))
+.errors(&[
+    Code::UploadConflict,
+    Code::UploadNotFound,
+    Code::UploadExpired,
+    Code::UploadIncomplete,
+    Code::UploadChecksumMismatch,
+    Code::UploadSizeMismatch,
+])
+.keyed();
 
 /// `schemas::api::archive::FinalizeArchive`, but a malformed upload id is one that does not exist.
 #[derive(Deserialize)]
@@ -35,26 +48,21 @@ struct Request {
     upload_id: String,
 }
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    PathId(id): PathId<RunId>,
-    body: Body,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunCreate)?;
-    let Request { sha256, size_bytes, upload_id } = body::shape(&body::read_json(body).await?)?;
-    let declared = Declared::new(&sha256, size_bytes, app.config.archive_max_bytes)?;
-    verify_staged(&app, &caller, (&id, &declared, &upload_id)).await?;
-    let mut client = app.pool.get().await?;
-    let transaction = client.transaction().await?;
-    let done = answer(&transaction, &caller, &key, (&id, &declared, &upload_id)).await;
-    conclude(transaction, done).await
+pub(crate) async fn handle(mut change: Change, PathId(id): PathId<RunId>) -> Result<Response, ApiError> {
+    let Request { sha256, size_bytes, upload_id } = change.shape().await?;
+    let declared = Declared::new(&sha256, size_bytes, change.app.config.archive_max_bytes)?;
+    verify_staged(&change, &id, &declared, &upload_id).await?;
+    change
+        .once(&(&id, &declared, &upload_id), async |transaction| {
+            let run = super::lock(transaction, &change.caller, &id).await?;
+            super::archive_answer(finalize(transaction, run, &declared, &upload_id).await?)
+        })
+        .await
 }
 
 /// Without effect where there is nothing to verify: what is wrong then is said by `finalize`.
-async fn verify_staged(app: &App, caller: &Caller, request: (&RunId, &Declared, &str)) -> Result<(), ApiError> {
-    let (run, declared, upload) = request;
+async fn verify_staged(call: &Call, run: &RunId, declared: &Declared, upload: &str) -> Result<(), ApiError> {
+    let (app, caller) = (&call.app, &call.caller);
     let Ok(upload) = upload.parse() else { return Ok(()) };
     let client = app.pool.get().await?;
     super::find(&client, caller, run).await?;
@@ -65,7 +73,7 @@ async fn verify_staged(app: &App, caller: &Caller, request: (&RunId, &Declared, 
     let stored = archives::exists(&client, caller.org(), declared).await?;
     // The copy may take long.
     drop(client);
-    let copied = copy(app, caller, &key, size, declared, if stored { Storing::VerifyOnly } else { Storing::Store });
+    let copied = copy(call, &key, size, declared, if stored { Storing::VerifyOnly } else { Storing::Store });
     let copied = copied.await;
     if copied.is_ok() {
         let mut client = app.pool.get().await?;
@@ -83,17 +91,11 @@ async fn verify_staged(app: &App, caller: &Caller, request: (&RunId, &Declared, 
     copied
 }
 
-async fn copy(
-    app: &App,
-    caller: &Caller,
-    key: &str,
-    size: u64,
-    declared: &Declared,
-    storing: Storing,
-) -> Result<(), ApiError> {
+async fn copy(call: &Call, key: &str, size: u64, declared: &Declared, storing: Storing) -> Result<(), ApiError> {
     if size != declared.size_bytes {
         return Err(declared.size_mismatch(size));
     }
+    let (app, caller) = (&call.app, &call.caller);
     let body = from_store(app.store.get_stream(key, None).await?);
     let idle = Duration::from_millis(app.config.body_idle_timeout_ms);
     let received = Receiver { store: &app.store, org: caller.org(), idle }.receive(body, declared, storing).await;
@@ -104,22 +106,6 @@ async fn copy(
         }
         error => error,
     })
-}
-
-async fn answer(
-    transaction: &Transaction<'_>,
-    caller: &Caller,
-    key: &IdempotencyKey,
-    request: (&RunId, &Declared, &str),
-) -> Result<Response, ApiError> {
-    let attempt = match key.begin(transaction, caller, ROUTE, &request).await? {
-        Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok(response),
-    };
-    let (id, declared, upload_id) = request;
-    let run = super::lock(transaction, caller, id).await?;
-    let run = finalize(transaction, run, declared, upload_id).await?;
-    attempt.finish(transaction, StatusCode::OK, &super::archive_answer(run)?).await
 }
 
 async fn finalize(client: &impl GenericClient, run: Run, declared: &Declared, upload: &str) -> Result<Run, ApiError> {

@@ -2,103 +2,67 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use infra::postgres::Transaction;
+use axum::response::Response;
+use schemas::api::archive::ArchiveAnswer;
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
-use crate::app::App;
 use crate::archive::{Declared, Receiver, Storing, discard};
-use crate::auth::Caller;
 use crate::db::archives;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
-use crate::idempotency::{Begun, IdempotencyKey, conclude};
+use crate::operation::parameters::{ARCHIVE_SHA256, ARCHIVE_SIZE, RUN_ID};
+use crate::operation::{Change, Content, Keyed, Operation, examples, json};
 
-const ROUTE: (&str, &str) = ("PUT", "/v1/workspace-runs/{id}/archive");
+pub(crate) const OPERATION: Keyed =
+    Operation::put("/v1/workspace-runs/{id}/archive", "uploadArchive", "Send a small archive in one request")
+        .scope(Scope::WorkspaceRunCreate)
+        .takes(&[RUN_ID, ARCHIVE_SHA256, ARCHIVE_SIZE])
+        .body(Content::Bytes("application/gzip"))
+        .answers(200, json::<ArchiveAnswer>(examples::archive_answer))
+        .errors(&[Code::FileTooLarge, Code::UploadConflict, Code::UploadChecksumMismatch, Code::UploadSizeMismatch])
+        .keyed();
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    PathId(id): PathId<RunId>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let upload = match Upload::accept(&app, &caller, &key, &id, &headers).await {
-        Ok(Accepted::Upload(upload)) => upload,
-        Ok(Accepted::Replayed(response)) => {
+pub(crate) async fn handle(mut change: Change, PathId(id): PathId<RunId>) -> Result<Response, ApiError> {
+    let body = change.take_body();
+    let (declared, storing) = match accept(&change, &id).await {
+        Ok(Accepted::Upload(declared, storing)) => (declared, storing),
+        Ok(Accepted::Repeated(response)) => {
             discard(body).await;
-            return response;
+            return Ok(response);
         }
         Err(error) => {
             discard(body).await;
-            return error.into_response();
+            return Err(error);
         }
     };
-    upload.receive(body).await.unwrap_or_else(IntoResponse::into_response)
+    let (app, caller) = (&change.app, &change.caller);
+    let idle = Duration::from_millis(app.config.body_idle_timeout_ms);
+    Receiver { store: &app.store, org: caller.org(), idle }.receive(body, &declared, storing).await?;
+    change
+        .once(&(&id, &declared), async |transaction| {
+            archives::insert(transaction, caller.org(), &declared).await?;
+            let run = super::lock(transaction, caller, &id).await?;
+            super::archive_answer(super::attach(transaction, run, &declared).await?)
+        })
+        .await
 }
 
-struct Upload<'a> {
-    app: &'a App,
-    caller: &'a Caller,
-    key: &'a IdempotencyKey,
-    id: &'a RunId,
-    declared: Declared,
-    storing: Storing,
+enum Accepted {
+    Upload(Declared, Storing),
+    Repeated(Response),
 }
 
-enum Accepted<'a> {
-    Upload(Upload<'a>),
-    Replayed(Response),
-}
-
-impl<'a> Upload<'a> {
-    /// Everything that can be refused before the bytes come. No connection is held while they do.
-    async fn accept(
-        app: &'a App,
-        caller: &'a Caller,
-        key: &'a IdempotencyKey,
-        id: &'a RunId,
-        headers: &HeaderMap,
-    ) -> Result<Accepted<'a>, ApiError> {
-        caller.require(Scope::WorkspaceRunCreate)?;
-        let declared = Declared::from_headers(headers, app.config.direct_upload_max_bytes)?;
-        declared.check_content_length(headers)?;
-        let mut client = app.pool.get().await?;
-        let run = super::find(&client, caller, id).await?;
-        let transaction = client.transaction().await?;
-        let begun = key.begin(&transaction, caller, ROUTE, &(id, &declared)).await;
-        if let Begun::Replayed(response) = conclude(transaction, begun).await? {
-            return Ok(Accepted::Replayed(response));
-        }
-        let stored = super::has_archive(&run, &declared)? || archives::exists(&client, caller.org(), &declared).await?;
-        let storing = if stored { Storing::VerifyOnly } else { Storing::Store };
-        Ok(Accepted::Upload(Upload { app, caller, key, id, declared, storing }))
+/// Everything that can be refused before the bytes come. No connection is held while they do.
+async fn accept(change: &Change, id: &RunId) -> Result<Accepted, ApiError> {
+    let declared = Declared::from_headers(&change.headers, change.app.config.direct_upload_max_bytes)?;
+    declared.check_content_length(&change.headers)?;
+    let mut client = change.app.pool.get().await?;
+    let run = super::find(&client, &change.caller, id).await?;
+    if let Some(response) = change.repeated(&mut client, &(id, &declared)).await? {
+        return Ok(Accepted::Repeated(response));
     }
-
-    async fn receive(&self, body: Body) -> Result<Response, ApiError> {
-        let idle = Duration::from_millis(self.app.config.body_idle_timeout_ms);
-        let receiver = Receiver { store: &self.app.store, org: self.caller.org(), idle };
-        receiver.receive(body, &self.declared, self.storing).await?;
-        let mut client = self.app.pool.get().await?;
-        let transaction = client.transaction().await?;
-        let done = self.attach(&transaction).await;
-        conclude(transaction, done).await
-    }
-
-    async fn attach(&self, transaction: &Transaction<'_>) -> Result<Response, ApiError> {
-        let request = (self.id, &self.declared);
-        let attempt = match self.key.begin(transaction, self.caller, ROUTE, &request).await? {
-            Begun::Fresh(attempt) => attempt,
-            Begun::Replayed(response) => return Ok(response),
-        };
-        archives::insert(transaction, self.caller.org(), &self.declared).await?;
-        let run = super::lock(transaction, self.caller, self.id).await?;
-        let run = super::attach(transaction, run, &self.declared).await?;
-        attempt.finish(transaction, StatusCode::OK, &super::archive_answer(run)?).await
-    }
+    let stored =
+        super::has_archive(&run, &declared)? || archives::exists(&client, change.caller.org(), &declared).await?;
+    Ok(Accepted::Upload(declared, if stored { Storing::VerifyOnly } else { Storing::Store }))
 }

@@ -3,56 +3,55 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use schemas::api::archive::TransferStatus;
 use schemas::id::UploadId;
 use schemas::scope::Scope;
 
-use crate::app::App;
 use crate::archive::{Receiver, Storing, discard};
-use crate::auth::Caller;
 use crate::db::uploads::Upload;
 use crate::db::{archives, uploads};
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
+use crate::operation::parameters::UPLOAD_ID;
+use crate::operation::{Call, Content, Operation};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    PathId(id): PathId<UploadId>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let (upload, storing) = match accept(&app, &caller, &id, &headers).await {
-        Ok(accepted) => accepted,
+pub(crate) const OPERATION: Operation =
+    Operation::put("/v1/uploads/{id}", "putStagedArchive", "Send a large archive to its transfer's uploadUrl")
+        .scope(Scope::WorkspaceRunCreate)
+        .takes(&[UPLOAD_ID])
+        .body(Content::Bytes("application/gzip"))
+        .empty(204)
+        .errors(&[Code::UploadNotFound, Code::UploadExpired, Code::UploadChecksumMismatch, Code::UploadSizeMismatch]);
+
+pub(crate) async fn handle(mut call: Call, PathId(id): PathId<UploadId>) -> Result<StatusCode, ApiError> {
+    let body = call.take_body();
+    match accept(&call, &id).await {
+        Ok((upload, storing)) => receive(&call, &upload, storing, body).await?,
         Err(error) => {
             discard(body).await;
-            return error.into_response();
+            return Err(error);
         }
-    };
-    match receive(&app, &caller, &upload, storing, body).await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => error.into_response(),
     }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Everything that can be refused before the bytes come. No connection is held while they do.
-async fn accept(app: &App, caller: &Caller, id: &UploadId, headers: &HeaderMap) -> Result<(Upload, Storing), ApiError> {
-    caller.require(Scope::WorkspaceRunCreate)?;
-    let client = app.pool.get().await?;
+async fn accept(call: &Call, id: &UploadId) -> Result<(Upload, Storing), ApiError> {
+    let caller = &call.caller;
+    let client = call.app.pool.get().await?;
     let upload = uploads::find(&client, caller.org(), id).await?.ok_or_else(upload_not_found)?;
     super::find(&client, caller, &upload.run_id).await.map_err(|_| upload_not_found())?;
     if upload.status_now() == TransferStatus::Expired {
         return Err(upload_expired());
     }
-    upload.archive.check_content_length(headers)?;
+    upload.archive.check_content_length(&call.headers)?;
     let stored = archives::exists(&client, caller.org(), &upload.archive).await?;
     Ok((upload, if stored { Storing::VerifyOnly } else { Storing::Store }))
 }
 
-async fn receive(app: &App, caller: &Caller, upload: &Upload, storing: Storing, body: Body) -> Result<(), ApiError> {
+async fn receive(call: &Call, upload: &Upload, storing: Storing, body: Body) -> Result<(), ApiError> {
+    let (app, caller) = (&call.app, &call.caller);
     let idle = Duration::from_millis(app.config.body_idle_timeout_ms);
     let receiver = Receiver { store: &app.store, org: caller.org(), idle };
     receiver.receive(body, &upload.archive, storing).await?;

@@ -14,7 +14,7 @@ use super::archives::archive;
 use super::evidence::tests;
 use super::{at, example_id, list, written};
 
-pub(in crate::openapi) fn create_run() -> Value {
+pub(crate) fn create_run() -> Value {
     written(CreateRun {
         command: "make test".to_owned(),
         template: Some("python-node".to_owned()),
@@ -72,15 +72,15 @@ pub(super) fn run() -> WorkspaceRun {
     }
 }
 
-pub(in crate::openapi) fn run_answer() -> Value {
+pub(crate) fn run_answer() -> Value {
     written(RunAnswer { workspace_run: run() })
 }
 
-pub(in crate::openapi) fn runs() -> Value {
+pub(crate) fn runs() -> Value {
     written(list(run()))
 }
 
-pub(in crate::openapi) fn events() -> Value {
+pub(crate) fn events() -> Value {
     let event = |seq, millis, kind| Event { seq, created_at: at(millis), kind };
     written(EventPage {
         data: vec![

@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::runs::run;
 use super::{SHA256, SIZE, URL, at, example_id, written};
 
-pub(in crate::openapi) fn declared_archive() -> Value {
+pub(crate) fn declared_archive() -> Value {
     written(DeclaredArchive { sha256: SHA256.to_owned(), size_bytes: SIZE })
 }
 
-pub(in crate::openapi) fn finalize_archive() -> Value {
+pub(crate) fn finalize_archive() -> Value {
     written(FinalizeArchive { sha256: SHA256.to_owned(), size_bytes: SIZE, upload_id: example_id!("upl") })
 }
 
@@ -24,13 +24,13 @@ pub(super) fn archive() -> Archive {
     Archive { sha256: SHA256.to_owned(), size_bytes: SIZE, uploaded_at: Some(at(120)) }
 }
 
-pub(in crate::openapi) fn archive_answer() -> Value {
+pub(crate) fn archive_answer() -> Value {
     let mut run = run();
     (run.status, run.result) = (RunStatus::ArchiveUploaded, RunResult::default());
     written(ArchiveAnswer { archive: archive(), workspace_run: run })
 }
 
-pub(in crate::openapi) fn transfer_answer() -> Value {
+pub(crate) fn transfer_answer() -> Value {
     written(TransferAnswer {
         transfer: Transfer {
             id: example_id!("upl"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// A parameter of an operation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parameter {
+pub(crate) struct Parameter {
     pub(super) name: &'static str,
     place: &'static str,
     required: bool,
@@ -39,7 +39,7 @@ impl Parameter {
         self
     }
 
-    pub(super) fn describe(&self) -> Value {
+    pub(crate) fn describe(&self) -> Value {
         json!({
             "name": self.name,
             "in": self.place,
@@ -73,23 +73,25 @@ fn event_limit() -> Value {
     schema
 }
 
-pub(super) const RUN_ID: Parameter = Parameter::path("A workspace run", || id(RunId::PREFIX));
-pub(super) const ARTIFACT_ID: Parameter = Parameter::path("An artifact", || id(ArtifactId::PREFIX));
-pub(super) const WEBHOOK_ID: Parameter = Parameter::path("A webhook", || id(WebhookId::PREFIX));
-pub(super) const DELIVERY_ID: Parameter = Parameter::path("A message to a webhook", || id(DeliveryId::PREFIX));
-pub(super) const SANDBOX_ID: Parameter = Parameter::path("A sandbox: `sandboxId` of a run", || id(SandboxId::PREFIX));
-pub(super) const API_KEY_ID: Parameter = Parameter::path("An API key", || id(ApiKeyId::PREFIX));
-pub(super) const TEMPLATE: Parameter = Parameter::path(
+pub(crate) const RUN_ID: Parameter = Parameter::path("A workspace run", || id(RunId::PREFIX));
+pub(crate) const ARTIFACT_ID: Parameter = Parameter::path("An artifact", || id(ArtifactId::PREFIX));
+pub(crate) const WEBHOOK_ID: Parameter = Parameter::path("A webhook", || id(WebhookId::PREFIX));
+pub(crate) const DELIVERY_ID: Parameter = Parameter::path("A message to a webhook", || id(DeliveryId::PREFIX));
+pub(crate) const SANDBOX_ID: Parameter = Parameter::path("A sandbox: `sandboxId` of a run", || id(SandboxId::PREFIX));
+pub(crate) const API_KEY_ID: Parameter = Parameter::path("An API key", || id(ApiKeyId::PREFIX));
+pub(crate) const TEMPLATE: Parameter = Parameter::path(
     "A template: its slug or its id",
     || json!({ "type": "string", "pattern": "^([a-z0-9][a-z0-9._-]{0,62}|tpl_[0-9A-Za-z]{1,64})$" }),
 );
-pub(super) const UPLOAD_ID: Parameter = Parameter::path("A transfer", || id(UploadId::PREFIX));
+pub(crate) const UPLOAD_ID: Parameter = Parameter::path("A transfer", || id(UploadId::PREFIX));
 
-pub(super) const LIMIT: Parameter = Parameter::query("limit", "Entries of a page", limit);
-pub(super) const CURSOR: Parameter =
+pub(crate) const LIMIT: Parameter = Parameter::query("limit", "Entries of a page", limit);
+pub(crate) const CURSOR: Parameter =
     Parameter::query("cursor", "`nextCursor` of the page before", || json!({ "type": "string", "maxLength": 256 }));
 
-pub(super) const RUN_FILTERS: &[Parameter] = &[
+pub(crate) const PAGE: &[Parameter] = &[LIMIT, CURSOR];
+
+pub(crate) const RUN_FILTERS: &[Parameter] = &[
     LIMIT,
     CURSOR,
     Parameter::query("projectId", "Only runs of this project", || id(ProjectId::PREFIX)),
@@ -107,14 +109,14 @@ fn date_time() -> Value {
     json!({ "type": "string", "format": "date-time" })
 }
 
-pub(super) const WAIT: Parameter =
+pub(crate) const WAIT: Parameter =
     Parameter::query("wait", "Seconds to wait for the run to end; the answer is the run as it is then", || {
         whole_number(0, MAX_WAIT_S)
     });
 /// Below the idle timeout of common proxies.
 pub(crate) const MAX_WAIT_S: u64 = 50;
 
-pub(super) const EVENTS: &[Parameter] = &[
+pub(crate) const EVENTS: &[Parameter] = &[
     RUN_ID,
     Parameter::query("afterSeq", "Only events after this `seq`", || whole_number(0, MAX_SEQ)),
     Parameter::query("limit", "Events of a page; without effect on a stream", event_limit),
@@ -130,30 +132,30 @@ pub(super) const EVENTS: &[Parameter] = &[
     ),
 ];
 
-pub(super) const ARCHIVE_SHA256: Parameter = Parameter::header(
+pub(crate) const ARCHIVE_SHA256: Parameter = Parameter::header(
     "x-crownest-archive-sha256",
     "SHA-256 of the archive, in hexadecimal",
     || json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" }),
 )
 .required();
-pub(super) const ARCHIVE_SIZE: Parameter =
+pub(crate) const ARCHIVE_SIZE: Parameter =
     Parameter::header("x-crownest-archive-size", "Bytes of the archive", || whole_number(1, limits::ARCHIVE_BYTES))
         .required();
-pub(super) const TILE_LEVEL: Parameter =
+pub(crate) const TILE_LEVEL: Parameter =
     Parameter::path("Height of the tile: 0 has the hashes of entries", || whole_number(0, u64::from(tile::MAX_LEVEL)))
         .named("level");
-pub(super) const TILE_INDEX: Parameter = Parameter::path(
+pub(crate) const TILE_INDEX: Parameter = Parameter::path(
     "Number of the tile, in groups of three digits, such as `005` or `x001/234`, and `.p/` with the width of a partial \
      one. Slashes are sent as they are",
     || json!({ "type": "string", "pattern": "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$" }),
 )
 .named("index");
-pub(super) const PART: Parameter =
+pub(crate) const PART: Parameter =
     Parameter::path("Number of the part, from 0: its place in `eventLog.parts`", || whole_number(0, u32::MAX.into()))
         .named("part");
-pub(super) const RANGE: Parameter =
+pub(crate) const RANGE: Parameter =
     Parameter::header("Range", "One range of bytes (RFC 9110)", || json!({ "type": "string" }));
-pub(super) const IDEMPOTENCY_KEY: Parameter = Parameter::header(
+pub(crate) const IDEMPOTENCY_KEY: Parameter = Parameter::header(
     "Idempotency-Key",
     "Makes it safe to send the request again: within 24 hours the same key gives the same answer, and nothing is done \
      twice. Visible ASCII characters.",

@@ -18,20 +18,20 @@ fn webhook() -> Webhook {
     }
 }
 
-pub(in crate::openapi) fn create_webhook() -> Value {
+pub(crate) fn create_webhook() -> Value {
     written(CreateWebhook { url: webhook().url, project_id: None })
 }
 
-pub(in crate::openapi) fn created_webhook() -> Value {
+pub(crate) fn created_webhook() -> Value {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
     written(CreatedWebhook { webhook: webhook(), secret })
 }
 
-pub(in crate::openapi) fn webhook_answer() -> Value {
+pub(crate) fn webhook_answer() -> Value {
     written(WebhookAnswer { webhook: webhook() })
 }
 
-pub(in crate::openapi) fn webhooks() -> Value {
+pub(crate) fn webhooks() -> Value {
     written(list(webhook()))
 }
 
@@ -51,10 +51,10 @@ fn delivery() -> Delivery {
     }
 }
 
-pub(in crate::openapi) fn delivery_answer() -> Value {
+pub(crate) fn delivery_answer() -> Value {
     written(DeliveryAnswer { delivery: delivery() })
 }
 
-pub(in crate::openapi) fn deliveries() -> Value {
+pub(crate) fn deliveries() -> Value {
     written(list(delivery()))
 }

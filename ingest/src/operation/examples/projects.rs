@@ -9,14 +9,14 @@ fn project() -> Project {
     Project { id: example_id!("prj"), org_id: example_id!("org"), name: "Default".to_owned(), created_at: at(0) }
 }
 
-pub(in crate::openapi) fn create_project() -> Value {
+pub(crate) fn create_project() -> Value {
     written(CreateProject { name: "Nightly".to_owned() })
 }
 
-pub(in crate::openapi) fn project_answer() -> Value {
+pub(crate) fn project_answer() -> Value {
     written(ProjectAnswer { project: project() })
 }
 
-pub(in crate::openapi) fn projects() -> Value {
+pub(crate) fn projects() -> Value {
     written(list(project()))
 }

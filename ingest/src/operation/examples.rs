@@ -15,15 +15,15 @@ use schemas::api::list::List;
 use serde::Serialize;
 use serde_json::Value;
 
-pub(super) use api_keys::{api_key_answer, api_keys};
-pub(super) use archives::{archive_answer, declared_archive, finalize_archive, transfer_answer};
-pub(super) use artifacts::{artifact_answer, artifacts_of_sandbox, download_url, tombstone};
-pub(super) use evidence::{attestations, evidence_answer, inclusion_answer, jwks};
-pub(super) use projects::{create_project, project_answer, projects};
-pub(super) use runs::{create_run, events, run_answer, runs};
-pub(super) use templates::{template_answer, templates};
-pub(super) use usage::usage;
-pub(super) use webhooks::{create_webhook, created_webhook, deliveries, delivery_answer, webhook_answer, webhooks};
+pub(crate) use api_keys::{api_key_answer, api_keys};
+pub(crate) use archives::{archive_answer, declared_archive, finalize_archive, transfer_answer};
+pub(crate) use artifacts::{artifact_answer, artifacts_of_sandbox, download_url, tombstone};
+pub(crate) use evidence::{attestations, evidence_answer, inclusion_answer, jwks};
+pub(crate) use projects::{create_project, project_answer, projects};
+pub(crate) use runs::{create_run, events, run_answer, runs};
+pub(crate) use templates::{template_answer, templates};
+pub(crate) use usage::usage;
+pub(crate) use webhooks::{create_webhook, created_webhook, deliveries, delivery_answer, webhook_answer, webhooks};
 
 const SHA256: &str = "7f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069";
 const SIZE: u64 = 48_211;

@@ -22,10 +22,10 @@ fn api_key() -> ApiKey {
     }
 }
 
-pub(in crate::openapi) fn api_key_answer() -> Value {
+pub(crate) fn api_key_answer() -> Value {
     written(ApiKeyAnswer { api_key: api_key() })
 }
 
-pub(in crate::openapi) fn api_keys() -> Value {
+pub(crate) fn api_keys() -> Value {
     written(list(api_key()))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{at, written};
 
-pub(in crate::openapi) fn usage() -> Value {
+pub(crate) fn usage() -> Value {
     let (month, next) = (at(0), at(28 * 86_400_000));
     written(UsageSummary {
         period: Period { start: month, end: next, reset_at: next },

@@ -15,11 +15,11 @@ const PUBLIC_KEY: [u8; 32] = [
     0xaa, 0x30, 0xb6, 0xb6, 0xcb, 0x0c, 0x5c, 0x38, 0xad, 0x70, 0x31, 0x66, 0xe1,
 ];
 
-pub(in crate::openapi) fn jwks() -> Value {
+pub(crate) fn jwks() -> Value {
     written(JwkSet { keys: vec![Jwk::ed25519(&PUBLIC_KEY)] })
 }
 
-pub(in crate::openapi) fn inclusion_answer() -> Value {
+pub(crate) fn inclusion_answer() -> Value {
     json!({ "inclusion": {
         "logOrigin": "crownest.example/tlog",
         "checkpoint": "crownest.example/tlog\n2\nTklA45bCJ5sPDyvQoSA2f04twLT1ViM0OeSMjmmYaRY=\n\n\u{2014} crownest.example/tlog \
@@ -35,7 +35,7 @@ pub(in crate::openapi) fn inclusion_answer() -> Value {
     } })
 }
 
-pub(in crate::openapi) fn attestations() -> Value {
+pub(crate) fn attestations() -> Value {
     json!({ "data": [{
         "predicateType": schemas::attestation::predicate::RUN_EVIDENCE,
         "objectKey": format!("runs/org=org_1/project=prj_1/date=2026-11-02/run={}/attestation.dsse.json", run().id),
@@ -47,7 +47,7 @@ pub(in crate::openapi) fn attestations() -> Value {
     }] })
 }
 
-pub(in crate::openapi) fn evidence_answer() -> Value {
+pub(crate) fn evidence_answer() -> Value {
     let run = run();
     let completeness = json!({
         "complete": true, "gaps": [], "lostAttempts": [], "bytesDropped": 0, "truncatedStreams": [],

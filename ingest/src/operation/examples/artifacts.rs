@@ -28,15 +28,15 @@ pub(super) fn artifact() -> Artifact {
     }
 }
 
-pub(in crate::openapi) fn artifacts_of_sandbox() -> Value {
+pub(crate) fn artifacts_of_sandbox() -> Value {
     written(list(artifact()))
 }
 
-pub(in crate::openapi) fn artifact_answer() -> Value {
+pub(crate) fn artifact_answer() -> Value {
     written(ArtifactAnswer { artifact: artifact() })
 }
 
-pub(in crate::openapi) fn download_url() -> Value {
+pub(crate) fn download_url() -> Value {
     written(DownloadUrl {
         auth_mode: "api_key".to_owned(),
         headers: BTreeMap::new(),
@@ -45,7 +45,7 @@ pub(in crate::openapi) fn download_url() -> Value {
     })
 }
 
-pub(in crate::openapi) fn tombstone() -> Value {
+pub(crate) fn tombstone() -> Value {
     let artifact = artifact();
     written(Tombstone {
         schema_version: tombstone::SCHEMA_VERSION.to_owned(),

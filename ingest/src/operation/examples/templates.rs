@@ -25,10 +25,10 @@ fn template() -> OfferedTemplate {
     }
 }
 
-pub(in crate::openapi) fn template_answer() -> Value {
+pub(crate) fn template_answer() -> Value {
     written(TemplateAnswer { template: template() })
 }
 
-pub(in crate::openapi) fn templates() -> Value {
+pub(crate) fn templates() -> Value {
     written(list(template()))
 }
