@@ -4,8 +4,8 @@
 mod legal_holds;
 mod retention;
 
+use database::{Client, DbError};
 use infra::config::Secret;
-use infra::postgres::Client;
 use schemas::Timestamp;
 use schemas::api::key::ApiKey;
 use schemas::egress::{EgressRule, MAX_RULES};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::auth::generate;
 pub use crate::db::egress_policies::ProjectEgress;
-use crate::db::{DbError, api_keys, egress_policies, metering, organizations, projects};
+use crate::db::{api_keys, egress_policies, metering, organizations, projects};
 pub use legal_holds::{
     HoldChange, HoldSubject, LegalHold, clear_legal_hold, legal_hold_history, legal_holds, set_legal_hold,
 };

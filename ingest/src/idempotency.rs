@@ -5,7 +5,7 @@ mod key;
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use infra::postgres::Transaction;
+use database::Transaction;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -28,6 +28,6 @@ pub mod templates;
 mod webhooks;
 
 pub use config::IngestConfig;
-pub use db::DbError;
+pub use database::DbError;
 pub use openapi::document as openapi;
 pub use service::{Ingest, start};

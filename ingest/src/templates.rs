@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
-use infra::postgres::Client;
+use database::{Client, DbError};
 use infra::s3::{Store, StoreError};
 use schemas::Timestamp;
 use schemas::id::{TemplateId, TemplateVersionId};
@@ -26,7 +26,7 @@ pub use self::deletion::{Deleted, delete};
 pub use self::image::IgnoredSetting;
 use self::image::Settings;
 use self::pack::Packed;
-use crate::db::{DbError, templates};
+use crate::db::templates;
 
 const UPLOAD_BUFFER_BYTES: usize = 1 << 20;
 const MAX_SLUG_BYTES: usize = 63;
@@ -218,7 +218,7 @@ async fn upload(store: &Store, packed: Packed, root_fs: &RootFs) -> Result<(), T
 }
 
 async fn check_free(
-    client: &impl infra::postgres::GenericClient,
+    client: &impl database::GenericClient,
     wanted: &templates::NewVersion<'_>,
 ) -> Result<(), TemplateError> {
     match templates::named(client, wanted.slug, wanted.version).await? {

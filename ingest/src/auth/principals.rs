@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use infra::postgres::Pool;
+use database::{DbError, Pool};
 use schemas::api::key::ApiKey;
 use schemas::id::ApiKeyId;
 
 use super::{Caller, key};
-use crate::db::{DbError, api_keys};
+use crate::db::api_keys;
 
 const TTL: Duration = Duration::from_secs(1);
 const CAPACITY: usize = 10_000;

@@ -1,13 +1,13 @@
 //! Table `ingest.api_keys`: who may ask for what. The keys themselves are not stored, only their SHA-256.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, optional, optional_timestamp, parsed, rows, timestamp};
 use schemas::api::key::ApiKey;
 use schemas::id::{ApiKeyId, OrgId, ProjectId};
 use schemas::scope::Scope;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::{DbError, execute, optional, optional_timestamp, parsed, rows, timestamp};
 use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, name, prefix, last4, project_ids, scopes, created_by_user_id, created_at, \

@@ -1,9 +1,9 @@
 //! Table `ingest.archives`: archives that are in the object store, verified, for each organization.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, optional, signed};
 use schemas::id::OrgId;
 
-use super::{DbError, execute, optional, signed};
 use crate::archive::Declared;
 
 /// Whether the organization has exactly these bytes.

@@ -1,11 +1,13 @@
 //! The collector's functions for readers: stored events, evidence, its log and artifacts. Its tables are out of reach.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{
+    DbError, optional, optional_parsed, optional_timestamp, parsed, rows, signed, timestamp, unsigned,
+};
 use schemas::api::artifact::Artifact;
 use schemas::id::{ApiKeyId, ArtifactId, OrgId, RunId, SandboxId};
 use tokio_postgres::Row;
 
-use super::{DbError, optional, optional_parsed, optional_timestamp, parsed, rows, signed, timestamp, unsigned};
 use crate::db::page::{Cursor, Page};
 
 /// Consecutive events as one zstd frame.

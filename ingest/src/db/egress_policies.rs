@@ -1,12 +1,11 @@
 //! Table `ingest.egress_policies`: what runs of a project may reach. A project without a row has no egress.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, optional, parsed, rows, timestamp};
 use schemas::Timestamp;
 use schemas::egress::{EgressPolicy, EgressRule};
 use schemas::id::{OrgId, ProjectId};
 use tokio_postgres::Row;
-
-use super::{DbError, execute, optional, parsed, rows, timestamp};
 
 /// A project's policy, as operators see it.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -1,10 +1,9 @@
 //! Table `ingest.idempotency`: the answers that a repeated request gets again.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, one, optional};
 use schemas::id::{ApiKeyId, OrgId};
 use tokio_postgres::Row;
-
-use super::{DbError, execute, one, optional};
 
 /// What a key is unique within.
 #[derive(Debug, Clone)]

@@ -1,11 +1,12 @@
 //! Legal holds: what of a run or a project must not be deleted. The collector's tables, by its functions.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, one, optional, rows, timestamp};
 use schemas::Timestamp;
 use schemas::id::{InvalidId, ProjectId, RunId};
 use tokio_postgres::Row;
 
-use super::{DbError, one, optional, projects, rows, timestamp};
+use super::projects;
 
 /// What can be held.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, json, one, optional, rows};
 use schemas::id::{OrgId, ProjectId, RunId};
 use time::Date;
-
-use super::{DbError, execute, json, one, optional, rows};
 
 /// What came of reserving a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

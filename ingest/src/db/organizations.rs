@@ -1,9 +1,9 @@
 //! Table `ingest.organizations`: the tenants.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, one, parsed, rows, timestamp};
 use schemas::id::OrgId;
 
-use super::{DbError, execute, one, parsed, rows, timestamp};
 use crate::admin::Organization;
 
 pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str) -> Result<(), DbError> {

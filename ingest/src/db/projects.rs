@@ -1,11 +1,11 @@
 //! Table `ingest.projects`: what runs belong to within an organization.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, one, optional, parsed, rows, timestamp};
 use schemas::api::project::Project;
 use schemas::id::{OrgId, ProjectId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, optional, parsed, rows, timestamp};
 use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, name, created_at";
@@ -13,7 +13,7 @@ const COLUMNS: &str = "id, org_id, name, created_at";
 pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str) -> Result<Project, DbError> {
     let id = ProjectId::new();
     let sql = format!("insert into ingest.projects (id, org_id, name) values ($1, $2, $3) returning {COLUMNS}");
-    project(&super::one(client, &sql, &[&id.as_str(), &org.as_str(), &name]).await?)
+    project(&one(client, &sql, &[&id.as_str(), &org.as_str(), &name]).await?)
 }
 
 /// The project of runs that name none; every organization has exactly one.

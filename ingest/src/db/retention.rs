@@ -1,10 +1,9 @@
 //! How long artifacts are kept: the collector's policies for projects and metering's for plans, by their functions.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, parsed, rows, timestamp, unsigned};
 use schemas::Timestamp;
 use schemas::id::{OrgId, ProjectId};
-
-use super::{DbError, execute, parsed, rows, timestamp, unsigned};
 
 /// A project with a policy of its own, as operators see it.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -6,14 +6,14 @@ mod transitions;
 
 use std::collections::BTreeMap;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, Params, execute, optional, parsed, rows, signed};
 use schemas::Timestamp;
 use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, OrgId, ProjectId, RunId, SandboxId};
 use schemas::run::RunStatus;
 use tokio_postgres::types::Json;
 
-use super::{DbError, execute, optional, parsed, rows, signed};
 use crate::db::page::{Cursor, Page};
 
 pub(crate) use observe::{Progress, open_runs, outbox_depth, progress_of};
@@ -111,7 +111,7 @@ pub(crate) async fn list(
     let projects: Option<Vec<&str>> = filter.projects.as_ref().map(|ids| ids.iter().map(ProjectId::as_str).collect());
     let status = filter.status.map(RunStatus::as_str);
     let (at, id) = page.after();
-    let params: super::Params<'_> = &[
+    let params: Params<'_> = &[
         &org.as_str(),
         &projects,
         &status,

@@ -2,13 +2,13 @@
 
 pub(crate) mod offered;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, execute, one, optional, optional_json, parsed, rows, timestamp};
 use schemas::id::{TemplateId, TemplateVersionId};
 use schemas::message::{RootFs, TemplateRef};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::{DbError, execute, one, optional, optional_json, parsed, rows, timestamp};
 use crate::templates::TemplateVersion;
 
 /// A version that may be there already.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, Params, execute, one, optional, parsed, rows, signed, timestamp, unsigned};
 use schemas::Timestamp;
 use schemas::api::archive::TransferStatus;
 use schemas::id::{OrgId, RunId, UploadId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, one, optional, parsed, rows, signed, timestamp, unsigned};
 use crate::archive::{Declared, staging_key};
 
 const COLUMNS: &str = "id, run_id, sha256, size_bytes, status, expires_at, staging_key";
@@ -54,7 +54,7 @@ pub(crate) async fn insert(
     let (id, size) = (UploadId::new(), signed(archive.size_bytes));
     let staging_key = in_store.then(|| staging_key(org, &id));
     let (status, expires) = (status.as_str(), expires_at.into_inner());
-    let params: super::Params<'_> =
+    let params: Params<'_> =
         &[&id.as_str(), &org.as_str(), &run.as_str(), &archive.sha256, &size, &status, &expires, &staging_key];
     upload(&one(client, &sql, params).await?)
 }
@@ -77,7 +77,7 @@ pub(crate) async fn find_current(
            and (status = 'finalized' or expires_at > now())
          order by created_at desc limit 1"
     );
-    let params: super::Params<'_> = &[&org.as_str(), &run.as_str(), &archive.sha256, &signed(archive.size_bytes)];
+    let params: Params<'_> = &[&org.as_str(), &run.as_str(), &archive.sha256, &signed(archive.size_bytes)];
     optional(client, &sql, params).await?.map(|row| upload(&row)).transpose()
 }
 

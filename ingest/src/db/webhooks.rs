@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use database::GenericClient;
+use database::row::{DbError, Params, execute, one, optional, optional_timestamp, parsed, rows, timestamp};
 use infra::config::Secret;
-use infra::postgres::GenericClient;
 use schemas::Timestamp;
 use schemas::api::webhook::{Delivery, DeliveryStatus, Webhook};
 use schemas::id::{DeliveryId, OrgId, ProjectId, RunId, WebhookId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, one, optional, optional_timestamp, parsed, rows, timestamp};
 use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, project_id, url, created_at, disabled_at";
@@ -164,7 +164,7 @@ pub(crate) async fn record(client: &impl GenericClient, id: &DeliveryId, attempt
         where id = $1";
     let response = attempted.response_status.map(i32::from);
     let retry_s = attempted.retry_in.as_secs_f64();
-    let params: super::Params<'_> = &[&id.as_str(), &attempted.status.as_str(), &retry_s, &response, &attempted.error];
+    let params: Params<'_> = &[&id.as_str(), &attempted.status.as_str(), &retry_s, &response, &attempted.error];
     execute(client, sql, params).await?;
     Ok(())
 }

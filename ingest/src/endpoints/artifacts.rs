@@ -7,7 +7,7 @@ pub(super) mod get;
 pub(super) mod of_sandbox;
 pub(super) mod tombstone;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::api::artifact::Artifact;
 use schemas::id::ArtifactId;

@@ -16,7 +16,7 @@ pub(super) mod start;
 pub(super) mod upload_archive;
 pub(super) mod upload_staged;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::archive::{Archive, ArchiveAnswer};
 use schemas::id::RunId;
 

@@ -7,7 +7,7 @@ pub(super) mod get;
 pub(super) mod list;
 pub(super) mod redeliver;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::webhook::Webhook;
 use schemas::id::WebhookId;
 

@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use database::{DbError, Pool};
 use infra::amqp::{Amqp, Source};
-use infra::postgres::Pool;
 use schemas::id::RunId;
 use schemas::message::{LiveNotice, decode_json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::pages::Pages;
-use crate::db::DbError;
 use crate::db::runs::{Progress, progress_of};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 
-use infra::postgres::Pool;
+use database::{DbError, Pool};
 use infra::s3::Store;
 use schemas::id::RunId;
 
 use super::{frame, parts};
-use crate::db::{DbError, collector};
+use crate::db::collector;
 
 pub(crate) use frame::Line;
 

@@ -2,10 +2,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use database::DbError;
 use infra::s3::StoreError;
 use schemas::api::error::{ErrorBody, ErrorDetail};
-
-use crate::db::DbError;
 
 macro_rules! codes {
     ($($variant:ident = $word:literal, $status:ident, $about:literal;)+) => {
@@ -134,8 +133,8 @@ impl From<tokio_postgres::Error> for ApiError {
     }
 }
 
-impl From<infra::postgres::PoolError> for ApiError {
-    fn from(error: infra::postgres::PoolError) -> Self {
+impl From<database::PoolError> for ApiError {
+    fn from(error: database::PoolError) -> Self {
         Self::internal(error)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infra::outbox::Letter;
+use database::OutboxMessage;
 use schemas::message::{EventMessage, Verdict};
 use schemas::run::{FailureReason, OutcomeSource};
 use tokio_util::sync::CancellationToken;
@@ -36,19 +36,19 @@ async fn expire_batch(app: &App) -> anyhow::Result<usize> {
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
     let expired = runs::expire_unstarted(&transaction, app.config.upload_expiry_ms, BATCH).await?;
-    let letters = expired.iter().map(|run| letter(app, run)).collect::<Result<Vec<_>, _>>()?;
-    app.outbox.insert(&transaction, &letters).await?;
+    let messages = expired.iter().map(|run| message(app, run)).collect::<Result<Vec<_>, _>>()?;
+    app.outbox.insert(&transaction, &messages).await?;
     transaction.commit().await?;
     app.outbox.wake();
     Ok(expired.len())
 }
 
-fn letter(app: &App, run: &Run) -> Result<Letter, serde_json::Error> {
+fn message(app: &App, run: &Run) -> Result<OutboxMessage, serde_json::Error> {
     let missing = if run.archive.is_none() { "archive was uploaded" } else { "start was requested" };
     let reason = Verdict::Failed { reason: FailureReason::UploadMissing };
     let why = format!("No {missing} within {} ms of the run's creation.", app.config.upload_expiry_ms);
     // No executor, broker, user or quota had a part in it: the platform concludes it from what did not come.
     let message = EventMessage::abandoned(run.id.clone(), 0, reason, OutcomeSource::Collector, Some(why));
     let traceparent = Some(run.traceparent.clone());
-    Ok(Letter { target: app.topology.events_of(&run.id), body: message.encode()?.into(), traceparent })
+    Ok(OutboxMessage::event(app.topology.events_of(&run.id), message.encode()?, traceparent))
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use database::DbError;
 use tokio_util::sync::CancellationToken;
 
 use super::pause;
 use crate::app::App;
-use crate::db::{DbError, runs};
+use crate::db::runs;
 
 const PAUSE: Duration = Duration::from_secs(5);
 /// Shown for runs that wait for a slot or in the queue; clients see them as `starting`.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use database::DbError;
 use tokio_util::sync::CancellationToken;
 
 use super::pause;
 use crate::app::App;
-use crate::db::{DbError, api_keys};
+use crate::db::api_keys;
 
 const PAUSE: Duration = Duration::from_secs(5);
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use database::DbError;
 use tokio_util::sync::CancellationToken;
 
 use super::sweep_every;
 use crate::app::App;
-use crate::db::{DbError, idempotency};
+use crate::db::idempotency;
 
 const PAUSE: Duration = Duration::from_mins(5);
 const KEPT_S: f64 = 86_400.0;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use database::DbError;
 use tokio_util::sync::CancellationToken;
 
 use super::sweep_every;
 use crate::app::App;
-use crate::db::{DbError, webhooks};
+use crate::db::webhooks;
 
 const PAUSE: Duration = Duration::from_mins(10);
 const KEPT: Duration = Duration::from_hours(30 * 24);

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use infra::postgres::Pool;
+use database::{DbError, Pool};
 use schemas::id::OrgId;
 
-use crate::db::{DbError, metering};
+use crate::db::metering;
 
 const TTL: Duration = Duration::from_secs(5);
 const CAPACITY: usize = 10_000;

@@ -1,11 +1,11 @@
 //! A version is deleted: first its row, so that nobody gets it any more, then its object, if no other version has it.
 
-use infra::postgres::Client;
+use database::{Client, DbError};
 use infra::s3::Store;
 use serde::Serialize;
 
 use super::{TemplateError, TemplateVersion};
-use crate::db::{DbError, templates};
+use crate::db::templates;
 
 /// What a deletion did.
 #[derive(Debug, Clone, Serialize)]

@@ -225,6 +225,8 @@ struct SegmentHead {
 }
 
 impl EventMessage {
+    pub const CONTENT_TYPE: &str = "application/vnd.crownest.event.v1";
+
     /// Ends a run now, without events: no (further) attempt will be made. `attempt` is 0 before the first claim.
     pub fn abandoned(
         run_id: RunId,

@@ -1,10 +1,9 @@
 //! Cheap looks at many runs at once: for live streams, and for metrics.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, one, parsed, rows, unsigned};
 use schemas::id::RunId;
 use schemas::run::RunStatus;
-
-use crate::db::{DbError, one, parsed, rows, unsigned};
 
 /// How far the stored events of a run go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! One row of `ingest.runs`, and how clients see it.
 
+use database::row::{DbError, json, optional_json, optional_timestamp, parsed, timestamp, unsigned};
 use std::collections::BTreeMap;
 
 use schemas::Timestamp;
@@ -10,8 +11,6 @@ use schemas::id::{BatchId, OrgId, ProjectId, RunId};
 use schemas::message::{ArtifactRequest, RootFs, TemplateRef};
 use schemas::run::RunStatus;
 use tokio_postgres::Row;
-
-use crate::db::{DbError, json, optional_json, optional_timestamp, parsed, timestamp, unsigned};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Run {

@@ -1,14 +1,14 @@
 //! The changes that ingest makes to a run. Each is a conditional update that returns what became of the run.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, Params, optional, rows, signed};
 use schemas::Timestamp;
 use schemas::id::{OrgId, RunId};
 
 use super::Run;
 use crate::archive::Declared;
-use crate::db::{DbError, optional, rows, signed};
 
-async fn change(client: &impl GenericClient, sql: &str, params: crate::db::Params<'_>) -> Result<Option<Run>, DbError> {
+async fn change(client: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Option<Run>, DbError> {
     optional(client, sql, params).await?.map(|row| Run::from_row(&row)).transpose()
 }
 

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
+use database::row::{DbError, optional, optional_json, parsed, rows, timestamp};
 use schemas::api::template::{OfferedTemplate, OfferedVersion};
 use schemas::id::{TemplateId, TemplateVersionId};
 use schemas::message::RootFs;
 use tokio_postgres::Row;
 
 use crate::db::page::{Cursor, Page};
-use crate::db::{DbError, optional, optional_json, parsed, rows, timestamp};
 use crate::new_run::DEFAULT_TEMPLATE;
 
 /// Of one template, in an answer.

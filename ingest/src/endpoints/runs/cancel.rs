@@ -2,7 +2,7 @@
 //! the answer is the run as it is now.
 
 use axum::response::Response;
-use infra::outbox::Letter;
+use database::OutboxMessage;
 use schemas::api::run::RunAnswer;
 use schemas::id::RunId;
 use schemas::message::{Control, EventMessage, Verdict, encode_json};
@@ -31,9 +31,9 @@ pub(crate) async fn handle(change: Change, PathId(id): PathId<RunId>) -> Result<
     let response = change
         .once(&[id.as_str()], async |transaction| {
             let before = super::lock(transaction, caller, &id).await?;
-            let letters = letters(app, &before)?;
+            let messages = messages(app, &before)?;
             let after = runs::request_cancel(transaction, caller.org(), &id).await?;
-            app.outbox.insert(transaction, &letters).await?;
+            app.outbox.insert(transaction, &messages).await?;
             // Nothing was updated where the run is over: it is returned as it is.
             Ok(RunAnswer { workspace_run: after.unwrap_or(before).into_api() })
         })
@@ -43,20 +43,21 @@ pub(crate) async fn handle(change: Change, PathId(id): PathId<RunId>) -> Result<
 }
 
 /// Whom to tell. A run that no executor has claimed is ended by the collector; else its executor is asked to stop.
-fn letters(app: &App, run: &Run) -> Result<Vec<Letter>, ApiError> {
+fn messages(app: &App, run: &Run) -> Result<Vec<OutboxMessage>, ApiError> {
     if run.status.is_terminal() {
         return Ok(Vec::new());
     }
-    let (target, body) = if run.attempt > 0 {
+    let traceparent = Some(run.traceparent.clone());
+    let message = if run.attempt > 0 {
         // Asking again tells the executors again: the hint may have been lost.
-        let control = Control::Cancel { run_id: run.id.clone() };
-        (app.topology.control(), encode_json(&control))
+        let body = encode_json(&Control::Cancel { run_id: run.id.clone() }).map_err(ApiError::internal)?;
+        OutboxMessage::json(app.topology.control(), body, traceparent)
     } else if run.cancel_requested_at.is_some() || run.expired_at.is_some() {
         return Ok(Vec::new());
     } else {
         let message = EventMessage::abandoned(run.id.clone(), 0, Verdict::Canceled, OutcomeSource::User, None);
-        (app.topology.events_of(&run.id), message.encode())
+        let body = message.encode().map_err(ApiError::internal)?;
+        OutboxMessage::event(app.topology.events_of(&run.id), body, traceparent)
     };
-    let body = body.map_err(ApiError::internal)?;
-    Ok(vec![Letter { target, body: body.into(), traceparent: Some(run.traceparent.clone()) }])
+    Ok(vec![message])
 }

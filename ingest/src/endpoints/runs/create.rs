@@ -1,8 +1,8 @@
 //! `POST /v1/workspace-runs`: a run, waiting for its archive; or started at once with one that is known.
 
 use axum::response::Response;
+use database::{GenericClient, Transaction};
 use infra::keyring::Keyring;
-use infra::postgres::{GenericClient, Transaction};
 use infra::traceparent;
 use schemas::Timestamp;
 use schemas::api::archive::Archive;

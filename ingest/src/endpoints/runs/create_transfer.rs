@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::header;
 use axum::response::Response;
-use infra::postgres::{GenericClient, Transaction};
+use database::{GenericClient, Transaction};
 use schemas::Timestamp;
 use schemas::api::archive::{DeclaredArchive, Transfer, TransferAnswer, TransferStatus};
 use schemas::id::RunId;

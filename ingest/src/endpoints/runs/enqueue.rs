@@ -1,7 +1,6 @@
 //! The last step of a start: a slot is reserved, and the job of the run goes to the executors or waits in metering.
 
-use infra::outbox::Letter;
-use infra::postgres::{GenericClient, Transaction};
+use database::{GenericClient, OutboxMessage, Transaction};
 use schemas::Timestamp;
 use schemas::egress::EgressPolicy;
 use schemas::id::{OrgId, ProjectId};
@@ -41,8 +40,8 @@ pub(super) async fn enqueue(
     };
     match metering::reserve_run(transaction, &wanted).await? {
         Reserved::Active => {
-            let letter = Letter { target, body: job.into(), traceparent: Some(run.traceparent.clone()) };
-            app.outbox.insert(transaction, &[letter]).await?;
+            let message = OutboxMessage::json(target, job, Some(run.traceparent.clone()));
+            app.outbox.insert(transaction, &[message]).await?;
         }
         Reserved::Waiting => {}
         Reserved::QuotaExceeded => return Err(quota_exceeded()),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::archive::{ArchiveAnswer, FinalizeArchive, TransferStatus};
 use schemas::id::RunId;
 use schemas::scope::Scope;

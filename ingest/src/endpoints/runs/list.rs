@@ -1,7 +1,7 @@
 //! `GET /v1/workspace-runs`: newest first, filtered by project, status, batch, time and metadata.
 
 use axum::Json;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::api::list::List;
 use schemas::api::run::WorkspaceRun;

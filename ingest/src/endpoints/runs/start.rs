@@ -2,7 +2,7 @@
 //! nothing.
 
 use axum::response::Response;
-use infra::postgres::Transaction;
+use database::Transaction;
 use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
 use schemas::id::RunId;

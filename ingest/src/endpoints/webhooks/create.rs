@@ -1,7 +1,7 @@
 //! `POST /v1/webhooks`: the secret is shown in this answer only.
 
 use axum::response::Response;
-use infra::postgres::Transaction;
+use database::Transaction;
 use schemas::api::webhook::{CreateWebhook, CreatedWebhook};
 use schemas::limits::WEBHOOKS;
 use schemas::scope::Scope;
