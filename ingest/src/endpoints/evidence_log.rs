@@ -40,15 +40,15 @@ const GET_ENTRIES: Public = Operation::get(
 .errors(&[Code::NotFound])
 .public();
 
-/// A checkpoint is soon replaced by a larger one; all else never changes.
+/// A checkpoint is soon replaced by a larger one; tiles never change.
 const CHECKPOINT: &str = "public, max-age=1";
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 pub(crate) async fn handle(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
-    // As it was sent: an escaped path would be another name for the same object in caches.
+    // The path as it was sent: an escaped path would be another name for the same object in caches.
     let path = uri.path().strip_prefix("/tlog/").unwrap_or_default();
     let resource: Resource = path.parse().map_err(|_| nothing_here())?;
-    let body = app.log_reads.read(&app.store, resource).await?.ok_or_else(nothing_here)?;
+    let body = app.public_reads.read(&app.store, resource).await?.ok_or_else(nothing_here)?;
     let caching = if resource == Resource::Checkpoint { CHECKPOINT } else { IMMUTABLE };
     let headers = [(header::CONTENT_TYPE, resource.content_type()), (header::CACHE_CONTROL, caching)];
     Ok((headers, body).into_response())

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use infra::task::{Next, every};
 use schemas::api::webhook::{DeliveryStatus, WebhookData, WebhookMessage};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::pause;
 use crate::app::App;
 use crate::db::runs;
 use crate::db::webhooks::{self, Attempted, Due};
 use crate::webhooks::{Outcome, send};
 
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Messages on their way at the same time, from this process.
-const AT_ONCE: usize = 32;
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Maximum concurrent messages of this process.
+const CONCURRENT: usize = 32;
 /// Longer than an attempt takes.
 const LEASE: Duration = Duration::from_mins(1);
 const MOST_ATTEMPTS: u32 = 8;
@@ -23,38 +23,30 @@ const MOST_ATTEMPTS: u32 = 8;
 const SLOWER: u32 = 6;
 const LONGEST_PAUSE: Duration = Duration::from_hours(12);
 
-pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    let mut sending = JoinSet::new();
-    while pause(LOOK_EVERY, &shutdown).await {
-        while sending.try_join_next().is_some() {}
-        let free = AT_ONCE.saturating_sub(sending.len());
-        if free == 0 {
-            continue;
-        }
-        match take(&app, free).await {
-            Ok(due) => {
-                for message in due {
-                    let app = app.clone();
-                    sending.spawn(async move { deliver(&app, &message).await });
-                }
-            }
-            Err(error) => tracing::warn!(error = %format!("{error:#}"), "webhook messages could not be looked for"),
-        }
-    }
-    // What is cut off is sent again when its lease is over.
-    while sending.join_next().await.is_some() {}
+pub(super) async fn run(app: App, stop: CancellationToken) {
+    let sending = TaskTracker::new();
+    every(INTERVAL, "look for due webhook messages", stop, || send_due(&app, &sending)).await;
+    // A message that is cut off is sent again when its lease is over.
+    sending.close();
+    sending.wait().await;
 }
 
-async fn take(app: &App, limit: usize) -> anyhow::Result<Vec<Due>> {
-    let limit = i64::try_from(limit)?;
-    Ok(webhooks::take_due(&app.pool.get().await?, LEASE, limit).await?)
+async fn send_due(app: &App, sending: &TaskTracker) -> anyhow::Result<Next> {
+    let free = CONCURRENT.saturating_sub(sending.len());
+    if free > 0 {
+        for message in webhooks::take_due(&app.pool.get().await?, LEASE, i64::try_from(free)?).await? {
+            let app = app.clone();
+            sending.spawn(async move { deliver(&app, &message).await });
+        }
+    }
+    Ok(Next::AfterInterval)
 }
 
 async fn deliver(app: &App, due: &Due) {
     let outcome = match message(app, due).await {
         Ok(body) => send(&due.url, due.id.as_str(), &due.secret, body, &app.config.webhook_allow).await,
         Err(error) => {
-            tracing::warn!(delivery = %due.id, error = %format!("{error:#}"), "a webhook message could not be written");
+            tracing::warn!(delivery = %due.id, error = %format!("{error:#}"), "cannot write a webhook message");
             return;
         }
     };
@@ -62,7 +54,7 @@ async fn deliver(app: &App, due: &Due) {
     let attempted = attempted(&outcome, due.attempt, first_pause);
     app.metrics.webhook_attempts.with_label_values(&[attempted.status.as_str()]).inc();
     if let Err(error) = record(app, due, &outcome, &attempted).await {
-        tracing::warn!(delivery = %due.id, error = %format!("{error:#}"), "what came of a webhook message is not recorded");
+        tracing::warn!(delivery = %due.id, error = %format!("{error:#}"), "cannot record the outcome of a webhook message");
     }
 }
 

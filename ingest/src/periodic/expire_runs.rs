@@ -3,44 +3,37 @@
 use std::time::Duration;
 
 use database::OutboxMessage;
+use infra::task::{Next, every};
 use schemas::message::{EventMessage, Verdict};
 use schemas::run::{FailureReason, OutcomeSource};
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
 use crate::app::App;
 use crate::db::runs::{self, Run};
 
-const BATCH: i64 = 100;
-/// A short expiry is looked after more often, but no more often than this.
-const SHORTEST_PAUSE_MS: u64 = 200;
-const LONGEST_PAUSE_MS: u64 = 60_000;
+const LIMIT: u32 = 100;
+/// A short expiry is looked after more often, but not more often than this.
+const SHORTEST_INTERVAL_MS: u64 = 200;
+const LONGEST_INTERVAL_MS: u64 = 60_000;
 
-pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    let pause_ms = (app.config.upload_expiry_ms / 10).clamp(SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS);
-    while pause(Duration::from_millis(pause_ms), &shutdown).await {
-        loop {
-            match expire_batch(&app).await {
-                Ok(0) => break,
-                Ok(count) => tracing::info!(count, "runs that were never started have expired"),
-                Err(error) => {
-                    tracing::warn!(error = %format!("{error:#}"), "runs could not be expired");
-                    break;
-                }
-            }
-        }
-    }
+pub(super) async fn run(app: App, stop: CancellationToken) {
+    let interval_ms = (app.config.upload_expiry_ms / 10).clamp(SHORTEST_INTERVAL_MS, LONGEST_INTERVAL_MS);
+    every(Duration::from_millis(interval_ms), "expire runs that were never started", stop, || expire(&app)).await;
 }
 
-async fn expire_batch(app: &App) -> anyhow::Result<usize> {
+async fn expire(app: &App) -> anyhow::Result<Next> {
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;
-    let expired = runs::expire_unstarted(&transaction, app.config.upload_expiry_ms, BATCH).await?;
+    let expired = runs::expire_unstarted(&transaction, app.config.upload_expiry_ms, LIMIT.into()).await?;
     let messages = expired.iter().map(|run| message(app, run)).collect::<Result<Vec<_>, _>>()?;
     app.outbox.insert(&transaction, &messages).await?;
     transaction.commit().await?;
     app.outbox.wake();
-    Ok(expired.len())
+    let count = expired.len();
+    if count > 0 {
+        tracing::info!(count, "runs that were never started have expired");
+    }
+    Ok(Next::after(u64::try_from(count)?, LIMIT.into()))
 }
 
 fn message(app: &App, run: &Run) -> Result<OutboxMessage, serde_json::Error> {

@@ -1,30 +1,22 @@
-//! Looks now and then at what the metrics show as it is: runs that are not over, and the outbox.
+//! Reads from the database what the metrics show: unfinished runs, and the depth of the outbox.
 
 use std::time::Duration;
 
-use database::DbError;
+use infra::task::{Next, every};
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
 use crate::app::App;
 use crate::db::runs;
 
-const PAUSE: Duration = Duration::from_secs(5);
-/// Shown for runs that wait for a slot or in the queue; clients see them as `starting`.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Label of runs that wait for a slot or in the queue; clients see them as `starting`.
 const QUEUED: &str = "queued";
 
-pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    loop {
-        if let Err(error) = look(&app).await {
-            tracing::warn!(%error, "the gauges could not be read");
-        }
-        if !pause(PAUSE, &shutdown).await {
-            return;
-        }
-    }
+pub(super) async fn run(app: App, stop: CancellationToken) {
+    every(INTERVAL, "read the gauges", stop, || look(&app)).await;
 }
 
-async fn look(app: &App) -> Result<(), DbError> {
+async fn look(app: &App) -> anyhow::Result<Next> {
     let client = app.pool.get().await?;
     let open = runs::open_runs(&client).await?;
     let depth = runs::outbox_depth(&client).await?;
@@ -38,5 +30,5 @@ async fn look(app: &App) -> Result<(), DbError> {
         let label = if state.unclaimed { QUEUED } else { state.status.as_str() };
         app.metrics.open_runs.with_label_values(&[label]).set(state.count);
     }
-    Ok(())
+    Ok(Next::AfterInterval)
 }

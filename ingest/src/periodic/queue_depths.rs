@@ -1,22 +1,22 @@
-//! Shows how many messages wait in each queue: what executors are scaled by. Beside `gauges`, so that a broker that is
-//! gone does not keep back what the database knows.
+//! Shows how many messages wait in each queue: what executors are scaled by. It stands beside `gauges`, so that a lost
+//! broker does not hold back what the database knows.
 
 use std::time::Duration;
 
 use infra::amqp::Amqp;
 use tokio_util::sync::CancellationToken;
 
-use super::pause;
 use crate::app::App;
 
-const PAUSE: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(app: App, amqp: Amqp, shutdown: CancellationToken) {
+/// Not `infra::task::every`: a read that waits for the broker is interrupted.
+pub(super) async fn run(app: App, amqp: Amqp, stop: CancellationToken) {
     let mut depths = amqp.queue_depths();
     loop {
         let read = tokio::select! {
             read = depths.read() => read,
-            () = shutdown.cancelled() => return,
+            () = stop.cancelled() => return,
         };
         // An old number would be worse than none.
         app.metrics.queue_messages.reset();
@@ -28,10 +28,11 @@ pub(super) async fn run(app: App, amqp: Amqp, shutdown: CancellationToken) {
                 }
             }
             // The publisher warns about a broker that is gone, once for each attempt to connect.
-            Err(error) => tracing::debug!(%error, "the queues could not be measured"),
+            Err(error) => tracing::debug!(%error, "cannot measure the queues; retrying"),
         }
-        if !pause(PAUSE, &shutdown).await {
-            return;
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = stop.cancelled() => return,
         }
     }
 }

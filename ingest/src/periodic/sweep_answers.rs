@@ -1,22 +1,22 @@
-//! Deletes stored answers after a day: a key that is used again later is a new one.
+//! Deletes stored answers after a day: an `Idempotency-Key` that is used again later is a new one.
 
 use std::time::Duration;
 
-use database::DbError;
+use infra::task::{Next, every};
 use tokio_util::sync::CancellationToken;
 
-use super::sweep_every;
 use crate::app::App;
 use crate::db::idempotency;
 
-const PAUSE: Duration = Duration::from_mins(5);
+const INTERVAL: Duration = Duration::from_mins(5);
 const KEPT_S: f64 = 86_400.0;
-const BATCH: i64 = 1000;
+const LIMIT: u32 = 1000;
 
-pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    sweep_every(PAUSE, "stored answers", (app, shutdown), sweep).await;
+pub(super) async fn run(app: App, stop: CancellationToken) {
+    every(INTERVAL, "delete old answers", stop, || sweep(&app)).await;
 }
 
-async fn sweep(app: App) -> Result<u64, DbError> {
-    idempotency::delete_old(&app.pool.get().await?, KEPT_S, BATCH).await
+async fn sweep(app: &App) -> anyhow::Result<Next> {
+    let deleted = idempotency::delete_old(&app.pool.get().await?, KEPT_S, LIMIT.into()).await?;
+    Ok(Next::after(deleted, LIMIT.into()))
 }

@@ -1,22 +1,22 @@
-//! Forgets messages of webhooks a month after they were made: by then nobody sends them again.
+//! Deletes webhook messages a month after they were made: by then nobody sends them again.
 
 use std::time::Duration;
 
-use database::DbError;
+use infra::task::{Next, every};
 use tokio_util::sync::CancellationToken;
 
-use super::sweep_every;
 use crate::app::App;
 use crate::db::webhooks;
 
-const PAUSE: Duration = Duration::from_mins(10);
+const INTERVAL: Duration = Duration::from_mins(10);
 const KEPT: Duration = Duration::from_hours(30 * 24);
-const BATCH: i64 = 1000;
+const LIMIT: u32 = 1000;
 
-pub(super) async fn run(app: App, shutdown: CancellationToken) {
-    sweep_every(PAUSE, "webhook messages", (app, shutdown), sweep).await;
+pub(super) async fn run(app: App, stop: CancellationToken) {
+    every(INTERVAL, "delete old webhook messages", stop, || sweep(&app)).await;
 }
 
-async fn sweep(app: App) -> Result<u64, DbError> {
-    webhooks::delete_old(&app.pool.get().await?, KEPT, BATCH).await
+async fn sweep(app: &App) -> anyhow::Result<Next> {
+    let deleted = webhooks::delete_old(&app.pool.get().await?, KEPT, LIMIT.into()).await?;
+    Ok(Next::after(deleted, LIMIT.into()))
 }

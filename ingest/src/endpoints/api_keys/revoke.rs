@@ -25,6 +25,6 @@ pub(crate) async fn handle(change: Change, PathId(id): PathId<ApiKeyId>) -> Resu
             Ok(ApiKeyAnswer { api_key: revoked.ok_or_else(|| ApiError::not_found("API key"))? })
         })
         .await?;
-    change.app.principals.forget(&id);
+    change.app.callers.forget(&id);
     Ok(response)
 }

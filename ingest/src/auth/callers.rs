@@ -18,11 +18,11 @@ const CAPACITY: usize = 10_000;
 type Cache = HashMap<[u8; 32], (Instant, Arc<ApiKey>)>;
 
 #[derive(Debug, Default)]
-pub(crate) struct Principals {
+pub(crate) struct Callers {
     cache: Mutex<Cache>,
 }
 
-impl Principals {
+impl Callers {
     /// The caller behind a full key; `None` when it is unknown or revoked. Unknown keys are not remembered, so that
     /// guessing fills nothing and a new key works at once.
     pub(crate) async fn find(&self, pool: &Pool, full_key: &str) -> Result<Option<Caller>, DbError> {
