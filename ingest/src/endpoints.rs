@@ -1,4 +1,4 @@
-//! Everything that the API can do, one file for each operation.
+//! The operations of the API, one file each: a constant that declares it, and its handler.
 
 mod api_keys;
 mod artifacts;
@@ -19,7 +19,7 @@ macro_rules! endpoints {
     };
 }
 
-/// What the router serves and the document lists, in the order of a run's life.
+/// Lists what the router serves and the document describes, in the order of a run's life.
 pub(crate) fn all() -> Vec<Endpoint> {
     endpoints![
         projects::list,

@@ -59,7 +59,7 @@ pub(crate) fn answer(status: StatusCode, body: &Value) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-/// Of 64 bits: a collision makes two strangers wait for each other's transaction, nothing worse.
+/// The advisory lock of a scope. A collision of its 64 bits only makes two strangers wait for each other's transaction.
 fn lock_of(scope: &Scope<'_>) -> i64 {
     let mut hasher = Sha256::new();
     for field in [scope.org.as_str(), scope.credential.as_str(), scope.method, scope.route, scope.key] {

@@ -1,4 +1,4 @@
-//! Checks a request for a run, as far as that needs no database: what is wrong in it, and what it leaves open.
+//! Checks a request for a run without the database, and fills in defaults.
 
 mod env;
 mod metadata;
@@ -35,15 +35,15 @@ pub(crate) struct NewRun {
     /// `None` for a run without network.
     pub network: Option<RunNetwork>,
     pub batch_id: Option<BatchId>,
-    /// The archive that the organization may have already.
+    /// An archive that the organization may have already.
     pub archive: Option<Declared>,
-    /// Whether to start at once if it has.
+    /// Starts at once if the organization has the archive.
     pub start: bool,
 }
 
 impl NewRun {
     pub(crate) fn check(request: &Value, config: &ApiConfig) -> Result<Self, ApiError> {
-        // These first: their errors have codes of their own, and none of them has a value of `env`.
+        // Checked first: their errors have codes of their own, and never include a value of `env`.
         let env = env::check(request.get("env"))?;
         let checked = metadata::check("metadata", request.get("metadata"))?;
         let source_metadata = match request.get("sourceMetadata") {
@@ -100,7 +100,7 @@ fn check_command(command: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A path that leads out of the workspace is accepted: the run records it as an artifact error, and goes on.
+/// Checks the requests for artifacts. A path that leads out of the workspace is accepted: the run records an artifact error.
 fn check_artifacts(artifacts: &[ArtifactRequest]) -> Result<(), ApiError> {
     if artifacts.len() > ARTIFACTS {
         let message = format!("artifacts: expected at most {ARTIFACTS}, got {}.", artifacts.len());

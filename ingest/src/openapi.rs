@@ -1,4 +1,4 @@
-//! The API in its own words: OpenAPI 3.1, made from the operations that the router serves and the shapes in `schemas`. Served as
+//! The OpenAPI 3.1 document of the API, made from the operations that the router serves and the shapes in `schemas`. Served as
 //! `GET /openapi.json`, printed by `crownest-ingest openapi`, and kept in the repository as `schemas/openapi.json`.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ const ABOUT: &str = "Runs commands on repository archives in sandboxes, and keep
     shape, with a stable `code`. Members that an answer does not have are left out, never null; members that a request \
     has and this document does not are ignored. A path or a method that is not listed here answers `not_found`.";
 
-/// No key is needed: it says nothing that is anybody's.
+/// Serves the document, without authentication.
 pub(crate) async fn serve() -> Response {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
     let bytes = DOCUMENT.get_or_init(|| Bytes::from(document().to_string())).clone();
@@ -32,7 +32,7 @@ pub(crate) async fn serve() -> Response {
 
 /// The whole document.
 pub fn document() -> Value {
-    // OpenAPI 3.1 uses JSON Schema 2020-12 as it is, only kept elsewhere.
+    // OpenAPI 3.1 uses JSON Schema 2020-12, with definitions in another place.
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -121,7 +121,7 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
     described
 }
 
-/// One response for each status, with an example for each code.
+/// Describes a response for each status, with an example for each code.
 fn refusals(operation: &Operation, error: &Value) -> Map<String, Value> {
     let mut codes: BTreeMap<u16, Map<String, Value>> = BTreeMap::new();
     for code in operation.codes() {

@@ -65,7 +65,7 @@ pub(crate) const fn json<T: JsonSchema>(example: fn() -> Value) -> Content {
     Content::Json(shape::<T>, example)
 }
 
-/// One method of one path, for callers with an API key.
+/// A method of a path, for callers with an API key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operation {
     pub method: Method,

@@ -1,5 +1,5 @@
-//! Which path leads where. Operations for callers with an API key are authenticated, the rest is public; what is not
-//! listed here or in `endpoints` does not exist.
+//! The routes: every operation of `endpoints`, authenticated unless it is public, and the pages without an operation.
+//! Any other path or method answers `not_found`.
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -25,7 +25,7 @@ pub(crate) fn build(app: &App, ops: &Ops) -> Router {
         .merge(routes(public))
         .with_state(app.clone())
         .route("/openapi.json", get(openapi::serve))
-        // The operations listener has the metrics; the public one only says how the service is.
+        // Metrics are on the operations listener only.
         .route("/healthz", get_service(health.clone()))
         .route("/readyz", get_service(health))
         .fallback(nothing_here)

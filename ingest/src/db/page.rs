@@ -35,7 +35,7 @@ impl Cursor {
         let (micros, id) = plain.strip_prefix("1.")?.split_once('.')?;
         let nanos = micros.parse::<i128>().ok()?.checked_mul(1000)?;
         let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
-        // PostgreSQL's times end sooner in the past, and none of ours is there.
+        // PostgreSQL's range of times is smaller; ours are all later than 1970.
         let valid = at.year() >= 1970 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         valid.then(|| Self { at, id: id.to_owned() })
     }
@@ -48,7 +48,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// The first page, or the one after `cursor`; `None` if that is not a cursor of ours.
+    /// The first page, or the one after `cursor`; `None` for a cursor that is malformed.
     pub(crate) fn new(limit: usize, cursor: Option<&str>) -> Option<Self> {
         let after = match cursor {
             Some(text) => Some(Cursor::decode(text)?),
@@ -57,12 +57,12 @@ impl Page {
         Some(Self { limit, after })
     }
 
-    /// For SQL: what came before this page, both null on the first one.
+    /// Parameters of SQL: the last item of the page before; both null on the first page.
     pub(crate) fn after(&self) -> (Option<OffsetDateTime>, Option<&str>) {
         (self.after.as_ref().map(|cursor| cursor.at), self.after.as_ref().map(|cursor| cursor.id.as_str()))
     }
 
-    /// For SQL: one more row tells whether there is another page.
+    /// The limit of SQL: one more row tells whether there is another page.
     pub(crate) fn one_more(&self) -> i64 {
         i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1)
     }

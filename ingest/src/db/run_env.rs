@@ -1,4 +1,4 @@
-//! Table `ingest.run_env`: the encrypted environment variables of runs that are not over. Claims hand them out.
+//! Table `ingest.run_env`: the encrypted environment variables of unfinished runs. Claims hand them out.
 
 use database::GenericClient;
 use database::row::{DbError, execute};

@@ -1,4 +1,4 @@
-//! Table `ingest.runs`: what was asked for and where it is. Only the collector makes a run terminal.
+//! Table `ingest.runs`: the request for each run, and its progress. Only the collector makes a run terminal.
 
 mod observe;
 mod row;
@@ -127,7 +127,7 @@ pub(crate) async fn list(
     found.iter().map(|row| Ok((Run::from_row(row)?, Cursor::of(row)?))).collect()
 }
 
-/// Of the run that this sandbox was made for.
+/// The project of the run that this sandbox was made for.
 pub(crate) async fn project_of_sandbox(
     client: &impl GenericClient,
     org: &OrgId,

@@ -13,7 +13,7 @@ use crate::archive::{Declared, staging_key};
 
 const COLUMNS: &str = "id, run_id, sha256, size_bytes, status, expires_at, staging_key";
 
-/// How long a presigned URL works; asking again gives another one.
+/// Validity of a presigned URL; asking again gives another URL.
 pub(crate) const PRESIGNED_FOR: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone)]
@@ -21,10 +21,10 @@ pub(crate) struct Upload {
     pub id: UploadId,
     pub run_id: RunId,
     pub archive: Declared,
-    /// As stored: `expired` is never stored, it follows from the time.
+    /// The stored status. `expired` is never stored, it follows from the time.
     pub status: TransferStatus,
     pub expires_at: Timestamp,
-    /// Where the client may put the bytes itself.
+    /// Key under which the client may put the bytes itself.
     pub staging_key: Option<String>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn set_status(
     Ok(())
 }
 
-/// Those whose staged objects nobody can write any more.
+/// Lists expired uploads whose staged objects no presigned URL can write any more.
 pub(crate) async fn staged_and_over(
     client: &impl GenericClient,
     grace: Duration,

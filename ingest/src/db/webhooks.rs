@@ -59,7 +59,7 @@ pub(crate) async fn list(
     found.iter().map(|row| Ok((webhook(row)?, Cursor::of(row)?))).collect()
 }
 
-/// With its messages.
+/// Deletes a webhook and its messages.
 pub(crate) async fn delete(client: &impl GenericClient, id: &WebhookId) -> Result<(), DbError> {
     execute(client, "delete from ingest.webhooks where id = $1", &[&id.as_str()]).await?;
     Ok(())
@@ -71,7 +71,7 @@ pub(crate) async fn disable(client: &impl GenericClient, id: &WebhookId) -> Resu
     Ok(())
 }
 
-/// Messages to one webhook, newest first.
+/// Lists the messages of a webhook, newest first.
 pub(crate) async fn deliveries(
     client: &impl GenericClient,
     id: &WebhookId,
@@ -97,7 +97,7 @@ pub(crate) async fn webhook_of(
     found.map(|row| parsed(&row, "webhook_id")).transpose()
 }
 
-/// Sends a message again, from its first attempt on.
+/// Makes a message due again, from its first attempt on.
 pub(crate) async fn redeliver(client: &impl GenericClient, id: &DeliveryId) -> Result<Delivery, DbError> {
     let sql = format!(
         "update ingest.webhook_deliveries set status = 'pending', attempts = 0, next_attempt_at = now()
@@ -115,13 +115,13 @@ pub(crate) struct Due {
     pub run: RunId,
     pub kind: String,
     pub created_at: Timestamp,
-    /// This one included.
+    /// This attempt included.
     pub attempt: u32,
     pub url: String,
     pub secret: Vec<u8>,
 }
 
-/// Takes messages whose time has come. Whoever dies with one loses it to others after `lease`.
+/// Takes due messages. After `lease`, a message that was taken and not recorded is due again.
 pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit: i64) -> Result<Vec<Due>, DbError> {
     let sql = "with due as (
             select d.id from ingest.webhook_deliveries d
@@ -149,7 +149,7 @@ pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit
     rows(client, sql, &[&lease.as_secs_f64(), &limit]).await?.iter().map(due).collect()
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attempted {
     pub status: DeliveryStatus,
@@ -169,7 +169,7 @@ pub(crate) async fn record(client: &impl GenericClient, id: &DeliveryId, attempt
     Ok(())
 }
 
-/// Messages that are so old; says how many there were.
+/// Deletes at most `limit` messages that are older than `kept`, and returns how many there were.
 pub(crate) async fn delete_old(client: &impl GenericClient, kept: Duration, limit: i64) -> Result<u64, DbError> {
     let sql = "delete from ingest.webhook_deliveries where id in (
             select id from ingest.webhook_deliveries where created_at < now() - make_interval(secs => $1) limit $2
@@ -177,7 +177,7 @@ pub(crate) async fn delete_old(client: &impl GenericClient, kept: Duration, limi
     execute(client, sql, &[&kept.as_secs_f64(), &limit]).await
 }
 
-/// The secret itself, for a webhook that was just made.
+/// The secret in the form that clients get, once.
 pub(crate) fn shown(secret: &[u8]) -> Secret {
     use base64::Engine as _;
     Secret::new(format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(secret)))

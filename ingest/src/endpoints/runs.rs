@@ -28,7 +28,7 @@ use crate::http::error::{ApiError, Code};
 
 const NOT_SEALED: &str = "The evidence of this run does not exist yet: it is sealed and signed when the run is over.";
 
-/// The run, if the caller may see it.
+/// Finds a run, if the caller may see it.
 async fn find(client: &impl GenericClient, caller: &Caller, id: &RunId) -> Result<Run, ApiError> {
     visible(caller, runs::find(client, caller.org(), id).await?)
 }
@@ -40,7 +40,7 @@ async fn sealed_key(client: &impl GenericClient, caller: &Caller, id: &RunId) ->
     key.ok_or_else(|| ApiError::new(Code::NotFound, NOT_SEALED))
 }
 
-/// The same, and nobody else changes it until the transaction ends.
+/// Finds a run and locks it until the transaction ends.
 async fn lock(client: &impl GenericClient, caller: &Caller, id: &RunId) -> Result<Run, ApiError> {
     visible(caller, runs::lock(client, caller.org(), id).await?)
 }
@@ -53,13 +53,14 @@ fn visible(caller: &Caller, run: Option<Run>) -> Result<Run, ApiError> {
     Ok(run)
 }
 
-/// Whether the organization has these bytes already, so that nobody needs to send them again. A limited key must prove
+/// Says whether the organization has these bytes already, so that nobody needs to send them again. A limited key must prove
 /// that it has them: they may be another project's.
 async fn is_known(client: &impl GenericClient, caller: &Caller, archive: &Declared) -> Result<bool, ApiError> {
     Ok(caller.only_projects().is_none() && archives::exists(client, caller.org(), archive).await?)
 }
 
-/// Whether the run has exactly this archive already; another one, or a run that takes none any more, is a conflict.
+/// Says whether the run has exactly this archive already. Another archive, or a run that takes no archive any more, is a
+/// conflict.
 fn has_archive(run: &Run, archive: &Declared) -> Result<bool, ApiError> {
     match &run.archive {
         Some(attached) if is_same(attached, archive) => Ok(true),

@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: what the organization used in the current calendar month, UTC.
+//! `GET /v1/usage`: the organization's usage in the current calendar month, UTC.
 
 use std::collections::BTreeMap;
 

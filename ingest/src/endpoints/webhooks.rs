@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::db::webhooks;
 use crate::http::error::ApiError;
 
-/// The webhook, if the caller may see it: one for every project is out of sight of a key for some.
+/// Finds a webhook, if the caller may see it: a key that is limited to projects does not see a webhook of all projects.
 async fn find(client: &impl GenericClient, caller: &Caller, id: &WebhookId) -> Result<Webhook, ApiError> {
     let visible = |webhook: &Webhook| match &webhook.project_id {
         Some(project) => caller.may_see(project),

@@ -1,4 +1,4 @@
-//! Bodies: JSON of requests, bounded, checked, and with errors that say what was expected; objects of the store.
+//! Bodies: JSON of requests, with a bound and errors that say what was expected; and objects of the store as answers.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::error::{ApiError, Code};
 /// Larger than the largest valid request: a command of 64 KiB, its variables and metadata,
 /// every character of them escaped.
 const MAX_BYTES: usize = 1024 * 1024;
-/// A client that needs longer for so little holds a connection for nothing.
+/// Bounds how long a slow client holds a connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An object of the store, piece by piece.
+/// Streams an object of the store.
 pub(crate) fn from_store(object: ByteStream) -> Body {
     Body::from_stream(futures_util::stream::try_unfold(object, |mut object: ByteStream| async move {
         let piece = object.try_next().await.map_err(std::io::Error::other)?;
@@ -43,9 +43,9 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Result<Value, ApiError> {
     if value.is_object() { Ok(whole(value)) } else { Err(ApiError::invalid("The body: expected a JSON object.")) }
 }
 
-/// For JSON Schema `7.0` is an integer, for serde it is none.
+/// Makes `7.0` an integer: JSON Schema takes it for one, serde does not.
 fn whole(value: Value) -> Value {
-    /// From here on, not every whole number is a float.
+    /// Above this number, floats skip whole numbers.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Number(number) => match number.as_f64() {

@@ -1,5 +1,5 @@
-//! The Range header of downloads: RFC 9110 section 14.2. Only one range is honoured; of several, none, which the
-//! standard allows.
+//! The Range header of downloads (RFC 9110 section 14.2). Only a single range is honoured; a header with several is
+//! ignored, as the standard allows.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ pub(crate) enum Ranged {
     Unsatisfiable,
 }
 
-/// What a Range header means for something of this size.
+/// Resolves a Range header for an object of this size.
 pub(crate) fn resolve(header: &str, size: u64) -> Ranged {
     let Some((unit, spec)) = header.split_once('=') else { return Ranged::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -27,7 +27,7 @@ pub(crate) fn resolve(header: &str, size: u64) -> Ranged {
         (Bound::Absent, Bound::Number(0)) => Ranged::Unsatisfiable,
         (Bound::Absent, Bound::Number(_)) if size == 0 => Ranged::Unsatisfiable,
         (Bound::Absent, Bound::Number(suffix)) => Ranged::Part(size.saturating_sub(suffix)..=size - 1),
-        // A header that is malformed is ignored.
+        // A malformed header is ignored.
         _ => Ranged::Whole,
     }
 }

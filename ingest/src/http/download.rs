@@ -13,7 +13,7 @@ use super::error::{ApiError, Code};
 /// An object whose bytes never change.
 #[derive(Debug)]
 pub(crate) struct StoredObject<'a> {
-    /// For messages, such as `artifact`.
+    /// The noun for messages, such as `artifact`.
     pub what: &'static str,
     pub object_key: &'a str,
     pub size_bytes: u64,
@@ -27,7 +27,7 @@ impl StoredObject<'_> {
     pub(crate) async fn answer(&self, store: &Store, request: &HeaderMap) -> Result<Response, ApiError> {
         let etag = format!("\"{}\"", self.tag);
         let text = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        // A range of something else than what the client has is worth nothing to it.
+        // A range of other bytes than those that the client has is of no use to it.
         let range = text(header::RANGE).filter(|_| text(header::IF_RANGE).is_none_or(|wanted| wanted == etag));
         let ranged = range.map_or(Ranged::Whole, |range| resolve(range, self.size_bytes));
         let (status, length, content_range) = match &ranged {
@@ -63,7 +63,7 @@ impl StoredObject<'_> {
             _ => None,
         };
         let stream = store.get_stream(self.object_key, range).await.map_err(|error| match error {
-            // Deleted between the look into the database and here, or behind our back.
+            // The object was deleted since the database was asked, or from outside.
             StoreError::NotFound(_) => ApiError::not_found(self.what),
             other @ StoreError::Request { .. } => other.into(),
         })?;

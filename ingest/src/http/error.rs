@@ -1,4 +1,5 @@
-//! The one error of every route: what the client did wrong, or an internal failure that it learns nothing about.
+//! The one error type of every route: a refusal that tells the client what was wrong, or an internal failure that is
+//! logged and not told.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => StatusCode::$status,)+ }
             }
 
-            /// What it means in general; messages say more.
+            /// The general meaning; messages say more.
             pub(crate) fn about(self) -> &'static str {
                 match self { $(Self::$variant => $about,)+ }
             }
@@ -104,7 +105,7 @@ impl ApiError {
         Self::new(Code::NotFound, format!("This {what} does not exist, or this API key may not see it."))
     }
 
-    /// Refused for now; the same request may succeed after so many seconds.
+    /// A refusal for now: the same request may succeed after so many seconds.
     pub(crate) fn retry_after(code: Code, message: impl Into<String>, seconds: u64) -> Self {
         Self::Refused { code, message: message.into(), details: None, retry_after_s: Some(seconds) }
     }
@@ -150,7 +151,7 @@ impl IntoResponse for ApiError {
         let (code, message, details, retry_after_s) = match self {
             Self::Refused { code, message, details, retry_after_s } => (code, message, details, retry_after_s),
             Self::Internal(error) => {
-                tracing::error!(error = %format!("{error:#}"), "the request failed");
+                tracing::error!(error = %format!("{error:#}"), "cannot answer the request");
                 let message = "The request failed on our side. Try again; if it persists, report its x-request-id.";
                 (Code::InternalError, message.to_owned(), None, None)
             }

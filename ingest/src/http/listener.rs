@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Pause when no connection can be accepted, as when all file descriptors are in use.
+/// Pause after a failure to accept, such as when all file descriptors are in use.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Serves until `shutdown`, then until every request in flight is answered.
@@ -22,7 +22,7 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) {
     let connections = TaskTracker::new();
-    // Whoever stops waiting for this function cuts off what is left.
+    // Dropping this function's future cuts off the connections that are left.
     let cut = CancellationToken::new();
     let _guard = cut.clone().drop_guard();
     loop {
@@ -42,12 +42,12 @@ pub(crate) async fn serve(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "cannot accept a connection; retrying");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
-    // Closed before the wait: a new connection is refused, not left hanging.
+    // The listener closes before the wait: a new connection is refused, not left hanging.
     drop(listener);
     connections.close();
     connections.wait().await;
@@ -56,7 +56,7 @@ pub(crate) async fn serve(
 async fn connection(stream: TcpStream, router: Router, header_timeout: Duration, shutdown: CancellationToken) {
     // Small answers and events must not wait for more to send.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,4 +1,4 @@
-//! Around every request: an id, a span for the logs, the metrics, and headers that make browsers careful.
+//! Middleware around every request: an id, a span for the logs, metrics, and security headers for browsers.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ const MAX_ID_LEN: usize = 128;
 pub(crate) async fn request(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = known_method(request.method());
-    // Paths are the clients' to choose, so that only declared ones may become labels.
+    // Clients choose paths freely: only declared routes become labels.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let id = request_id(&request);
     let span = tracing::info_span!(
@@ -67,7 +67,7 @@ fn known_method(method: &Method) -> &'static str {
     }
 }
 
-/// The client's own id where it is fit for a log, so that both sides can look for the same one.
+/// The client's own id if it is fit for a log, so that both sides find the same one.
 fn request_id(request: &Request) -> HeaderValue {
     let fit = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
@@ -78,7 +78,7 @@ fn request_id(request: &Request) -> HeaderValue {
         return given.clone();
     }
     let mut random = [0u8; 16];
-    // An id that repeats is a nuisance for whoever reads the logs, and nothing worse.
+    // Without entropy the id repeats, which is only a nuisance in the logs.
     let _ = getrandom::fill(&mut random);
     HeaderValue::try_from(hex::encode(random)).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }

@@ -1,4 +1,4 @@
-//! Identifiers in the path. One that is malformed names nothing, so it is `not_found` like any other.
+//! Identifiers in the path. A malformed one names nothing: it is `not_found`.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use super::error::ApiError;
 #[derive(Debug)]
 pub(crate) struct PathId<T>(pub T);
 
-/// Of a path with two of them.
+/// Two identifiers of one path.
 #[derive(Debug)]
 pub(crate) struct PathPair<A, B>(pub A, pub B);
 

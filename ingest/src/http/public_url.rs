@@ -1,4 +1,4 @@
-//! What clients reach this service as, for URLs in answers: configured, or what they said in the Host header.
+//! The URL at which clients reach this service, for URLs in answers: configured, or taken from the Host header.
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -8,7 +8,7 @@ use axum::http::uri::Authority;
 use super::error::ApiError;
 use crate::app::App;
 
-/// Scheme and authority, and a path if one is configured; no slash at the end.
+/// Scheme, authority and, if configured, a path; without a slash at the end.
 #[derive(Debug)]
 pub(crate) struct PublicUrl(String);
 

@@ -1,4 +1,4 @@
-//! The query of a request, as pairs: `metadata.KEY=VALUE` has names that no struct can list.
+//! The query of a request, as pairs: no struct can list the names of `metadata.KEY=VALUE`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
@@ -29,7 +29,7 @@ impl Query {
     pub(crate) fn new(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
         let mut names = HashSet::new();
         match pairs.iter().find(|(name, _)| !names.insert(name)) {
-            // Which of them is meant?
+            // A repeated name is ambiguous.
             Some((name, _)) => {
                 let shown: String = name.chars().take(40).collect();
                 Err(ApiError::invalid(format!("{shown}: expected once in the query, got it more often.")))
@@ -56,7 +56,7 @@ impl Query {
         }
     }
 
-    /// A value with a syntax of its own.
+    /// Parses a value with a syntax of its own.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
         let parsed = self.get(name).map(str::parse).transpose();
         parsed.map_err(|error| ApiError::invalid(format!("{name}: {error}.")))
@@ -78,7 +78,7 @@ impl Query {
         }
     }
 
-    /// The pairs whose names start with `prefix`, without it.
+    /// The pairs whose names start with `prefix`, which is removed.
     pub(crate) fn prefixed(&self, prefix: &str) -> BTreeMap<String, String> {
         let stripped = |(key, value): &(String, String)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone()));
         self.0.iter().filter_map(stripped).collect()

@@ -1,4 +1,4 @@
-//! What makes two requests the same request.
+//! Fingerprints, by which two requests are the same request.
 
 use infra::keyring::Keyring;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::http::error::ApiError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(super) [u8; 32]);
 
-/// The one to store, and others that earlier keys gave the same request.
+/// The fingerprint to store, and those that earlier keys give the same request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fingerprints {
     pub(super) current: Fingerprint,
@@ -24,7 +24,7 @@ impl Fingerprint {
 }
 
 impl Fingerprints {
-    /// For a request with secrets in it: whoever reads the database must not be able to try out guesses.
+    /// Digests a request with secrets under the keyring's keys: a reader of the database cannot try out guesses.
     pub(crate) fn keyed(request: &impl Serialize, keyring: &Keyring) -> Result<Self, ApiError> {
         let mut digests = keyring.digests(&content(request)?).into_iter().map(Fingerprint);
         let current = digests.next().ok_or_else(|| ApiError::internal(anyhow::anyhow!("a keyring without keys")))?;

@@ -1,4 +1,4 @@
-//! The limits of `env`, checked before anything else sees the values: no message of ours ever has one.
+//! The limits of `env`, checked before anything else sees the values, which no message of ours includes.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::http::error::{ApiError, Code};
 
-/// Checks the member of a request; a missing one is an empty one.
+/// Checks the member of a request; a missing member is empty.
 pub(crate) fn check(value: Option<&Value>) -> Result<EnvValues, ApiError> {
     let variables = match value {
         None | Some(Value::Null) => return Ok(EnvValues::default()),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::http::error::{ApiError, Code};
 
-/// Checks one of the members of a request; a missing one is an empty one.
+/// Checks one of the members of a request; a missing member is empty.
 pub(crate) fn check(member: &str, value: Option<&Value>) -> Result<BTreeMap<String, String>, ApiError> {
     match value {
         None | Some(Value::Null) => Ok(BTreeMap::new()),

@@ -32,7 +32,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// What is malformed is told before what the API key lacks.
+    /// Checks the caller, then the head of the request, then the scope: a malformed request is refused as such first.
     pub(super) async fn admit<Input: FromRequestParts<App>>(
         operation: &Operation,
         app: App,
@@ -135,7 +135,7 @@ impl Change {
         Ok(idempotency::answer(status, &body))
     }
 
-    /// What the key is unique within; `None` when the client sent none.
+    /// The namespace of the key; `None` when the client sent no key.
     fn scope(&self) -> Option<Scope<'_>> {
         Some(Scope {
             org: self.caller.org(),

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::http::error::ApiError;
 use crate::idempotency::IdempotencyKey;
 
-/// What the router serves and the document lists.
+/// An operation with its handler, as the router serves it and the document lists it.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     /// More than one only for a family.

@@ -1,4 +1,4 @@
-//! One story told in examples: a run of `make test`, from its creation to its evidence. One file for each resource.
+//! Examples of the document, which tell one story: a run of `make test`, from its creation to its evidence.
 
 mod api_keys;
 mod archives;

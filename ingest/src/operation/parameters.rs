@@ -1,4 +1,4 @@
-//! What the operations take beside a body: in the path, the query, the headers.
+//! Parameters of operations in the path, the query and the headers.
 
 use schemas::id::{ApiKeyId, ArtifactId, BatchId, DeliveryId, ProjectId, RunId, SandboxId, UploadId, WebhookId};
 use schemas::limits;

@@ -1,4 +1,4 @@
-//! The plan of each organization as far as ingest enforces it, remembered for a few seconds.
+//! The part of each organization's plan that ingest enforces, cached for a few seconds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ type Limit = Option<u32>;
 
 #[derive(Debug)]
 pub(crate) struct Plans {
-    /// For organizations without an account.
+    /// Limit of organizations without an account.
     default_per_minute: u32,
     cache: Mutex<HashMap<OrgId, (Instant, Limit)>>,
 }

@@ -1,4 +1,4 @@
-//! One row of `ingest.runs`, and how clients see it.
+//! A row of `ingest.runs`, and its form for clients.
 
 use database::row::{DbError, json, optional_json, optional_timestamp, parsed, timestamp, unsigned};
 use std::collections::BTreeMap;
@@ -33,10 +33,10 @@ pub(crate) struct Run {
     pub created_at: Timestamp,
     pub archive: Option<Archive>,
     pub cancel_requested_at: Option<Timestamp>,
-    /// Its time to upload and start is over; the collector has been told.
+    /// Set when the time to upload and start is over; the collector has been told.
     pub expired_at: Option<Timestamp>,
     pub attempt: i32,
-    /// One past the last stored event.
+    /// The number of the next event to be stored.
     pub next_seq: u64,
     pub result: RunResult,
 }
@@ -87,7 +87,7 @@ impl Run {
         })
     }
 
-    /// Nobody has started it, and nobody will end it: it can still be changed.
+    /// Says whether the run can still be changed: it is neither started, nor canceled, nor expired.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.status, RunStatus::AwaitingArchive | RunStatus::ArchiveUploaded)
             && self.cancel_requested_at.is_none()

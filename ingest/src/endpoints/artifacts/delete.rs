@@ -1,4 +1,4 @@
-//! `DELETE /v1/artifacts/{id}`: the bytes go, what was known of them stays. Deleting again changes nothing.
+//! `DELETE /v1/artifacts/{id}`: deletes the bytes and keeps the record of them. Deleting again changes nothing.
 
 use axum::response::Response;
 use schemas::api::artifact::ArtifactAnswer;

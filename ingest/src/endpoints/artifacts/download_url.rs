@@ -1,4 +1,4 @@
-//! `POST /v1/artifacts/{id}/download-url`: where the bytes are. Downloads go through this service, with the API key.
+//! `POST /v1/artifacts/{id}/download-url`: the URL of the bytes. Downloads go through this service, with the API key.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `GET /v1/sandboxes/{id}/artifacts`: what was kept of a sandbox, newest first; deleted ones are remembered.
+//! `GET /v1/sandboxes/{id}/artifacts`: the artifacts of a sandbox, newest first; deleted artifacts are remembered.
 
 use axum::Json;
 use schemas::api::artifact::Artifact;

@@ -1,4 +1,4 @@
-//! `GET /v1/artifacts/{id}/tombstone`: what is left of a deleted artifact, byte for byte as it is stored.
+//! `GET /v1/artifacts/{id}/tombstone`: the tombstone of a deleted artifact, byte for byte as it is stored.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};

@@ -1,5 +1,5 @@
-//! `POST /v1/workspace-runs/{id}/cancel`: asks for the end of a run. What follows is the collector's to write, so
-//! the answer is the run as it is now.
+//! `POST /v1/workspace-runs/{id}/cancel`: asks for the end of a run. The collector writes the end, so the answer is the
+//! run as it is now.
 
 use axum::response::Response;
 use database::OutboxMessage;
@@ -34,7 +34,7 @@ pub(crate) async fn handle(change: Change, PathId(id): PathId<RunId>) -> Result<
             let messages = messages(app, &before)?;
             let after = runs::request_cancel(transaction, caller.org(), &id).await?;
             app.outbox.insert(transaction, &messages).await?;
-            // Nothing was updated where the run is over: it is returned as it is.
+            // A run that is over was not updated: it is returned as it is.
             Ok(RunAnswer { workspace_run: after.unwrap_or(before).into_api() })
         })
         .await?;
@@ -42,7 +42,8 @@ pub(crate) async fn handle(change: Change, PathId(id): PathId<RunId>) -> Result<
     Ok(response)
 }
 
-/// Whom to tell. A run that no executor has claimed is ended by the collector; else its executor is asked to stop.
+/// The messages about a cancellation. The collector ends a run that no executor has claimed; otherwise the executor is
+/// asked to stop.
 fn messages(app: &App, run: &Run) -> Result<Vec<OutboxMessage>, ApiError> {
     if run.status.is_terminal() {
         return Ok(Vec::new());

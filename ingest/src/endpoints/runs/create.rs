@@ -52,11 +52,11 @@ pub(crate) async fn handle(mut change: Change, (): ()) -> Result<Response, ApiEr
         None => Fingerprint::of(&request)?.into(),
         Some(keyring) => Fingerprints::keyed(&request, keyring)?,
     };
-    // The values are in there, too.
+    // The request holds the values, too.
     drop(request);
     let starts = asked.start;
     let response = change.once_as(&fingerprints, async |transaction| create(transaction, &change, asked).await).await?;
-    // Nothing else puts anything into the outbox, and a look at it is a transaction.
+    // Only a start puts a message into the outbox, and a look at the outbox is a transaction.
     if starts {
         change.app.outbox.wake();
     }
@@ -71,7 +71,7 @@ async fn create(transaction: &Transaction<'_>, call: &Call, mut asked: NewRun) -
         template_of(transaction, &asked),
         known_archive(transaction, caller, asked.archive.as_ref()),
     )?;
-    // Before anything is uploaded. What counts is the policy at the start.
+    // Checked here before anything is uploaded; the policy at the start counts.
     if asked.network.is_some() {
         enqueue::egress(transaction, caller.org(), &project).await?;
     }
@@ -100,7 +100,7 @@ async fn create(transaction: &Transaction<'_>, call: &Call, mut asked: NewRun) -
     Ok(RunAnswer { workspace_run: run.into_api() })
 }
 
-/// What the values are encrypted with, if there are any.
+/// The keyring for the values, if there are any.
 fn keyring_for<'a>(app: &'a App, env: &EnvValues) -> Result<Option<&'a Keyring>, ApiError> {
     match &app.keyring {
         _ if env.is_empty() => Ok(None),
@@ -143,7 +143,7 @@ fn waiting_run(caller: &Caller, project: ProjectId, template: TemplateRef, asked
     }
 }
 
-/// The archive, if the organization has it and the caller may use it unseen.
+/// The archive, if the organization has it and the caller need not send it.
 async fn known_archive(
     client: &impl GenericClient,
     caller: &Caller,
@@ -177,7 +177,7 @@ async fn project_of(
 }
 
 async fn template_of(client: &impl GenericClient, asked: &NewRun) -> Result<TemplateRef, ApiError> {
-    // No slug has a NUL, and PostgreSQL takes none. The empty one does not exist either.
+    // PostgreSQL refuses a NUL, which no slug has; the empty slug does not exist either.
     let slug = asked.template.as_deref().map(|slug| if slug.contains('\0') { "" } else { slug });
     let version = asked.template_version_id.as_ref();
     let found = match version {

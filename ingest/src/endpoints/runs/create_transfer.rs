@@ -1,5 +1,5 @@
-//! `POST /v1/workspace-runs/{id}/archive-transfer`: where to put a large archive. Asking again for the same archive
-//! gives the same upload.
+//! `POST /v1/workspace-runs/{id}/archive-transfer`: the transfer of a large archive. Asking again for the same archive gives
+//! the same transfer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -49,7 +49,7 @@ pub(super) async fn enqueue(
     Ok(())
 }
 
-/// What the operator allows the project to reach, now.
+/// The project's current egress policy; without one, the request is refused.
 pub(super) async fn egress(
     client: &impl GenericClient,
     org: &OrgId,

@@ -82,7 +82,7 @@ fn page_of(page: &[Line], next_seq: u64) -> bytes::Bytes {
         }
         body.put_slice(&line.json);
     }
-    // Where nothing was found nothing is left, whatever the numbers say: a client must not ask forever.
+    // An empty page ends the list, whatever the numbers say: a client must not ask forever.
     match page.last().filter(|last| last.seq + 1 < next_seq) {
         Some(last) => body.put_slice(format!("],\"hasMore\":true,\"nextSeq\":{}}}", last.seq).as_bytes()),
         None => body.put_slice(b"],\"hasMore\":false}"),

@@ -26,7 +26,7 @@ pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Resp
     let key = super::sealed_key(&call.app.pool.get().await?, &call.caller, &id).await?;
     let evidence = match call.app.store.get(&key).await {
         Err(StoreError::NotFound(_)) => {
-            tracing::error!(key, "evidence that was sealed is not in the store any more");
+            tracing::error!(key, "sealed evidence is missing in the store");
             let message = "The evidence of this run was sealed, but is not in the object store any more.";
             return Err(ApiError::new(Code::NotFound, message));
         }

@@ -60,7 +60,7 @@ pub(crate) async fn handle(mut change: Change, PathId(id): PathId<RunId>) -> Res
         .await
 }
 
-/// Without effect where there is nothing to verify: what is wrong then is said by `finalize`.
+/// Verifies a staged archive. Does nothing where there is none: `finalize` then says what is wrong.
 async fn verify_staged(call: &Call, run: &RunId, declared: &Declared, upload: &str) -> Result<(), ApiError> {
     let (app, caller) = (&call.app, &call.caller);
     let Ok(upload) = upload.parse() else { return Ok(()) };
@@ -82,11 +82,11 @@ async fn verify_staged(call: &Call, run: &RunId, declared: &Declared, upload: &s
         uploads::set_status(&transaction, caller.org(), &upload.id, TransferStatus::Uploaded).await?;
         transaction.commit().await?;
     }
-    // It is of no more use, unless the failure is ours. What cannot be removed now is removed by the sweep.
+    // The staged object is of no more use, unless the failure is ours. The sweep removes what cannot be removed now.
     if !matches!(copied, Err(ApiError::Internal(_)))
         && let Err(error) = app.store.delete(&key).await
     {
-        tracing::warn!(%error, "a staged archive could not be removed yet");
+        tracing::warn!(%error, "cannot remove a staged archive; the sweep retries");
     }
     copied
 }
@@ -100,7 +100,7 @@ async fn copy(call: &Call, key: &str, size: u64, declared: &Declared, storing: S
     let idle = Duration::from_millis(app.config.body_idle_timeout_ms);
     let received = Receiver { store: &app.store, org: caller.org(), idle }.receive(body, declared, storing).await;
     received.map_err(|error| match error {
-        // It was no client that sent these bytes.
+        // Not a client but the store sent these bytes.
         ApiError::Refused { code: Code::InvalidRequest, message, .. } => {
             ApiError::internal(anyhow::anyhow!("the store broke off: {message}"))
         }

@@ -53,7 +53,7 @@ enum Accepted {
     Repeated(Response),
 }
 
-/// Everything that can be refused before the bytes come. No connection is held while they do.
+/// Checks everything that can be refused before the bytes come. No connection is held while they do.
 async fn accept(change: &Change, id: &RunId) -> Result<Accepted, ApiError> {
     let declared = Declared::from_headers(&change.headers, change.app.config.direct_upload_max_bytes)?;
     declared.check_content_length(&change.headers)?;

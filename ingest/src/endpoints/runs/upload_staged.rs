@@ -1,4 +1,4 @@
-//! `PUT /v1/uploads/{id}`: the bytes of a staged archive. Putting them again is no error.
+//! `PUT /v1/uploads/{id}`: the bytes of a staged archive, which may be put again.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(crate) async fn handle(mut call: Call, PathId(id): PathId<UploadId>) -> Resu
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Everything that can be refused before the bytes come. No connection is held while they do.
+/// Checks everything that can be refused before the bytes come. No connection is held while they do.
 async fn accept(call: &Call, id: &UploadId) -> Result<(Upload, Storing), ApiError> {
     let caller = &call.caller;
     let client = call.app.pool.get().await?;

@@ -11,11 +11,11 @@ use crate::http::path_id::PathId;
 use crate::operation::parameters::TEMPLATE;
 use crate::operation::{Call, Operation, examples, json};
 
-/// What may be one. Whether it is, the database knows.
+/// A text that may be a slug or an id.
 #[derive(Debug)]
 pub(crate) struct Name(String);
 
-/// As long as the longest id.
+/// Length of the longest id.
 const MAX_NAME_BYTES: usize = 68;
 
 impl FromStr for Name {

@@ -1,4 +1,4 @@
-//! `DELETE /v1/webhooks/{id}`: with all its deliveries; what is on its way may still arrive.
+//! `DELETE /v1/webhooks/{id}`: the webhook goes with all its deliveries; a message on its way may still arrive.
 
 use axum::response::Response;
 use schemas::api::webhook::WebhookAnswer;

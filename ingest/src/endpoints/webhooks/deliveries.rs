@@ -1,4 +1,4 @@
-//! `GET /v1/webhooks/{id}/deliveries`: what was sent, newest first, and how it went.
+//! `GET /v1/webhooks/{id}/deliveries`: the messages of a webhook and their outcomes, newest first.
 
 use axum::Json;
 use schemas::api::list::List;
