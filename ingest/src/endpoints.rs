@@ -1,9 +1,9 @@
 //! The operations of the API, one file each: a constant that declares it, and its handler.
 
 mod api_keys;
+mod archives;
 mod artifacts;
-mod evidence_log;
-mod jwks;
+mod evidence;
 mod projects;
 mod runs;
 mod templates;
@@ -33,19 +33,19 @@ pub(crate) fn all() -> Vec<Endpoint> {
         runs::list,
         runs::create,
         runs::get,
-        runs::upload_archive,
-        runs::create_transfer,
-        runs::upload_staged,
-        runs::finalize_archive,
+        archives::upload_archive,
+        archives::create_transfer,
+        archives::upload_staged,
+        archives::finalize_archive,
         runs::start,
         runs::cancel,
         runs::events,
-        runs::evidence,
-        runs::attestations,
-        runs::inclusion,
-        runs::event_log_part,
-        jwks,
-        evidence_log,
+        evidence::get,
+        evidence::attestations,
+        evidence::inclusion,
+        evidence::event_log_part,
+        evidence::jwks,
+        evidence::log,
         artifacts::of_sandbox,
         artifacts::get,
         artifacts::delete,

@@ -31,6 +31,5 @@ pub mod templates;
 mod webhooks;
 
 pub use config::IngestConfig;
-pub use database::DbError;
 pub use openapi::document as openapi;
 pub use service::{Ingest, start};

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use database::GenericClient;
-use database::row::{DbError, Params, execute, one, optional, optional_timestamp, parsed, rows, timestamp};
+use database::row::{
+    DbError, Params, execute, one, optional, optional_parsed, optional_timestamp, parsed, rows, timestamp, unsigned_32,
+};
 use infra::config::Secret;
 use schemas::Timestamp;
 use schemas::api::webhook::{Delivery, DeliveryStatus, Webhook};
@@ -141,7 +143,7 @@ pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit
             run: parsed(row, "run_id")?,
             kind: row.try_get("type")?,
             created_at: timestamp(row, "created_at")?,
-            attempt: attempts(row)?,
+            attempt: unsigned_32(row, "attempts")?,
             url: row.try_get("url")?,
             secret: row.try_get("secret")?,
         })
@@ -187,10 +189,7 @@ fn webhook(row: &Row) -> Result<Webhook, DbError> {
     Ok(Webhook {
         id: parsed(row, "id")?,
         org_id: parsed(row, "org_id")?,
-        project_id: match row.try_get::<_, Option<&str>>("project_id")? {
-            None => None,
-            Some(_) => Some(parsed(row, "project_id")?),
-        },
+        project_id: optional_parsed(row, "project_id")?,
         url: row.try_get("url")?,
         created_at: timestamp(row, "created_at")?,
         disabled_at: optional_timestamp(row, "disabled_at")?,
@@ -206,16 +205,11 @@ fn delivery(row: &Row) -> Result<Delivery, DbError> {
         workspace_run_id: parsed(row, "run_id")?,
         kind: row.try_get("type")?,
         status,
-        attempts: attempts(row)?,
+        attempts: unsigned_32(row, "attempts")?,
         created_at: timestamp(row, "created_at")?,
         last_attempt_at: optional_timestamp(row, "last_attempt_at")?,
         next_attempt_at: if pending { optional_timestamp(row, "next_attempt_at")? } else { None },
         response_status: row.try_get::<_, Option<i32>>("response_status")?.and_then(|code| u16::try_from(code).ok()),
         error: row.try_get("error")?,
     })
-}
-
-fn attempts(row: &Row) -> Result<u32, DbError> {
-    let attempts: i32 = row.try_get("attempts")?;
-    u32::try_from(attempts).map_err(|error| DbError::Column { column: "attempts", source: error.into() })
 }

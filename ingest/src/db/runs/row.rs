@@ -1,6 +1,8 @@
 //! A row of `ingest.runs`, and its form for clients.
 
-use database::row::{DbError, json, optional_json, optional_timestamp, parsed, timestamp, unsigned};
+use database::row::{
+    DbError, json, optional_json, optional_parsed, optional_timestamp, parsed, timestamp, unsigned, unsigned_32,
+};
 use std::collections::BTreeMap;
 
 use schemas::Timestamp;
@@ -35,7 +37,7 @@ pub(crate) struct Run {
     pub cancel_requested_at: Option<Timestamp>,
     /// Set when the time to upload and start is over; the collector has been told.
     pub expired_at: Option<Timestamp>,
-    pub attempt: i32,
+    pub attempt: u32,
     /// The number of the next event to be stored.
     pub next_seq: u64,
     pub result: RunResult,
@@ -61,14 +63,8 @@ impl Run {
             source_metadata: optional_json(row, "source_metadata")?,
             env_keys: row.try_get("env_keys")?,
             timeout_ms: unsigned(row, "timeout_ms")?,
-            network: match row.try_get::<_, Option<&str>>("network")? {
-                None => None,
-                Some(_) => Some(parsed(row, "network")?),
-            },
-            batch_id: match row.try_get::<_, Option<&str>>("batch_id")? {
-                None => None,
-                Some(_) => Some(parsed(row, "batch_id")?),
-            },
+            network: optional_parsed(row, "network")?,
+            batch_id: optional_parsed(row, "batch_id")?,
             traceparent: row.try_get("traceparent")?,
             created_at: timestamp(row, "created_at")?,
             archive: match row.try_get::<_, Option<String>>("archive_sha256")? {
@@ -81,7 +77,7 @@ impl Run {
             },
             cancel_requested_at: optional_timestamp(row, "cancel_requested_at")?,
             expired_at: optional_timestamp(row, "expired_at")?,
-            attempt: row.try_get("attempt")?,
+            attempt: unsigned_32(row, "attempt")?,
             next_seq: unsigned(row, "next_seq")?,
             result: json(row, "result")?,
         })

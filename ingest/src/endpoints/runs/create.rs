@@ -19,7 +19,7 @@ use crate::archive::Declared;
 use crate::auth::Caller;
 use crate::db::runs::{self, Run};
 use crate::db::{projects, run_env, templates};
-use crate::endpoints::templates as offers;
+use crate::endpoints::{archives, templates as offers};
 use crate::http::error::{ApiError, Code};
 use crate::idempotency::{Fingerprint, Fingerprints};
 use crate::new_run::{DEFAULT_TEMPLATE, NewRun};
@@ -150,7 +150,7 @@ async fn known_archive(
     asked: Option<&Declared>,
 ) -> Result<Option<Archive>, ApiError> {
     match asked {
-        Some(asked) if super::is_known(client, caller, asked).await? => Ok(Some(Archive {
+        Some(asked) if archives::is_known(client, caller, asked).await? => Ok(Some(Archive {
             sha256: asked.sha256.clone(),
             size_bytes: asked.size_bytes,
             uploaded_at: Some(Timestamp::now()),

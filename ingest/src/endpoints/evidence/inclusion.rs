@@ -6,6 +6,7 @@ use schemas::id::RunId;
 use schemas::scope::Scope;
 
 use crate::db::collector;
+use crate::endpoints::runs;
 use crate::evidence_log;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
@@ -23,7 +24,7 @@ pub(crate) const OPERATION: Operation = Operation::get(
 
 pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Json<InclusionAnswer>, ApiError> {
     let client = call.app.pool.get().await?;
-    super::find(&client, &call.caller, &id).await?;
+    runs::find(&client, &call.caller, &id).await?;
     let Some(logged) = collector::logged_entry(&client, &id).await? else {
         let message = match collector::evidence_key(&client, &id).await? {
             Some(_) => "The evidence of this run is not in the log yet: it follows within seconds, ask again.",

@@ -9,6 +9,7 @@ use schemas::scope::Scope;
 
 use crate::archive::{Declared, Receiver, Storing, discard};
 use crate::db::archives;
+use crate::endpoints::runs;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
 use crate::operation::parameters::{ARCHIVE_SHA256, ARCHIVE_SIZE, RUN_ID};
@@ -42,7 +43,7 @@ pub(crate) async fn handle(mut change: Change, PathId(id): PathId<RunId>) -> Res
     change
         .once(&(&id, &declared), async |transaction| {
             archives::insert(transaction, caller.org(), &declared).await?;
-            let run = super::lock(transaction, caller, &id).await?;
+            let run = runs::lock(transaction, caller, &id).await?;
             super::archive_answer(super::attach(transaction, run, &declared).await?)
         })
         .await
@@ -58,7 +59,7 @@ async fn accept(change: &Change, id: &RunId) -> Result<Accepted, ApiError> {
     let declared = Declared::from_headers(&change.headers, change.app.config.direct_upload_max_bytes)?;
     declared.check_content_length(&change.headers)?;
     let mut client = change.app.pool.get().await?;
-    let run = super::find(&client, &change.caller, id).await?;
+    let run = runs::find(&client, &change.caller, id).await?;
     if let Some(response) = change.repeated(&mut client, &(id, &declared)).await? {
         return Ok(Accepted::Repeated(response));
     }

@@ -17,6 +17,7 @@ use crate::archive::{CONTENT_TYPE, Declared};
 use crate::auth::Caller;
 use crate::db::runs::Run;
 use crate::db::uploads::{self, PRESIGNED_FOR, Upload};
+use crate::endpoints::runs;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
 use crate::http::public_url::PublicUrl;
@@ -55,7 +56,7 @@ async fn current_upload(
     id: &RunId,
     declared: &Declared,
 ) -> Result<Upload, ApiError> {
-    let run = super::lock(transaction, &call.caller, id).await?;
+    let run = runs::lock(transaction, &call.caller, id).await?;
     let attached = super::has_archive(&run, declared)?;
     match uploads::find_current(transaction, call.caller.org(), id, declared).await? {
         Some(upload) => Ok(upload),

@@ -10,10 +10,11 @@ use schemas::id::RunId;
 use schemas::scope::Scope;
 use serde::Deserialize;
 
-use super::upload_staged::{upload_expired, upload_not_found};
+use super::{upload_expired, upload_not_found};
 use crate::archive::{Declared, Receiver, Storing};
 use crate::db::runs::Run;
 use crate::db::{archives, uploads};
+use crate::endpoints::runs;
 use crate::http::body::from_store;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
@@ -54,7 +55,7 @@ pub(crate) async fn handle(mut change: Change, PathId(id): PathId<RunId>) -> Res
     verify_staged(&change, &id, &declared, &upload_id).await?;
     change
         .once(&(&id, &declared, &upload_id), async |transaction| {
-            let run = super::lock(transaction, &change.caller, &id).await?;
+            let run = runs::lock(transaction, &change.caller, &id).await?;
             super::archive_answer(finalize(transaction, run, &declared, &upload_id).await?)
         })
         .await
@@ -65,7 +66,7 @@ async fn verify_staged(call: &Call, run: &RunId, declared: &Declared, upload: &s
     let (app, caller) = (&call.app, &call.caller);
     let Ok(upload) = upload.parse() else { return Ok(()) };
     let client = app.pool.get().await?;
-    super::find(&client, caller, run).await?;
+    runs::find(&client, caller, run).await?;
     let Some(upload) = uploads::find(&client, caller.org(), &upload).await? else { return Ok(()) };
     let Some(key) = upload.staging_key.clone() else { return Ok(()) };
     let waits = upload.status_now() == TransferStatus::Pending && upload.run_id == *run && upload.archive == *declared;

@@ -8,9 +8,11 @@ use schemas::api::archive::TransferStatus;
 use schemas::id::UploadId;
 use schemas::scope::Scope;
 
+use super::{upload_expired, upload_not_found};
 use crate::archive::{Receiver, Storing, discard};
 use crate::db::uploads::Upload;
 use crate::db::{archives, uploads};
+use crate::endpoints::runs;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
 use crate::operation::parameters::UPLOAD_ID;
@@ -41,7 +43,7 @@ async fn accept(call: &Call, id: &UploadId) -> Result<(Upload, Storing), ApiErro
     let caller = &call.caller;
     let client = call.app.pool.get().await?;
     let upload = uploads::find(&client, caller.org(), id).await?.ok_or_else(upload_not_found)?;
-    super::find(&client, caller, &upload.run_id).await.map_err(|_| upload_not_found())?;
+    runs::find(&client, caller, &upload.run_id).await.map_err(|_| upload_not_found())?;
     if upload.status_now() == TransferStatus::Expired {
         return Err(upload_expired());
     }
@@ -61,12 +63,4 @@ async fn receive(call: &Call, upload: &Upload, storing: Storing, body: Body) -> 
     uploads::set_status(&transaction, caller.org(), &upload.id, TransferStatus::Uploaded).await?;
     transaction.commit().await?;
     Ok(())
-}
-
-pub(super) fn upload_not_found() -> ApiError {
-    ApiError::new(Code::UploadNotFound, "This upload does not exist, or does not belong to this run.")
-}
-
-pub(super) fn upload_expired() -> ApiError {
-    ApiError::new(Code::UploadExpired, "The time for this upload is over: ask for a new archive transfer.")
 }
