@@ -68,7 +68,7 @@ impl NewRun {
         let archive = asked.archive.map(declared).transpose()?;
         let start = asked.start.unwrap_or(false);
         if start && archive.is_none() {
-            let message = "start: expected `archive` beside it; without one, upload an archive and start the run then.";
+            let message = "start: expected `archive`, too; without it, upload an archive first, then start the run.";
             return Err(ApiError::invalid(message));
         }
         Ok(Self {

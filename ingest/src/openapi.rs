@@ -77,10 +77,10 @@ fn headers() -> Value {
     json!({
         "RateLimit-Limit": { "description": "Requests per minute that the key may make", "schema": number },
         "RateLimit-Remaining": { "description": "Requests left in this minute", "schema": number },
-        "RateLimit-Reset": { "description": "Seconds until more are left", "schema": number },
-        "Retry-After": { "description": "Seconds until it is worth trying again", "schema": number },
+        "RateLimit-Reset": { "description": "Seconds until the oldest counted request leaves the window", "schema": number },
+        "Retry-After": { "description": "Seconds to wait before a retry", "schema": number },
         "Idempotency-Replayed": {
-            "description": "The answer of an earlier request with this key: nothing was done again",
+            "description": "The stored answer of an earlier request with this key: nothing was done again",
             "schema": { "type": "string", "enum": ["true"] },
         },
         "X-Request-Id": { "description": "Names the request in our logs", "schema": { "type": "string" } },
@@ -101,7 +101,7 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
     }
     responses.insert(operation.status.to_string(), success.clone());
     if operation.takes_range() {
-        success["description"] = json!("The part that the Range header asked for");
+        success["description"] = json!("The range that the Range header asked for");
         responses.insert("206".to_owned(), success);
     }
     responses.extend(refusals(operation, error));

@@ -53,12 +53,13 @@ impl Declared {
     }
 
     pub(crate) fn size_mismatch(&self, got: u64) -> ApiError {
-        let message = format!("The archive was declared with {} bytes, and {got} came.", self.size_bytes);
+        let message = format!("The archive was declared with {} bytes, but {got} arrived.", self.size_bytes);
         ApiError::new(Code::UploadSizeMismatch, message)
     }
 
     pub(crate) fn checksum_mismatch(&self, got: &str) -> ApiError {
-        let message = format!("The archive was declared with SHA-256 {}, and {got} came.", self.sha256);
+        let message =
+            format!("The archive was declared with SHA-256 {}, but the received bytes have {got}.", self.sha256);
         ApiError::new(Code::UploadChecksumMismatch, message)
     }
 

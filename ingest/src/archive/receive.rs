@@ -68,7 +68,7 @@ async fn next_piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Ap
     loop {
         let frame = tokio::time::timeout(idle, body.frame())
             .await
-            .map_err(|_| ApiError::invalid(format!("Nothing of the body came for {} ms.", idle.as_millis())))?;
+            .map_err(|_| ApiError::invalid(format!("No bytes of the body arrived for {} ms.", idle.as_millis())))?;
         match frame {
             None => return Ok(None),
             Some(Err(_)) => return Err(ApiError::invalid("The body ended before it was complete.")),

@@ -65,5 +65,5 @@ fn upload_not_found() -> ApiError {
 }
 
 fn upload_expired() -> ApiError {
-    ApiError::new(Code::UploadExpired, "The time for this upload is over: ask for a new archive transfer.")
+    ApiError::new(Code::UploadExpired, "This upload has expired: ask for a new archive transfer.")
 }

@@ -17,7 +17,7 @@ const PRICING_VERSION: &str = "2026-01";
 const COMPUTE_UNIT_SECONDS_PER_CREDIT: f64 = 1000.0;
 
 pub(crate) const OPERATION: Operation =
-    Operation::get("/v1/usage", "getUsage", "What the organization used in this calendar month (UTC)")
+    Operation::get("/v1/usage", "getUsage", "The organization's usage in this calendar month (UTC)")
         .scope(Scope::UsageRead)
         .answers(200, json::<UsageSummary>(examples::usage));
 

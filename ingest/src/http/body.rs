@@ -27,7 +27,7 @@ pub(crate) fn from_store(object: ByteStream) -> Body {
 /// Reads a JSON object, whatever the content type says it is.
 pub(crate) async fn read_json(body: Body) -> Result<Value, ApiError> {
     let reading = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, MAX_BYTES).collect()).await;
-    let read = reading.map_err(|_| ApiError::invalid(format!("No complete body came within {READ_TIMEOUT:?}.")))?;
+    let read = reading.map_err(|_| ApiError::invalid(format!("The body was not complete within {READ_TIMEOUT:?}.")))?;
     let collected = read.map_err(|error| {
         if error.is::<LengthLimitError>() {
             return ApiError::new(Code::FileTooLarge, format!("The body is larger than {MAX_BYTES} bytes."));

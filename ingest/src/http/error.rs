@@ -32,11 +32,11 @@ macro_rules! codes {
 
 codes! {
     InvalidRequest = "invalid_request", BAD_REQUEST,
-        "Something in the request is not as this document says; the message names it.";
+        "A part of the request does not match this document; the message names it.";
     RangeNotSatisfiable = "invalid_request", RANGE_NOT_SATISFIABLE,
-        "The Range header asks for bytes that there are not.";
+        "The requested range lies outside the object.";
     Unauthorized = "unauthorized", UNAUTHORIZED,
-        "No API key came: send it as `Authorization: Bearer cn_live_…`.";
+        "The request has no API key: send it as `Authorization: Bearer cn_live_…`.";
     InvalidApiKey = "invalid_api_key", UNAUTHORIZED,
         "This API key is not valid: it is unknown, mistyped or revoked.";
     Forbidden = "forbidden", FORBIDDEN,
@@ -48,37 +48,37 @@ codes! {
     IdempotencyRequestInProgress = "idempotency_request_in_progress", CONFLICT,
         "The first request with this Idempotency-Key is still running.";
     LegalHold = "legal_hold", CONFLICT,
-        "The operator holds the run or its project: nothing of it can be deleted.";
+        "The run or its project is under a legal hold: nothing of it can be deleted.";
     UploadConflict = "upload_conflict", CONFLICT,
-        "The run has another archive already, or takes none any more.";
+        "The run already has another archive, or takes no archive any more.";
     UploadNotFound = "upload_not_found", NOT_FOUND,
         "This upload does not exist, or does not belong to this run.";
     UploadExpired = "upload_expired", GONE,
-        "The time for this upload is over: ask for a new archive transfer.";
+        "This upload has expired: ask for a new archive transfer.";
     UploadIncomplete = "upload_incomplete", CONFLICT,
         "The archive has not arrived completely.";
     UploadChecksumMismatch = "upload_checksum_mismatch", BAD_REQUEST,
-        "Other bytes came than were declared.";
+        "The SHA-256 of the received bytes is not the declared one.";
     UploadSizeMismatch = "upload_size_mismatch", BAD_REQUEST,
-        "Not as many bytes came as were declared.";
+        "The number of received bytes is not the declared one.";
     FileTooLarge = "file_too_large", PAYLOAD_TOO_LARGE,
-        "More bytes than are accepted here.";
+        "The body or the archive has more bytes than are accepted here.";
     InvalidMetadataKey = "invalid_metadata_key", BAD_REQUEST,
-        "A key of the metadata is too long, or has other characters than A-Z a-z 0-9 _ . -";
+        "A metadata key is too long, or has characters other than A-Z a-z 0-9 _ . -";
     InvalidMetadataValue = "invalid_metadata_value", BAD_REQUEST,
-        "A value of the metadata is no text, or too long.";
+        "A metadata value is not a string, or is too long.";
     MetadataTooLarge = "metadata_too_large", BAD_REQUEST,
         "The metadata has more than 16 KiB.";
     MetadataTooManyKeys = "metadata_too_many_keys", BAD_REQUEST,
         "The metadata has more than 50 keys.";
     ReservedEnvKey = "reserved_env_key", BAD_REQUEST,
-        "A variable of `env` has a name that the sandbox needs for itself.";
+        "A variable of `env` has a name that is reserved for the sandbox.";
     UnsupportedRuntimeOption = "unsupported_runtime_option", BAD_REQUEST,
         "keepSandbox and sandboxId are not supported, nor is env where the operator has set no key to encrypt it with.";
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS,
-        "The organization has used what its plan includes in this period.";
+        "The organization has used up what its plan includes in this period.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
-        "This key has made all the requests of this minute.";
+        "This API key has reached its limit of requests per minute.";
     InternalError = "internal_error", INTERNAL_SERVER_ERROR,
         "The request failed on our side.";
 }

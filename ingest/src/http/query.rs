@@ -32,7 +32,7 @@ impl Query {
             // A repeated name is ambiguous.
             Some((name, _)) => {
                 let shown: String = name.chars().take(40).collect();
-                Err(ApiError::invalid(format!("{shown}: expected once in the query, got it more often.")))
+                Err(ApiError::invalid(format!("{shown}: expected at most once in the query.")))
             }
             None => Ok(Self(pairs)),
         }

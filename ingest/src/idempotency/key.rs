@@ -25,7 +25,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         match (values.next(), values.next()) {
             (None, _) => Ok(Self(None)),
             (Some(value), None) => parse(value).map(|key| Self(Some(key))),
-            (Some(_), Some(_)) => Err(ApiError::invalid("Idempotency-Key: expected once, got it more often.")),
+            (Some(_), Some(_)) => Err(ApiError::invalid("Idempotency-Key: expected at most once.")),
         }
     }
 }

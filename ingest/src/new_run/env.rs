@@ -13,7 +13,7 @@ pub(crate) fn check(value: Option<&Value>) -> Result<EnvValues, ApiError> {
     let variables = match value {
         None | Some(Value::Null) => return Ok(EnvValues::default()),
         Some(Value::Object(variables)) => variables,
-        Some(_) => return Err(ApiError::invalid("env: expected an object with texts as values.")),
+        Some(_) => return Err(ApiError::invalid("env: expected an object with strings as values.")),
     };
     if variables.len() > ENV_VARIABLES {
         let message = format!("env: expected at most {ENV_VARIABLES} variables, got {}.", variables.len());
@@ -24,7 +24,7 @@ pub(crate) fn check(value: Option<&Value>) -> Result<EnvValues, ApiError> {
         check_name(name)?;
         let text = value.as_str().filter(|text| text.len() <= ENV_VALUE_BYTES && !text.contains('\0'));
         let text = text.ok_or_else(|| {
-            ApiError::invalid(format!("env.{name}: expected a text of at most {ENV_VALUE_BYTES} bytes without NUL."))
+            ApiError::invalid(format!("env.{name}: expected a string of at most {ENV_VALUE_BYTES} bytes without NUL."))
         })?;
         checked.insert(name.clone(), text.to_owned());
     }
@@ -40,7 +40,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     if !is_name(name) {
         let shown: String = name.chars().take(80).collect();
         return Err(ApiError::invalid(format!(
-            "env: expected names of 1 to {ENV_NAME_CHARS} characters of A-Z a-z 0-9 _, no digit first, got `{shown}`."
+            "env: expected names of 1 to {ENV_NAME_CHARS} characters of A-Z a-z 0-9 _ that do not start with a digit, got `{shown}`."
         )));
     }
     if is_reserved(name) {

@@ -12,7 +12,7 @@ pub(crate) fn check(member: &str, value: Option<&Value>) -> Result<BTreeMap<Stri
     match value {
         None | Some(Value::Null) => Ok(BTreeMap::new()),
         Some(Value::Object(pairs)) => check_pairs(member, pairs),
-        Some(_) => Err(ApiError::invalid(format!("{member}: expected an object with texts as values."))),
+        Some(_) => Err(ApiError::invalid(format!("{member}: expected an object with strings as values."))),
     }
 }
 
@@ -34,7 +34,7 @@ fn check_pairs(member: &str, pairs: &Map<String, Value>) -> Result<BTreeMap<Stri
         let text = value.as_str().filter(|text| text.chars().count() <= METADATA_VALUE_CHARS && !text.contains('\0'));
         let text = text.ok_or_else(|| {
             let message =
-                format!("{member}.{key}: expected a text of at most {METADATA_VALUE_CHARS} characters without NUL.");
+                format!("{member}.{key}: expected a string of at most {METADATA_VALUE_CHARS} characters without NUL.");
             ApiError::new(Code::InvalidMetadataValue, message)
         })?;
         checked.insert(key.clone(), text.to_owned());

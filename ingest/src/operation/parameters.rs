@@ -125,11 +125,7 @@ pub(crate) const EVENTS: &[Parameter] = &[
         "Server-sent events until the run has ended, instead of a page",
         || json!({ "type": "string", "enum": ["true", "false"], "default": "false" }),
     ),
-    Parameter::header(
-        "Last-Event-ID",
-        "How far a stream came before it broke: its last `id`",
-        || json!({ "type": "string" }),
-    ),
+    Parameter::header("Last-Event-ID", "The last `id` of a stream before it broke", || json!({ "type": "string" })),
 ];
 
 pub(crate) const ARCHIVE_SHA256: Parameter = Parameter::header(

@@ -72,7 +72,7 @@ async fn client_to(url: &Url, allowed: &[Network]) -> Result<Client, String> {
         let found = found.map_err(|error| format!("the name cannot be resolved: {error}"))?;
         let open: Vec<SocketAddr> = found.filter(|address| may_reach(address.ip(), allowed)).collect();
         if open.is_empty() {
-            return Err("the name leads to no public address".to_owned());
+            return Err("the name does not resolve to a public address".to_owned());
         }
         client = client.resolve_to_addrs(&host, &open);
     }

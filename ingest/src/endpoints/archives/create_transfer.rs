@@ -27,7 +27,7 @@ use crate::operation::{Call, Change, Keyed, Operation, examples, json};
 pub(crate) const OPERATION: Keyed = Operation::post(
     "/v1/workspace-runs/{id}/archive-transfer",
     "createArchiveTransfer",
-    "Where to send a large archive; the same again for the same archive",
+    "Ask where to send a large archive; the same archive gets the same transfer again",
 )
 .scope(Scope::WorkspaceRunCreate)
 .takes(&[RUN_ID])

@@ -14,7 +14,7 @@ use crate::operation::{Change, Keyed, Operation, examples, json};
 pub(crate) const OPERATION: Keyed = Operation::delete(
     "/v1/artifacts/{id}",
     "deleteArtifact",
-    "Delete the bytes of an artifact; what is known of it stays",
+    "Delete the bytes of an artifact; the record of it stays",
 )
 .scope(Scope::ArtifactDelete)
 .takes(&[ARTIFACT_ID])

@@ -14,7 +14,7 @@ use crate::operation::parameters::ARTIFACT_ID;
 use crate::operation::{Call, Operation, examples, json};
 
 pub(crate) const OPERATION: Operation =
-    Operation::post("/v1/artifacts/{id}/download-url", "createDownloadUrl", "How to download an artifact")
+    Operation::post("/v1/artifacts/{id}/download-url", "createDownloadUrl", "Ask where to download an artifact")
         .scope(Scope::ArtifactRead)
         .takes(&[ARTIFACT_ID])
         .answers(200, json::<DownloadUrl>(examples::download_url));

@@ -14,7 +14,7 @@ use crate::operation::parameters::{CURSOR, LIMIT, SANDBOX_ID};
 use crate::operation::{Call, Operation, examples, json};
 
 pub(crate) const OPERATION: Operation =
-    Operation::get("/v1/sandboxes/{id}/artifacts", "listArtifacts", "List what was kept of a sandbox")
+    Operation::get("/v1/sandboxes/{id}/artifacts", "listArtifacts", "List the artifacts of a sandbox")
         .scope(Scope::ArtifactRead)
         .takes(&[SANDBOX_ID, LIMIT, CURSOR])
         .answers(200, json::<List<Artifact>>(examples::artifacts_of_sandbox));

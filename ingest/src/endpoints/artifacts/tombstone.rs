@@ -15,7 +15,7 @@ use crate::operation::{Call, Operation, examples, json};
 pub(crate) const OPERATION: Operation = Operation::get(
     "/v1/artifacts/{id}/tombstone",
     "getTombstone",
-    "What is left of a deleted artifact, as it is stored in the moment that its bytes go",
+    "The tombstone of a deleted artifact, as it is stored when the bytes are deleted",
 )
 .scope(Scope::ArtifactRead)
 .takes(&[ARTIFACT_ID])
@@ -29,7 +29,8 @@ pub(crate) async fn handle(call: Call, PathId(id): PathId<ArtifactId>) -> Result
     let key = Tombstone::object_key(&artifact.object_key).ok_or_else(|| ApiError::not_found("tombstone"))?;
     let stored = match call.app.store.get(&key).await {
         Err(StoreError::NotFound(_)) => {
-            let message = "The tombstone of this artifact is not written yet: that is when its bytes go.";
+            let message =
+                "The tombstone of this artifact does not exist yet: it is written when the bytes are deleted.";
             return Err(ApiError::new(Code::NotFound, message));
         }
         stored => stored?,

@@ -28,7 +28,8 @@ pub(crate) async fn handle(call: Call, PathPair(id, number): PathPair<RunId, u32
     let parts = collector::parts_of_run(&client, &id).await?;
     drop(client);
     let part = parts.get(number as usize).ok_or_else(|| {
-        let message = format!("This part of the event log does not exist: it has {}, counted from 0.", parts.len());
+        let message =
+            format!("This part of the event log does not exist: the log has {} parts, counted from 0.", parts.len());
         ApiError::new(Code::NotFound, message)
     })?;
     let file_name = part.object_key.rsplit('/').next().unwrap_or_default();

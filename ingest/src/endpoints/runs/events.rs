@@ -27,7 +27,7 @@ const PAGE_BYTES: u64 = 4 * 1024 * 1024;
 pub(crate) const OPERATION: Operation = Operation::get(
     "/v1/workspace-runs/{id}/events",
     "listEvents",
-    "What happened in a run: a page, or a live stream that ends after the `terminal` event",
+    "List the events of a run: a page, or a live stream that ends after the `terminal` event",
 )
 .scope(Scope::WorkspaceRunRead)
 .takes(EVENTS)

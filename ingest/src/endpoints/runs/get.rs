@@ -16,7 +16,7 @@ use crate::operation::parameters::{MAX_WAIT_S, RUN_ID, WAIT};
 use crate::operation::{Call, Operation, examples, json};
 
 pub(crate) const OPERATION: Operation =
-    Operation::get("/v1/workspace-runs/{id}", "getWorkspaceRun", "One run, as it is now or once it has ended")
+    Operation::get("/v1/workspace-runs/{id}", "getWorkspaceRun", "One run, as it is now or when it has ended")
         .scope(Scope::WorkspaceRunRead)
         .takes(&[RUN_ID, WAIT])
         .answers(200, json::<RunAnswer>(examples::run_answer));

@@ -31,7 +31,7 @@ pub(crate) async fn handle(call: Call, query: Query) -> Result<Json<List<Workspa
     let page = query.page()?;
     let metadata = query.prefixed("metadata.");
     if metadata.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
-        return Err(ApiError::invalid("metadata: expected texts without NUL."));
+        return Err(ApiError::invalid("metadata: expected strings without NUL."));
     }
     let status = query.parsed::<RunStatus>("status")?;
     let batch = query.parsed::<BatchId>("batchId")?;

@@ -11,7 +11,7 @@ use crate::operation::parameters::PAGE;
 use crate::operation::{Call, Operation, examples, json};
 
 pub(crate) const OPERATION: Operation =
-    Operation::get("/v1/templates", "listTemplates", "List what runs may be started from, newest first")
+    Operation::get("/v1/templates", "listTemplates", "List the templates of runs, newest first")
         .takes(PAGE)
         .answers(200, json::<List<OfferedTemplate>>(examples::templates));
 

@@ -14,7 +14,7 @@ use crate::operation::parameters::{CURSOR, LIMIT, WEBHOOK_ID};
 use crate::operation::{Call, Operation, examples, json};
 
 pub(crate) const OPERATION: Operation =
-    Operation::get("/v1/webhooks/{id}/deliveries", "listDeliveries", "What was sent to a webhook, newest first")
+    Operation::get("/v1/webhooks/{id}/deliveries", "listDeliveries", "List the messages to a webhook, newest first")
         .scope(Scope::WebhookRead)
         .takes(&[WEBHOOK_ID, LIMIT, CURSOR])
         .answers(200, json::<List<Delivery>>(examples::deliveries));
