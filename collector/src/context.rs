@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use database::Outbox;
+use database::Pool;
 use infra::amqp::{Amqp, Message, Publisher};
-use infra::outbox::Outbox;
-use infra::postgres::Pool;
 use infra::s3::Store;
 use schemas::message::{LiveNotice, LiveRun, encode_json};
 

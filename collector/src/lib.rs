@@ -25,4 +25,4 @@ pub mod signing;
 pub use config::CollectorConfig;
 pub use followers::evidence_log::EvidenceLogConfig;
 pub use followers::lake::{self, TablesConfig};
-pub use service::{Collector, start};
+pub use service::start;

@@ -9,8 +9,9 @@ mod tail;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use infra::postgres::{self, PostgresConfig};
+use database::locks::{self, while_leader};
+use database::{Client, PostgresConfig};
+use infra::task::{Next, every};
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::EvidenceLogConfig;
@@ -21,35 +22,18 @@ use self::sequencer::{GROUP, Sequencer};
 /// The longest time from a seal to the beginning of its group, if the group before was not full.
 const INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_DELAY: Duration = Duration::from_secs(2);
-/// Held by the session that writes the log, in the database whose log it is.
-const LOCK: i64 = 0x7472_616e_7370_6172;
 
+/// Writes the log whenever this collector leads, until `shutdown`. After an interruption another call resumes the log, here
+/// or in another collector.
 pub(crate) async fn work(log: EvidenceLog, postgres: PostgresConfig, shutdown: CancellationToken) {
-    loop {
-        let worked = tokio::select! {
-            worked = write(&log, &postgres) => worked,
-            () = shutdown.cancelled() => return,
-        };
-        if let Err(error) = worked {
-            tracing::warn!(error = %format!("{error:#}"), "cannot continue the evidence log; retrying");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY_DELAY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    every(RETRY_DELAY, "continue the evidence log", shutdown.clone(), async || {
+        while_leader(&postgres, locks::EVIDENCE_LOG, &shutdown, |client| write(&log, client)).await?;
+        Ok(Next::AfterInterval)
+    })
+    .await;
 }
 
-/// Writes the log for as long as this session holds the lock. After an interruption another call resumes it, here or in
-/// another collector.
-async fn write(log: &EvidenceLog, postgres: &PostgresConfig) -> anyhow::Result<()> {
-    // A pool of its own: the session ends with this call, and the lock with the session.
-    let pool = postgres::open(postgres)?;
-    let client = pool.get().await.context("no database connection")?;
-    while !client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?.get::<_, bool>(0) {
-        // Another collector writes it.
-        tokio::time::sleep(INTERVAL).await;
-    }
+async fn write(log: &EvidenceLog, client: Client) -> anyhow::Result<()> {
     let mut sequencer = Sequencer::resume(log, client).await?;
     loop {
         if sequencer.step().await? < GROUP {

@@ -11,8 +11,9 @@ mod writer;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use infra::postgres::{self, PostgresConfig};
+use database::locks::{self, while_leader};
+use database::{Client, PostgresConfig};
+use infra::task::{Next, every};
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::TablesConfig;
@@ -25,38 +26,19 @@ pub(crate) use self::writer::Lake;
 use self::writer::Writer;
 
 const RETRY_DELAY: Duration = Duration::from_secs(2);
-/// Between two tries to get the lock.
-const LOCK_INTERVAL: Duration = Duration::from_secs(1);
-/// Held by the session that writes the tables, in the database whose runs they have.
-const LOCK: i64 = 0x7061_7271_7565_7473;
 
+/// Writes the tables whenever this collector leads, until `shutdown`. After an interruption another call goes on, here or in
+/// another collector.
 pub(crate) async fn work(lake: Lake, postgres: PostgresConfig, shutdown: CancellationToken) {
-    loop {
-        let worked = tokio::select! {
-            worked = write(&lake, &postgres) => worked,
-            () = shutdown.cancelled() => return,
-        };
-        if let Err(error) = worked {
-            lake.metrics.errors.inc();
-            tracing::warn!(error = %format!("{error:#}"), "cannot continue the tables; retrying");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY_DELAY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    every(RETRY_DELAY, "continue the tables", shutdown.clone(), async || {
+        let led = while_leader(&postgres, locks::TABLES, &shutdown, |client| Box::pin(write(&lake, client))).await;
+        led.inspect_err(|_| lake.metrics.errors.inc())?;
+        Ok(Next::AfterInterval)
+    })
+    .await;
 }
 
-/// Writes the tables for as long as this session holds the lock. After an interruption another call goes on, here or in
-/// another collector.
-async fn write(lake: &Lake, postgres: &PostgresConfig) -> anyhow::Result<()> {
-    // A pool of its own: the session ends with this call, and the lock with the session.
-    let pool = postgres::open(postgres)?;
-    let client = pool.get().await.context("no database connection")?;
-    while !client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?.get::<_, bool>(0) {
-        // Another collector writes the tables.
-        tokio::time::sleep(LOCK_INTERVAL).await;
-    }
+async fn write(lake: &Lake, client: Client) -> anyhow::Result<()> {
     let Some(uri) = &lake.iceberg.iceberg_uri else {
         return Writer { lake, client, catalog: None }.work().await;
     };

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use database::Client;
 use futures_util::{StreamExt, stream};
-use infra::postgres::Client;
 use infra::s3::LegalHold;
+use infra::task::{Next, every};
 use prometheus::{
     Gauge, IntCounterVec, IntGauge, Registry, register_gauge_with_registry, register_int_counter_vec_with_registry,
     register_int_gauge_with_registry,
@@ -16,7 +17,7 @@ use crate::context::Context;
 use crate::db::store_holds::{self, Due};
 
 /// Runs in one transaction, all at once. It locks their rows, so that a change of their holds waits: few.
-const BATCH: i64 = 8;
+const GROUP: i64 = 8;
 const CONCURRENT: usize = 8;
 /// Until what failed is tried again, so that it does not keep others from their turn.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -52,42 +53,31 @@ impl HoldMetrics {
 }
 
 pub(crate) async fn work(context: Context, metrics: HoldMetrics, interval: Duration, shutdown: CancellationToken) {
-    loop {
-        let wait = match sweep(&context, &metrics).await {
-            Ok(found) if found >= BATCH.unsigned_abs() => Duration::ZERO,
-            Ok(_) => interval,
-            Err(error) => {
-                context.metrics.retries.with_label_values(&["legal_holds"]).inc();
-                tracing::warn!(error = %format!("{error:#}"), "legal holds could not be brought to the store, trying again later");
-                interval
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    let look = async || {
+        let next = sweep(&context, &metrics).await;
+        next.inspect_err(|_| context.metrics.retries.with_label_values(&["legal_holds"]).inc())
+    };
+    every(interval, "bring legal holds to the store", shutdown, look).await;
 }
 
-/// Returns how many runs were looked at.
-async fn sweep(context: &Context, metrics: &HoldMetrics) -> anyhow::Result<u64> {
+async fn sweep(context: &Context, metrics: &HoldMetrics) -> anyhow::Result<Next> {
     let mut client = context.pool.get().await?;
     // A collector that locks nothing sets none; it takes off what others set.
     if context.vault.locks() {
-        store_holds::announce(&client, BATCH).await?;
+        store_holds::announce(&client, GROUP).await?;
     }
-    let found = batch(context, metrics, &mut client).await?;
+    let found = group(context, metrics, &mut client).await?;
     if context.vault.locks() {
         let pending = store_holds::pending(&client).await?;
         metrics.pending.set(pending.runs);
         metrics.overdue_seconds.set(pending.oldest_seconds);
     }
-    Ok(found)
+    Ok(Next::after(found, GROUP.unsigned_abs()))
 }
 
-async fn batch(context: &Context, metrics: &HoldMetrics, client: &mut Client) -> anyhow::Result<u64> {
+async fn group(context: &Context, metrics: &HoldMetrics, client: &mut Client) -> anyhow::Result<u64> {
     let transaction = client.transaction().await?;
-    let due = store_holds::lock_due(&transaction, BATCH).await?;
+    let due = store_holds::lock_due(&transaction, GROUP).await?;
     let ended: Vec<(Due, bool)> = stream::iter(due)
         .map(|run| async {
             let done = apply(context, &run).await;

@@ -1,8 +1,8 @@
 //! Makes sealed runs terminal: one transaction for status, result, usage message, artifacts and the end of the event log.
 
 use anyhow::Context as _;
+use database::OutboxMessage;
 use futures_util::future::try_join_all;
-use infra::outbox::Letter;
 use schemas::message::RunEnd;
 
 use super::usage;
@@ -24,11 +24,11 @@ pub(super) async fn finish(context: &Context, sealed: &[Sealed]) -> anyhow::Resu
             next_seq: sealed.terminal.last_seq + 1,
         })
         .collect();
-    let letter = |Sealed { case, .. }: &Sealed| {
+    let usage = |Sealed { case, .. }: &Sealed| {
         let (target, traceparent) = (context.amqp.topology.usage(), Some(case.row.traceparent.clone()));
-        Ok(Letter { target, body: usage::message(case)?.into(), traceparent })
+        Ok(OutboxMessage::json(target, usage::message(case)?, traceparent))
     };
-    let letters = sealed.iter().map(letter).collect::<serde_json::Result<Vec<_>>>()?;
+    let messages = sealed.iter().map(usage).collect::<serde_json::Result<Vec<_>>>()?;
     let last_parts = sealed.iter().map(|Sealed { case, last_part, leaves, .. }| {
         log_parts::insert(&transaction, &case.row.id, case.parts.len(), last_part, leaves)
     });
@@ -54,7 +54,7 @@ pub(super) async fn finish(context: &Context, sealed: &[Sealed]) -> anyhow::Resu
         async { Ok(try_join_all(collected).await?) },
         async { Ok(segments::insert(&transaction, &terminal).await?) },
         seals::finish(&transaction, &durable),
-        async { Ok(context.outbox.insert(&transaction, &letters).await?) },
+        async { Ok(context.outbox.insert(&transaction, &messages).await?) },
     )?;
     transaction.commit().await?;
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use infra::postgres::Client;
+use database::Client;
 use infra::s3::Store;
 use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::entry::{Entry, run_digest};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use database::Client;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use infra::postgres::Client;
 use infra::s3::Store;
 use time::Date;
 
