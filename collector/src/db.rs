@@ -12,11 +12,7 @@ pub(crate) mod segments;
 pub(crate) mod signing_keys;
 pub(crate) mod store_holds;
 
-/// Database integers are signed; what we count never reaches the other half.
-pub(crate) fn to_sql(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn from_sql(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
-}
+use database::row::{
+    DbError, execute, json, one, optional, optional_parsed, optional_unsigned, parsed, rows, signed, timestamp,
+    unsigned,
+};

@@ -1,13 +1,15 @@
-//! `collector.lake_files`: the files of the tables, and which chunk of them each sealed run is in.
+//! `collector.lake_files`: the files of the tables, and the chunk of them that each sealed run is in. The table calls a chunk
+//! a batch.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use database::GenericClient;
+use anyhow::ensure;
+use database::{GenericClient, Row};
+use schemas::id::RunId;
 use time::Date;
 
-use super::{from_sql, to_sql};
+use super::{DbError, execute, json, one, optional, parsed, rows, signed, unsigned};
 
 /// The runs of one day in these chunks, in all tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(crate) struct Chunks {
     pub last: u64,
 }
 
-/// Rows of each table, by its name.
+/// Number of rows by table name.
 pub(crate) type Rows = BTreeMap<String, u64>;
 
 /// Files that are in the store.
@@ -31,21 +33,21 @@ pub(crate) struct Written {
 /// A sealed run that is in no chunk.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub run_id: String,
+    pub run_id: RunId,
     pub date: Date,
     pub test_cases: u64,
 }
 
-/// Where the bundle of a run is.
+/// The place of a run's bundle.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
-    pub run_id: String,
+    pub run_id: RunId,
     pub evidence_key: String,
     pub evidence_sha256: String,
 }
 
-/// Sealed runs without a chunk, those that wait longest first.
-pub(crate) async fn waiting(client: &impl GenericClient, limit: usize) -> anyhow::Result<Vec<Waiting>> {
+/// Sealed runs without a chunk, the longest-waiting first.
+pub(crate) async fn waiting(client: &impl GenericClient, limit: usize) -> Result<Vec<Waiting>, DbError> {
     // A run's folder has the day; so its partition never changes.
     let sql = "select run_id, substring(evidence_key from '/date=(\\d{4}-\\d{2}-\\d{2})/')::date as date,
                    (select coalesce(sum((report->>'total')::int8), 0)::int8
@@ -53,13 +55,14 @@ pub(crate) async fn waiting(client: &impl GenericClient, limit: usize) -> anyhow
                from collector.seals
                where sealed_at is not null and evidence_key is not null and lake_batch is null
                order by sealed_at, run_id limit $1";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[&to_sql(limit as u64)]).await?;
-    rows.iter()
+    let found = rows(client, sql, &[&signed(limit as u64)]).await?;
+    found
+        .iter()
         .map(|row| {
             Ok(Waiting {
-                run_id: row.get("run_id"),
-                date: row.get::<_, Option<Date>>("date").context("the folder of a run's evidence has no date")?,
-                test_cases: from_sql(row.get("test_cases")),
+                run_id: parsed(row, "run_id")?,
+                date: row.try_get("date")?,
+                test_cases: unsigned(row, "test_cases")?,
             })
         })
         .collect()
@@ -76,51 +79,50 @@ pub(crate) async fn assign(client: &impl GenericClient, date: Date, runs: &[&str
                )
                update collector.seals set lake_batch = first_batch from new
                where run_id = any($2) and lake_batch is null";
-    let assigned = client.execute(&client.prepare_cached(sql).await?, &[&date, &runs]).await?;
-    anyhow::ensure!(assigned == runs.len() as u64, "{assigned} of {} runs got into a chunk", runs.len());
+    let assigned = execute(client, sql, &[&date, &runs]).await?;
+    ensure!(assigned == runs.len() as u64, "{assigned} of {} runs got into a chunk", runs.len());
     Ok(())
 }
 
-/// What is to be written, in the order of chunks.
-pub(crate) async fn unwritten(client: &impl GenericClient, limit: usize) -> anyhow::Result<Vec<Chunks>> {
+/// Files that are to be written, in the order of chunks.
+pub(crate) async fn unwritten(client: &impl GenericClient, limit: usize) -> Result<Vec<Chunks>, DbError> {
     let sql = "select date, first_batch, last_batch from collector.lake_files
                where written_at is null order by first_batch limit $1";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[&to_sql(limit as u64)]).await?;
-    Ok(rows.iter().map(chunks).collect())
+    rows(client, sql, &[&signed(limit as u64)]).await?.iter().map(chunks).collect()
 }
 
 /// The runs of a chunk, in order.
-pub(crate) async fn members(client: &impl GenericClient, chunk: u64) -> anyhow::Result<Vec<Member>> {
+pub(crate) async fn members(client: &impl GenericClient, chunk: u64) -> Result<Vec<Member>, DbError> {
     let sql = "select run_id, evidence_key, evidence_sha256 from collector.seals where lake_batch = $1 order by run_id";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[&to_sql(chunk)]).await?;
-    rows.iter()
+    let found = rows(client, sql, &[&signed(chunk)]).await?;
+    found
+        .iter()
         .map(|row| {
             Ok(Member {
-                run_id: row.get("run_id"),
-                evidence_key: row.get::<_, Option<_>>("evidence_key").context("a chunk has a run without evidence")?,
-                evidence_sha256: row.get::<_, Option<_>>("evidence_sha256").context("a sealed run without digest")?,
+                run_id: parsed(row, "run_id")?,
+                evidence_key: row.try_get("evidence_key")?,
+                evidence_sha256: row.try_get("evidence_sha256")?,
             })
         })
         .collect()
 }
 
-/// All files of this name are in the store.
+/// Notes that all files of this name are in the store.
 pub(crate) async fn finish(client: &impl GenericClient, chunks: Chunks, rows: &Rows, bytes: u64) -> anyhow::Result<()> {
     let sql = "update collector.lake_files set rows = $4, bytes = $5, written_at = clock_timestamp()
                where date = $1 and first_batch = $2 and last_batch = $3 and written_at is null";
-    let statement = client.prepare_cached(sql).await?;
     let Chunks { date, first, last } = chunks;
     let rows = serde_json::to_value(rows)?;
-    client.execute(&statement, &[&date, &to_sql(first), &to_sql(last), &rows, &to_sql(bytes)]).await?;
+    execute(client, sql, &[&date, &signed(first), &signed(last), &rows, &signed(bytes)]).await?;
     Ok(())
 }
 
-/// Past days with neighbours that fit into one file, all written and none of them lately.
+/// The first past day with neighbours that fit into one file, all written and none of them lately.
 pub(crate) async fn to_compact(
     client: &impl GenericClient,
     settled: Duration,
     max_bytes: u64,
-) -> anyhow::Result<Option<Date>> {
+) -> Result<Option<Date>, DbError> {
     let sql = "select date from (
                    select date, written_at, bytes + lag(bytes) over (partition by date order by first_batch) as pair_bytes
                    from collector.lake_files where date < (clock_timestamp() at time zone 'utc')::date
@@ -129,21 +131,18 @@ pub(crate) async fn to_compact(
                having count(*) = count(written_at) and min(pair_bytes) <= $2
                    and max(written_at) <= clock_timestamp() - make_interval(secs => $1)
                order by date limit 1";
-    let statement = client.prepare_cached(sql).await?;
-    let row = client.query_opt(&statement, &[&settled.as_secs_f64(), &to_sql(max_bytes)]).await?;
-    Ok(row.map(|row| row.get("date")))
+    let row = optional(client, sql, &[&settled.as_secs_f64(), &signed(max_bytes)]).await?;
+    Ok(row.map(|row| row.try_get("date")).transpose()?)
 }
 
-/// Compaction is to put a file of these chunks in the place of theirs.
-pub(crate) async fn plan(client: &impl GenericClient, chunks: Chunks) -> anyhow::Result<()> {
+/// Plans a file of these chunks, which compaction is to put in the place of theirs.
+pub(crate) async fn plan(client: &impl GenericClient, chunks: Chunks) -> Result<(), DbError> {
     let sql = "insert into collector.lake_files (date, first_batch, last_batch) values ($1, $2, $3)";
-    let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, &[&chunks.date, &to_sql(chunks.first), &to_sql(chunks.last)]).await?;
-    Ok(())
+    execute(client, sql, &[&chunks.date, &signed(chunks.first), &signed(chunks.last)]).await.map(drop)
 }
 
-/// Files that a larger one, which is in the store, has taken the place of: to be deleted.
-pub(crate) async fn replaced(client: &impl GenericClient) -> anyhow::Result<Vec<Chunks>> {
+/// Files that are to be deleted, since a larger file that is in the store has replaced them.
+pub(crate) async fn replaced(client: &impl GenericClient) -> Result<Vec<Chunks>, DbError> {
     let sql = "select small.date, small.first_batch, small.last_batch
                from collector.lake_files as large
                join collector.lake_files as small using (date)
@@ -151,12 +150,11 @@ pub(crate) async fn replaced(client: &impl GenericClient) -> anyhow::Result<Vec<
                    and small.first_batch >= large.first_batch and small.last_batch <= large.last_batch
                    and (small.first_batch, small.last_batch) <> (large.first_batch, large.last_batch)
                order by small.first_batch";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[]).await?;
-    Ok(rows.iter().map(chunks).collect())
+    rows(client, sql, &[]).await?.iter().map(chunks).collect()
 }
 
 /// All files that count: written, and not replaced by a larger one.
-pub(crate) async fn current(client: &impl GenericClient) -> anyhow::Result<Vec<Written>> {
+pub(crate) async fn current(client: &impl GenericClient) -> Result<Vec<Written>, DbError> {
     let sql = "select date, first_batch, last_batch, rows, bytes from collector.lake_files as small
                where written_at is not null and not exists (
                    select from collector.lake_files as large
@@ -164,33 +162,30 @@ pub(crate) async fn current(client: &impl GenericClient) -> anyhow::Result<Vec<W
                        and large.first_batch <= small.first_batch and large.last_batch >= small.last_batch
                        and (large.first_batch, large.last_batch) <> (small.first_batch, small.last_batch)
                ) order by first_batch";
-    client.query(&client.prepare_cached(sql).await?, &[]).await?.iter().map(written).collect()
+    rows(client, sql, &[]).await?.iter().map(written).collect()
 }
 
-/// The files that are to be compacted into one of these chunks; without any, all of that day.
+/// The files of one day whose chunks are all in `range`, first and last; without a range, all files of that day.
 pub(crate) async fn within(
     client: &impl GenericClient,
     date: Date,
     range: Option<(u64, u64)>,
-) -> anyhow::Result<Vec<Written>> {
-    let (first, last) = range.map_or((0, i64::MAX), |(first, last)| (to_sql(first), to_sql(last)));
+) -> Result<Vec<Written>, DbError> {
+    let (first, last) = range.map_or((0, i64::MAX), |(first, last)| (signed(first), signed(last)));
     let sql = "select date, first_batch, last_batch, rows, bytes from collector.lake_files
                where date = $1 and first_batch >= $2 and last_batch <= $3 and written_at is not null
                order by first_batch";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[&date, &first, &last]).await?;
-    rows.iter().map(written).collect()
+    rows(client, sql, &[&date, &first, &last]).await?.iter().map(written).collect()
 }
 
-/// These files are deleted.
-pub(crate) async fn forget(client: &impl GenericClient, chunks: Chunks) -> anyhow::Result<()> {
+/// Removes the rows of deleted files.
+pub(crate) async fn forget(client: &impl GenericClient, chunks: Chunks) -> Result<(), DbError> {
     let sql = "delete from collector.lake_files where date = $1 and first_batch = $2 and last_batch = $3";
-    let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, &[&chunks.date, &to_sql(chunks.first), &to_sql(chunks.last)]).await?;
-    Ok(())
+    execute(client, sql, &[&chunks.date, &signed(chunks.first), &signed(chunks.last)]).await.map(drop)
 }
 
-/// For how many seconds the oldest sealed run waits to be in the tables; 0 if none does.
-pub(crate) async fn lag_seconds(client: &impl GenericClient) -> anyhow::Result<f64> {
+/// How long the oldest sealed run has waited to be in the tables; 0 if none waits.
+pub(crate) async fn lag_seconds(client: &impl GenericClient) -> Result<f64, DbError> {
     let sql = "select coalesce(extract(epoch from clock_timestamp() - min(sealed_at)), 0)::float8 from (
                    select min(sealed_at) as sealed_at from collector.seals
                    where sealed_at is not null and evidence_key is not null and lake_batch is null
@@ -198,17 +193,13 @@ pub(crate) async fn lag_seconds(client: &impl GenericClient) -> anyhow::Result<f
                    select sealed_at from collector.lake_files join collector.seals on lake_batch = first_batch
                    where written_at is null and first_batch = last_batch
                ) as waiting";
-    Ok(client.query_one(&client.prepare_cached(sql).await?, &[]).await?.get(0))
+    Ok(one(client, sql, &[]).await?.try_get(0)?)
 }
 
-fn chunks(row: &tokio_postgres::Row) -> Chunks {
-    Chunks { date: row.get("date"), first: from_sql(row.get("first_batch")), last: from_sql(row.get("last_batch")) }
+fn chunks(row: &Row) -> Result<Chunks, DbError> {
+    Ok(Chunks { date: row.try_get("date")?, first: unsigned(row, "first_batch")?, last: unsigned(row, "last_batch")? })
 }
 
-fn written(row: &tokio_postgres::Row) -> anyhow::Result<Written> {
-    Ok(Written {
-        chunks: chunks(row),
-        rows: serde_json::from_value(row.get("rows")).context("rows of a file have an unknown shape")?,
-        bytes: from_sql(row.get("bytes")),
-    })
+fn written(row: &Row) -> Result<Written, DbError> {
+    Ok(Written { chunks: chunks(row)?, rows: json(row, "rows")?, bytes: unsigned(row, "bytes")? })
 }

@@ -1,10 +1,12 @@
 //! The functions of ingest that the collector may call: they decide what is new, and make runs terminal.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
-use anyhow::Context as _;
+use anyhow::ensure;
 use database::GenericClient;
 use schemas::Timestamp;
+use schemas::api::archive::Archive;
 use schemas::api::run::{RunResult, WorkspaceRun};
 use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
@@ -14,19 +16,23 @@ use schemas::run::RunStatus;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{from_sql, to_sql};
+use super::{DbError, execute, json, one, optional_unsigned, parsed, rows, signed, unsigned};
 
-/// What a message means for its run.
+/// How a message stands to what is stored of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     New,
     /// Stored before.
     Known,
-    /// From an attempt that was overtaken, or the run is over.
+    /// From an overtaken attempt, or the run has ended.
     Stale,
     /// The outcome was fixed before; the seal may be missing.
     Ending,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("expected new, known, stale or ending, got `{0}`")]
+pub(crate) struct UnknownStanding(String);
 
 impl Standing {
     pub(crate) fn as_str(self) -> &'static str {
@@ -45,18 +51,22 @@ impl Standing {
     pub(crate) fn needs_seal(self) -> bool {
         matches!(self, Self::New | Self::Ending)
     }
+}
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        [Self::New, Self::Known, Self::Stale, Self::Ending]
-            .into_iter()
-            .find(|standing| standing.as_str() == text)
-            .with_context(|| format!("the database answered `{text}`"))
+impl FromStr for Standing {
+    type Err = UnknownStanding;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStanding> {
+        let all = [Self::New, Self::Known, Self::Stale, Self::Ending];
+        all.into_iter().find(|standing| standing.as_str() == text).ok_or_else(|| UnknownStanding(text.to_owned()))
     }
 }
 
+/// The answer to one message.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub standing: Standing,
+    /// First missing sequence number, if events are missing before the message.
     pub gap_from: Option<u64>,
     pub next_seq: u64,
 }
@@ -64,30 +74,29 @@ pub(crate) struct Step {
 pub(crate) async fn advance(client: &impl GenericClient, messages: &[&EventMessage]) -> anyhow::Result<Vec<Step>> {
     let runs: Vec<&str> = messages.iter().map(|message| message.run_id.as_str()).collect();
     let attempts = messages.iter().map(|message| i32::try_from(message.attempt)).collect::<Result<Vec<_>, _>>()?;
-    let segment = |message: &&EventMessage| message.segment.clone();
-    let first: Vec<_> = messages.iter().map(|m| segment(m).map(|s| to_sql(s.first_seq))).collect();
-    let last: Vec<_> = messages.iter().map(|m| segment(m).map(|s| to_sql(s.last_seq))).collect();
-    let statuses: Vec<_> = messages.iter().map(|m| segment(m).and_then(|s| s.status).map(RunStatus::as_str)).collect();
+    let segments = || messages.iter().map(|message| message.segment.as_ref());
+    let first: Vec<_> = segments().map(|segment| segment.map(|s| signed(s.first_seq))).collect();
+    let last: Vec<_> = segments().map(|segment| segment.map(|s| signed(s.last_seq))).collect();
+    let statuses: Vec<_> = segments().map(|segment| segment.and_then(|s| s.status).map(RunStatus::as_str)).collect();
     let ends: Vec<bool> = messages.iter().map(|message| message.end.is_some()).collect();
     let sql = "select verdict, gap_from, next_seq from ingest.advance_runs($1, $2, $3, $4, $5, $6)";
-    let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &[&runs, &attempts, &first, &last, &statuses, &ends]).await?;
-    anyhow::ensure!(rows.len() == messages.len(), "{} answers for {} messages", rows.len(), messages.len());
-    rows.iter()
+    let answers = rows(client, sql, &[&runs, &attempts, &first, &last, &statuses, &ends]).await?;
+    ensure!(answers.len() == messages.len(), "{} answers for {} messages", answers.len(), messages.len());
+    answers
+        .iter()
         .map(|row| {
             Ok(Step {
-                standing: Standing::parse(row.get("verdict"))?,
-                gap_from: row.get::<_, Option<i64>>("gap_from").map(from_sql),
-                next_seq: from_sql(row.get("next_seq")),
+                standing: parsed(row, "verdict")?,
+                gap_from: optional_unsigned(row, "gap_from")?,
+                next_seq: unsigned(row, "next_seq")?,
             })
         })
         .collect()
 }
 
-/// Takes the run from whatever holds it; `None` when its outcome is fixed already or it does not exist.
+/// Takes the run from whatever holds it. `None` if its outcome is fixed already, or if it does not exist.
 pub(crate) async fn fence(client: &impl GenericClient, run: &RunId) -> anyhow::Result<Option<u32>> {
-    let statement = client.prepare_cached("select ingest.fence_run($1)").await?;
-    let token: Option<i32> = client.query_one(&statement, &[&run.as_str()]).await?.get(0);
+    let token: Option<i32> = one(client, "select ingest.fence_run($1)", &[&run.as_str()]).await?.try_get(0)?;
     Ok(token.map(u32::try_from).transpose()?)
 }
 
@@ -111,7 +120,7 @@ pub(crate) struct RunRow {
     #[serde(default)]
     pub env_keys: Vec<String>,
     pub timeout_ms: u64,
-    /// `None` for a run without network.
+    /// `None` if the run has no network.
     pub network: Option<RunNetwork>,
     pub keep_sandbox: bool,
     pub traceparent: String,
@@ -136,23 +145,13 @@ pub(crate) struct AttemptRow {
 pub(crate) async fn to_seal(
     client: &impl GenericClient,
     runs: &[RunId],
-) -> anyhow::Result<Vec<(RunRow, Vec<AttemptRow>)>> {
+) -> Result<Vec<(RunRow, Vec<AttemptRow>)>, DbError> {
     let ids: Vec<&str> = runs.iter().map(RunId::as_str).collect();
-    let statement = client.prepare_cached("select run, attempts from ingest.runs_to_seal($1)").await?;
-    let rows = client.query(&statement, &[&ids]).await?;
-    rows.iter()
-        .map(|row| {
-            let run: Value = row.get("run");
-            let attempts: Value = row.get("attempts");
-            Ok((
-                serde_json::from_value(run).context("a run's row has an unknown shape")?,
-                serde_json::from_value(attempts).context("an attempt's row has an unknown shape")?,
-            ))
-        })
-        .collect()
+    let found = rows(client, "select run, attempts from ingest.runs_to_seal($1)", &[&ids]).await?;
+    found.iter().map(|row| Ok((json(row, "run")?, json(row, "attempts")?))).collect()
 }
 
-/// A run that is over.
+/// A run that has ended.
 #[derive(Debug)]
 pub(crate) struct EndedRun<'a> {
     pub run: &'a RunId,
@@ -161,19 +160,18 @@ pub(crate) struct EndedRun<'a> {
     pub next_seq: u64,
 }
 
-/// Makes the runs terminal; those that are stay as they are.
+/// Makes the runs terminal; runs that are terminal stay as they are.
 pub(crate) async fn end(client: &impl GenericClient, ended: &[EndedRun<'_>]) -> anyhow::Result<()> {
     let ids: Vec<&str> = ended.iter().map(|run| run.run.as_str()).collect();
     let statuses: Vec<&str> = ended.iter().map(|run| run.status.as_str()).collect();
     let results = ended.iter().map(|run| serde_json::to_value(run.result)).collect::<Result<Vec<Value>, _>>()?;
-    let next: Vec<i64> = ended.iter().map(|run| to_sql(run.next_seq)).collect();
-    let statement = client.prepare_cached("select ingest.end_runs($1, $2, $3, $4)").await?;
-    client.execute(&statement, &[&ids, &statuses, &results, &next]).await?;
+    let next: Vec<i64> = ended.iter().map(|run| signed(run.next_seq)).collect();
+    execute(client, "select ingest.end_runs($1, $2, $3, $4)", &[&ids, &statuses, &results, &next]).await?;
     Ok(())
 }
 
 impl RunRow {
-    /// The run as the API shows it once it is over.
+    /// The run as the API shows it when it has ended.
     pub(crate) fn to_workspace_run(&self, status: RunStatus, result: RunResult) -> WorkspaceRun {
         WorkspaceRun {
             id: self.id.clone(),
@@ -201,15 +199,15 @@ impl RunRow {
         }
     }
 
-    pub(crate) fn archive(&self) -> Option<schemas::api::archive::Archive> {
-        Some(schemas::api::archive::Archive {
+    pub(crate) fn archive(&self) -> Option<Archive> {
+        Some(Archive {
             sha256: self.archive_sha256.clone()?,
             size_bytes: self.archive_size?,
             uploaded_at: self.uploaded_at,
         })
     }
 
-    /// Folder of the run's objects in the store.
+    /// The folder of the run's objects in the store.
     pub(crate) fn prefix(&self) -> String {
         layout::run_folder(&self.org_id, &self.project_id, &self.created_at.date(), &self.id)
     }

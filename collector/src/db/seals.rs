@@ -1,13 +1,13 @@
 //! `collector.seals`: the outcome of a run as it was fixed, and whether everything about it is durable.
 
-use anyhow::Context as _;
 use database::GenericClient;
 use schemas::Timestamp;
 use schemas::id::RunId;
 use schemas::message::RunEnd;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{from_sql, to_sql};
+use super::{DbError, execute, one, parsed, rows, signed, timestamp, unsigned};
 
 /// An outcome that is fixed now.
 #[derive(Debug)]
@@ -29,7 +29,14 @@ pub(crate) struct Unsealed {
     pub last_seq: u64,
 }
 
-pub(crate) async fn decide(client: &impl GenericClient, decisions: &[Decision<'_>]) -> anyhow::Result<()> {
+/// The column `ending`.
+#[derive(Debug, Deserialize)]
+struct Ending {
+    attempt: u32,
+    end: RunEnd,
+}
+
+pub(crate) async fn decide(client: &impl GenericClient, decisions: &[Decision<'_>]) -> Result<(), DbError> {
     if decisions.is_empty() {
         return Ok(());
     }
@@ -37,27 +44,27 @@ pub(crate) async fn decide(client: &impl GenericClient, decisions: &[Decision<'_
     let endings: Vec<Value> =
         decisions.iter().map(|decision| json!({ "attempt": decision.attempt, "end": decision.end })).collect();
     let times: Vec<_> = decisions.iter().map(|decision| decision.decided_at.into_inner()).collect();
-    let last: Vec<i64> = decisions.iter().map(|decision| to_sql(decision.last_seq)).collect();
+    let last: Vec<i64> = decisions.iter().map(|decision| signed(decision.last_seq)).collect();
     let sql = "insert into collector.seals (run_id, ending, decided_at, last_seq)
                select * from unnest($1::text[], $2::jsonb[], $3::timestamptz[], $4::int8[])";
-    client.execute(&client.prepare_cached(sql).await?, &[&runs, &endings, &times, &last]).await?;
-    Ok(())
+    execute(client, sql, &[&runs, &endings, &times, &last]).await.map(drop)
 }
 
 /// Those of the runs that are not sealed yet.
-pub(crate) async fn unsealed(client: &impl GenericClient, runs: &[&str]) -> anyhow::Result<Vec<Unsealed>> {
+pub(crate) async fn unsealed(client: &impl GenericClient, runs: &[&str]) -> Result<Vec<Unsealed>, DbError> {
     let sql = "select run_id, ending, decided_at, last_seq from collector.seals
                where run_id = any($1) and sealed_at is null";
-    let rows = client.query(&client.prepare_cached(sql).await?, &[&runs]).await?;
-    rows.iter()
+    let found = rows(client, sql, &[&runs]).await?;
+    found
+        .iter()
         .map(|row| {
-            let ending: Value = row.get("ending");
+            let Ending { attempt, end } = super::json(row, "ending")?;
             Ok(Unsealed {
-                run_id: row.get::<_, String>("run_id").parse()?,
-                attempt: serde_json::from_value(ending["attempt"].clone()).context("a seal without attempt")?,
-                end: serde_json::from_value(ending["end"].clone()).context("a seal of unknown shape")?,
-                decided_at: Timestamp::from(row.get::<_, time::OffsetDateTime>("decided_at")),
-                last_seq: from_sql(row.get("last_seq")),
+                run_id: parsed(row, "run_id")?,
+                attempt,
+                end,
+                decided_at: timestamp(row, "decided_at")?,
+                last_seq: unsigned(row, "last_seq")?,
             })
         })
         .collect()
@@ -73,7 +80,7 @@ pub(crate) struct Durable<'a> {
 }
 
 /// Notes that everything about these runs is durable.
-pub(crate) async fn finish(client: &impl GenericClient, sealed: &[Durable<'_>]) -> anyhow::Result<()> {
+pub(crate) async fn finish(client: &impl GenericClient, sealed: &[Durable<'_>]) -> Result<(), DbError> {
     let runs: Vec<&str> = sealed.iter().map(|sealed| sealed.run.as_str()).collect();
     let keys: Vec<&str> = sealed.iter().map(|sealed| sealed.evidence_key).collect();
     let evidence: Vec<&str> = sealed.iter().map(|sealed| sealed.evidence_sha256).collect();
@@ -82,12 +89,10 @@ pub(crate) async fn finish(client: &impl GenericClient, sealed: &[Durable<'_>]) 
                    evidence_sha256 = done.evidence, attestation_sha256 = done.attestation
                from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as done (run_id, key, evidence, attestation)
                where seals.run_id = done.run_id";
-    client.execute(&client.prepare_cached(sql).await?, &[&runs, &keys, &evidence, &attestations]).await?;
-    Ok(())
+    execute(client, sql, &[&runs, &keys, &evidence, &attestations]).await.map(drop)
 }
 
-/// How many outcomes are fixed but not durable.
-pub(crate) async fn count_unsealed(client: &impl GenericClient) -> anyhow::Result<i64> {
-    let sql = "select count(*) from collector.seals where sealed_at is null";
-    Ok(client.query_one(&client.prepare_cached(sql).await?, &[]).await?.get(0))
+/// The number of outcomes that are fixed but not durable.
+pub(crate) async fn count_unsealed(client: &impl GenericClient) -> Result<i64, DbError> {
+    Ok(one(client, "select count(*) from collector.seals where sealed_at is null", &[]).await?.try_get(0)?)
 }

@@ -1,6 +1,7 @@
 //! Stores one group of event messages in one transaction, where fencing, order and duplicates are decided.
 
 use anyhow::Context as _;
+use database::DbError;
 use schemas::Timestamp;
 use schemas::message::{EventMessage, LiveRun};
 
@@ -56,8 +57,8 @@ pub(super) async fn store<'a>(
     }
     // Independent statements, pipelined on one connection.
     tokio::try_join!(
-        async { Ok(segments::insert(&transaction, &new_segments).await?) },
-        async { Ok(gaps::insert(&transaction, &new_gaps).await?) },
+        segments::insert(&transaction, &new_segments),
+        gaps::insert(&transaction, &new_gaps),
         seals::decide(&transaction, &new_seals),
     )?;
     transaction.commit().await?;
@@ -69,8 +70,10 @@ pub(super) async fn store<'a>(
 pub(super) fn is_refused(error: &anyhow::Error) -> bool {
     // Classes of SQLSTATE: data exception, constraint violation, syntax or access rule, error raised by a function.
     const REFUSALS: [&str; 4] = ["22", "23", "42", "P0"];
-    let refused = |error: &database::Error| {
-        error.code().is_some_and(|code| REFUSALS.iter().any(|class| code.code().starts_with(class)))
-    };
-    error.downcast_ref::<database::Error>().is_some_and(refused) || error.is::<std::num::TryFromIntError>()
+    match error.downcast_ref() {
+        Some(DbError::Statement(error)) => {
+            error.code().is_some_and(|code| REFUSALS.iter().any(|class| code.code().starts_with(class)))
+        }
+        _ => error.is::<std::num::TryFromIntError>(),
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) async fn write_full_parts(context: &Context, run: &RunId) -> anyhow::
     loop {
         let mut client = context.pool.get().await?;
         let found = segments::first_of_runs(&client, &[run.as_str()], context.part_bytes).await?;
-        let Some(part) = found.get(run.as_str()).map(|segments| build(segments)) else { return Ok(()) };
+        let Some(part) = found.get(run).map(|segments| build(segments)) else { return Ok(()) };
         let Some(part) = part.finish().filter(|part| part.index_offset >= context.part_bytes) else { return Ok(()) };
         let rows = runs::to_seal(&client, std::slice::from_ref(run)).await?;
         let (row, _) = rows.into_iter().next().context("the run is gone")?;

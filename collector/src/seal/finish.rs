@@ -53,7 +53,7 @@ pub(super) async fn finish(context: &Context, sealed: &[Sealed]) -> anyhow::Resu
         try_join_all(last_parts),
         async { Ok(try_join_all(collected).await?) },
         async { Ok(segments::insert(&transaction, &terminal).await?) },
-        seals::finish(&transaction, &durable),
+        async { Ok(seals::finish(&transaction, &durable).await?) },
         async { Ok(context.outbox.insert(&transaction, &messages).await?) },
     )?;
     transaction.commit().await?;

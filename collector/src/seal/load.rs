@@ -23,13 +23,13 @@ pub(super) async fn load(context: &Context, ids: &[RunId]) -> anyhow::Result<Vec
     let open_ids: Vec<&str> = open.iter().map(RunId::as_str).collect();
     // Independent statements, pipelined on one connection.
     let (mut logs, stored_parts, known_gaps, rows) = tokio::try_join!(
-        async { Ok(segments::first_of_runs(&client, &open_ids, context.part_bytes).await?) },
+        segments::first_of_runs(&client, &open_ids, context.part_bytes),
         log_parts::of_runs(&client, &open_ids),
-        async { Ok(gaps::of_runs(&client, &open_ids).await?) },
+        gaps::of_runs(&client, &open_ids),
         runs::to_seal(&client, &open),
     )?;
     let fills_a_part = |run: &&RunId| {
-        let frames: usize = logs.get(run.as_str()).map_or(0, |log| log.iter().map(|s| s.frame.len()).sum());
+        let frames: usize = logs.get(*run).map_or(0, |log| log.iter().map(|s| s.frame.len()).sum());
         frames as u64 >= context.part_bytes
     };
     let to_move: Vec<&RunId> = open.iter().filter(fills_a_part).collect();
@@ -40,24 +40,24 @@ pub(super) async fn load(context: &Context, ids: &[RunId]) -> anyhow::Result<Vec
         }
         return Box::pin(load(context, &open)).await;
     }
-    let mut written: HashMap<String, Vec<StoredPart>> = HashMap::new();
+    let mut written: HashMap<RunId, Vec<StoredPart>> = HashMap::new();
     for part in stored_parts {
         written.entry(part.run_id.clone()).or_default().push(part);
     }
-    let mut missing: HashMap<String, Vec<SeqRange>> = HashMap::new();
+    let mut missing: HashMap<RunId, Vec<SeqRange>> = HashMap::new();
     for (run, gap) in known_gaps {
         missing.entry(run).or_default().push(gap);
     }
     let cases = rows.into_iter().filter_map(|(row, attempts)| {
         let decision = decisions.remove(&row.id)?;
-        let id = row.id.as_str();
-        let last_spilled = written.get(id).and_then(|parts| parts.last()).map_or(0, |part| part.part.last_seq);
-        let mut segments = logs.remove(id).unwrap_or_default();
+        let parts = written.remove(&row.id).unwrap_or_default();
+        let last_spilled = parts.last().map_or(0, |part| part.part.last_seq);
+        let mut segments = logs.remove(&row.id).unwrap_or_default();
         segments.retain(|segment| segment.first_seq > last_spilled);
         Some(Case {
             ending: Ending::of(&decision.end),
-            gaps: missing.remove(id).unwrap_or_default(),
-            parts: written.remove(id).unwrap_or_default(),
+            gaps: missing.remove(&row.id).unwrap_or_default(),
+            parts,
             segments,
             decision,
             row,

@@ -126,7 +126,7 @@ impl Writer<'_> {
             if taken > 0 && cases > CASES {
                 break;
             }
-            days.entry(run.date).or_default().push(&run.run_id);
+            days.entry(run.date).or_default().push(run.run_id.as_str());
             taken += 1;
         }
         for (date, runs) in days {
@@ -152,7 +152,7 @@ impl Writer<'_> {
 
     async fn write_chunk(&self, chunk: Chunks) -> anyhow::Result<(Rows, u64)> {
         let members = lake_files::members(&self.client, chunk.first).await?;
-        let identity = digest(members.iter().map(|member| &member.run_id));
+        let identity = digest(members.iter().map(|member| member.run_id.as_str()));
         let reads = members.into_iter().map(|member| self.read(member).boxed());
         let runs: Vec<Option<RunRows>> = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
         let identified = identity.clone();
@@ -166,7 +166,7 @@ impl Writer<'_> {
             Ok(rows) => Ok(Some(rows)),
             Err(error) if error.is_permanent() => {
                 self.lake.metrics.unreadable.inc();
-                tracing::error!(run = member.run_id, %error, "a run is missing in the tables");
+                tracing::error!(run = %member.run_id, %error, "a run is missing in the tables");
                 Ok(None)
             }
             Err(error) => Err(error.into()),
