@@ -290,7 +290,7 @@ def main():
         check_tests(document("ARCHITECTURE.md"))
     if problems:
         sys.exit("\n".join([*problems, f"{len(problems)} problems in documents"]))
-    print(f"{len(documents)} documents agree with the repository")
+    print(f"{len(documents)} documents agree with the {'programs' if programs else 'repository'}")
 
 
 main()
