@@ -2,6 +2,7 @@
 //! keys to verify them with. Specified in `FORMAT.md`; signing itself is the collector's.
 
 pub mod dsse;
+pub mod jwks;
 pub mod key;
 pub mod predicate;
 pub mod statement;

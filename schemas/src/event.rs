@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::api::run::WorkspaceRun;
+pub use crate::artifact::{ArtifactError, ArtifactErrorCode};
 use crate::id::ArtifactId;
 use crate::run::RunStatus;
-use crate::word::word_enum;
 
 /// One thing that happened in a run. `seq` starts at 1, strictly increases and has no gaps over all attempts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -102,25 +102,6 @@ impl Output {
             Some(encoded) => STANDARD.decode(encoded).ok(),
         }
     }
-}
-
-word_enum! {
-    /// What went wrong with a requested artifact. Never fatal for the run.
-    ArtifactErrorCode: "one of artifact_collect_failed, file_not_found, path_outside_workspace, test_report_invalid" {
-        ArtifactCollectFailed = "artifact_collect_failed",
-        FileNotFound = "file_not_found",
-        PathOutsideWorkspace = "path_outside_workspace",
-        /// It was collected, but cannot be read as the test report that it is meant to be.
-        TestReportInvalid = "test_report_invalid",
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ArtifactError {
-    pub code: ArtifactErrorCode,
-    pub message: String,
-    /// The path as it was requested.
-    pub path: String,
 }
 
 #[cfg(test)]

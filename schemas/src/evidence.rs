@@ -2,6 +2,7 @@
 //! It is written once, as canonical JSON (RFC 8785), and must be readable forever.
 
 mod document;
+pub mod event_log;
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::api::archive::Archive;
+use crate::archive::Archive;
+use crate::artifact::ArtifactError;
 use crate::egress::EgressReport;
-use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 use crate::message::{AttemptEnd, Limits, Resources};
 use crate::run::{CleanupStatus, FailureClass, FailureReason, Outcome, OutcomeSource, RunStatus};

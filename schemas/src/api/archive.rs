@@ -6,19 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::run::WorkspaceRun;
+pub use crate::archive::Archive;
 use crate::id::{RunId, UploadId};
 use crate::word::word_enum;
 use crate::{Timestamp, limits};
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Archive {
-    /// Lower-case hexadecimal.
-    pub sha256: String,
-    pub size_bytes: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uploaded_at: Option<Timestamp>,
-}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

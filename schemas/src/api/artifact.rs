@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::artifact::tombstone::DeletionReason;
 use crate::id::{ArtifactId, OrgId, ProjectId, RunId, SandboxId};
-use crate::tombstone::DeletionReason;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

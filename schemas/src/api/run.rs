@@ -6,12 +6,13 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::archive::{Archive, DeclaredArchive};
+use super::archive::DeclaredArchive;
+use crate::archive::Archive;
+use crate::artifact::ArtifactError;
+pub use crate::artifact::ArtifactRequest;
 use crate::egress::RunNetwork;
 use crate::env::{self, EnvValues};
-use crate::event::ArtifactError;
 use crate::id::{ArtifactId, BatchId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
-pub use crate::message::ArtifactRequest;
 use crate::run::{CleanupStatus, FailureClass, FailureReason, RunStatus};
 use crate::test_report::TestCounts;
 use crate::{Timestamp, limits};

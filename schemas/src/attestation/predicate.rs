@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::statement::{Digests, Statement, Subject, sha256_digest};
 use crate::Timestamp;
-use crate::event::ArtifactErrorCode;
+use crate::artifact::ArtifactErrorCode;
 use crate::evidence::EvidenceBundle;
 use crate::id::{OrgId, ProjectId, RunId};
 use crate::layout;

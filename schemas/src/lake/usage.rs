@@ -4,7 +4,7 @@ use super::table::row;
 use crate::Timestamp;
 use crate::evidence::EvidenceBundle;
 use crate::message::AttemptEnd;
-use crate::usage::{UsageData, UsageEvent, quantities};
+use crate::message::usage::{UsageData, UsageEvent, quantities};
 
 row! {
     UsageRow: "usage", "A usage event: one meter of one run.", key ["usage_event_id"] {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
+use crate::archive::ArchiveRef;
+use crate::artifact::ArtifactRequest;
 use crate::egress::EgressPolicy;
 use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
-use crate::test_report::ReportFormat;
-use crate::{Timestamp, limits};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,30 +68,4 @@ impl RootFs {
     pub fn digest(&self) -> String {
         format!("sha256:{}", self.sha256)
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ArchiveRef {
-    pub key: String,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
-    pub size_bytes: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ArtifactRequest {
-    /// Relative to `/workspace`, or absolute beneath it: a file, a folder (collected as one tar), or if nothing has
-    /// this name, a pattern with `*`, `?`, `[…]`, `{a,b}` and `**` for any number of folders, each match of which is
-    /// collected. At most 4,096 bytes, without NUL.
-    #[schemars(length(min = 1, max = limits::PATH_BYTES), regex(pattern = r"^[^\u0000]*$"))]
-    pub path: String,
-    /// The last part of the path when absent, with `.tar` behind it for a folder; not used for what matches a pattern. At most 255 bytes, without slashes and control characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = limits::NAME_BYTES), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f/]*$"))]
-    pub name: Option<String>,
-    /// It is a test report, in this format: what cannot be read as one is an artifact error. Without it, `.xml` and
-    /// `.json` files that begin like reports are read, too. Not for folders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<ReportFormat>,
 }
