@@ -8,7 +8,7 @@ use super::store::StoreArgs;
 use crate::up::DataArgs;
 
 pub(crate) const QUERY_HELP: &str = "\
-Tables: runs, attempts, artifacts, tests, usage, events_index; schemas/TABLES.md explains their columns and has ready queries.
+Tables: runs, attempts, artifacts, tests, usage, events_index; docs/reference/tables.md explains their columns and has ready queries.
 They have the runs of all organizations, so this reads the object store itself, without an API key: by default that of the
 system that `crownest up` runs here. A run is there within a minute of its end. New files are fetched into a cache first.
 The query is run by DuckDB's command line, `duckdb`, in $CROWNEST_DUCKDB, /opt/crownest/bin, ~/.local/share/crownest/bin

@@ -56,6 +56,8 @@ struct SegmentHead {
 }
 
 impl EventMessage {
+    pub const CONTENT_TYPE: &str = "application/vnd.crownest.event.v1";
+
     /// Ends a run now, without a further attempt.
     pub fn abandoned(
         run_id: RunId,
