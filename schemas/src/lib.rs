@@ -13,8 +13,8 @@
 //! | proofs | [`canonical`], [`merkle`], [`attestation`], [`transparency`] |
 //! | to clients | [`api`], [`event`] (the public stream) |
 //!
-//! `FORMAT.md` specifies the stored formats, `TABLES.md` the tables. The JSON Schemas in `json/` and `openapi.json` follow
-//! from the types: their descriptions are the doc comments.
+//! `docs/reference/formats.md` specifies the stored formats, `tables.md` beside it the tables. The JSON Schemas in
+//! `json/` and `openapi.json` follow from the types: their descriptions are the doc comments.
 
 pub mod api;
 pub mod archive;

@@ -1,4 +1,4 @@
-//! The messages between services. Every one is versioned; what cannot be decoded is dead-lettered, never guessed.
+//! Messages between services. Every message is versioned; one that cannot be decoded is dead-lettered, never guessed.
 
 mod ending;
 mod envelope;

@@ -18,7 +18,7 @@ pub struct ArchiveAnswer {
     pub workspace_run: WorkspaceRun,
 }
 
-/// An archive by its digest, whether or not its bytes are there.
+/// An archive named by its digest; its bytes need not be stored yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeclaredArchive {
@@ -41,7 +41,7 @@ pub struct FinalizeArchive {
 }
 
 word_enum! {
-    /// Where a staged upload is.
+    /// State of a staged upload.
     TransferStatus: "one of pending, uploaded, finalized, expired" {
         Pending = "pending",
         Uploaded = "uploaded",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Where somebody wants to go: a DNS name in lower case without a dot at its end, or an address.
+/// A destination: a DNS name in lower case without a trailing dot, or an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Host {
     Name(String),
@@ -33,7 +33,7 @@ impl FromStr for Host {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         };
-        // `127.1` and `0x7f000001` are addresses to some resolvers: no name of the internet ends in a number.
+        // `127.1` and `0x7f000001` are addresses to some resolvers: no internet name ends in a number.
         let ends_in_number = name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
         if name.len() > 253 || !name.split('.').all(label_ok) || ends_in_number {
             return Err(invalid());

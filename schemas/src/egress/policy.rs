@@ -10,16 +10,16 @@ use super::host::Host;
 
 /// Rules of one policy.
 pub const MAX_RULES: usize = 200;
-/// Ports of a rule that names none.
+/// Ports that a rule without a port allows.
 const WEB_PORTS: [u16; 2] = [443, 80];
 
-/// One allowed destination: `example.org`, `*.example.org` (every name below it, but not itself) or an address, with
-/// `:PORT` behind it, or else for ports 443 and 80.
+/// One allowed destination: `example.org`, `*.example.org` (every name below `example.org`, but not `example.org`) or
+/// an address, followed by `:PORT` unless ports 443 and 80 are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EgressRule {
     host: Host,
-    /// Names below `host` instead of it.
+    /// Allows the names below `host` instead of `host`.
     below: bool,
     port: Option<u16>,
 }
@@ -47,7 +47,7 @@ impl FromStr for EgressRule {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidRule(text.chars().take(80).collect());
         let (host, port) = match text.rsplit_once(':') {
-            // Colons of an address without brackets separate no port.
+            // The colons of an address without brackets do not introduce a port.
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
             _ => (text, None),
         };
@@ -87,7 +87,7 @@ impl From<EgressRule> for String {
     }
 }
 
-/// What the operator of a run's project allowed when the run was started.
+/// Destinations that the operator allowed the run's project when the run was started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EgressPolicy {
     pub allow: Vec<EgressRule>,

@@ -11,17 +11,17 @@ use crate::run::{CleanupStatus, FailureReason, OutcomeSource};
 use crate::test_report::TestReport;
 use crate::word::word_enum;
 
-/// Facts of an ending, from whoever established it. The collector decides nothing, it derives.
+/// Facts about an ending, from the service that established it. The collector only derives the outcome from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RunEnd {
-    /// An attempt came to its end.
+    /// An attempt ended.
     Finished(Box<Finished>),
     /// No (further) attempt will be made.
     Abandoned { reason: Verdict, source: OutcomeSource, at: Timestamp, message: Option<String> },
 }
 
-/// What an ending means for the run.
+/// Meaning of an ending for the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
@@ -43,7 +43,7 @@ pub struct Finished {
     pub sandbox_id: SandboxId,
     pub command_id: CommandId,
     pub verdict: Verdict,
-    /// What went wrong, for people; never needed to tell endings apart.
+    /// Explanation for people; never needed to tell endings apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Exit code of the command where `wait()` returned one, also after a timeout or cancellation.
@@ -58,23 +58,23 @@ pub struct Finished {
     pub resources: Resources,
     pub limits: Limits,
     pub streams: StreamTotals,
-    /// Secrets that were replaced in the output.
+    /// Number of secrets replaced in the output.
     #[serde(default)]
     pub redactions: u64,
-    /// Streams that are not stored as a whole: longer than the output cap, or not read to their end.
+    /// Streams that are not stored whole: longer than the output cap, or not read to their end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truncated_streams: Vec<String>,
     pub artifacts: Vec<CollectedArtifact>,
     pub artifact_errors: Vec<ArtifactError>,
-    /// Reports among the artifacts, in the same order.
+    /// Test reports among the artifacts, in the order of `artifacts`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test_reports: Vec<TestReport>,
-    /// Absent for a run without network.
+    /// Egress of the attempt; absent for a run without network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressReport>,
 }
 
-/// When each phase of the attempt ended; absent when it was never reached.
+/// Time at which each phase of the attempt ended; absent for a phase that was never reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseTimes {
@@ -94,11 +94,11 @@ pub struct PhaseTimes {
     /// Wall-clock time of the command in milliseconds, from a monotonic clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_ms: Option<u64>,
-    /// Life of the sandbox in milliseconds, from a monotonic clock: what compute is metered by.
+    /// Life of the sandbox in milliseconds, from a monotonic clock; compute is metered by it.
     pub sandbox_ms: u64,
 }
 
-/// What the kernel counted for the sandbox; absent where it does not tell.
+/// Counters of the kernel for the sandbox; absent where the kernel has none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
@@ -106,8 +106,8 @@ pub struct Resources {
     pub cpu_user_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_system_ms: Option<u64>,
-    /// How long the sandbox was held back by its CPU limit, which slows down and never ends a command; added up over the
-    /// processors. Since 1.1.
+    /// Time for which the CPU limit held the sandbox back, added up over the processors. The limit slows a command down
+    /// and never ends it. Since 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_throttled_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,12 +118,13 @@ pub struct Resources {
     pub io_write_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids_peak: Option<u64>,
-    /// Space taken in `/workspace`, beyond the archive, and in `/tmp` when the command had ended; absent without a limit.
+    /// Space taken in `/workspace`, beyond the archive, and in `/tmp` when the command had ended; absent without a
+    /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_used_bytes: Option<u64>,
 }
 
-/// The limits that were in force.
+/// The limits in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
@@ -132,7 +133,7 @@ pub struct Limits {
     /// Thousandths of one processor; absent means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_millis: Option<u64>,
-    /// Of what the command writes to `/workspace` and `/tmp` together; absent means no limit but the disk's own.
+    /// Bytes that the command may write to `/workspace` and `/tmp` together; absent means no limit but the disk's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
     pub timeout_ms: u64,
@@ -142,7 +143,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamTotals {
-    /// Counted before any cap.
+    /// Bytes of standard output, before any cap.
     pub stdout_bytes: u64,
     pub stderr_bytes: u64,
     #[serde(default)]
@@ -155,7 +156,7 @@ pub struct StreamTotals {
 #[serde(rename_all = "camelCase")]
 pub struct CollectedArtifact {
     pub id: ArtifactId,
-    /// The path as it was requested.
+    /// Path as requested.
     pub path: String,
     pub name: String,
     pub size_bytes: u64,
@@ -166,7 +167,7 @@ pub struct CollectedArtifact {
 }
 
 word_enum! {
-    /// How an attempt ended.
+    /// Ending of an attempt.
     AttemptEnd: "one of exited, failed, timeout, canceled, lost" {
         Exited = "exited",
         Failed = "failed",

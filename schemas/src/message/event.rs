@@ -1,5 +1,5 @@
-//! What travels on `crownest.events.<partition>`: a head in JSON and, for a segment, one zstd frame behind it.
-//! Layout: length of the head as a big-endian u32, the head, the frame. Nobody decompresses on the way.
+//! Messages on `crownest.events.<partition>`: a head in JSON, followed by one zstd frame if there is a segment. Layout:
+//! length of the head as a big-endian u32, the head, the frame. No service decompresses the frame on the way.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,12 @@ use crate::Timestamp;
 use crate::id::RunId;
 use crate::run::{OutcomeSource, RunStatus};
 
-/// A message about one run. `attempt` is the fencing token: what an older attempt says is dropped.
-/// `end`, if present, ends the run after the segment (if any) is stored.
+/// A message about one run. `attempt` is the fencing token: messages of older attempts are dropped. `end`, if present,
+/// ends the run after the segment (if any) is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventMessage {
     pub run_id: RunId,
-    /// The attempt that speaks; 0 when the run never reached an executor.
+    /// Attempt that sends the message; 0 if the run never reached an executor.
     pub attempt: u32,
     pub segment: Option<Segment>,
     pub end: Option<RunEnd>,

@@ -22,15 +22,16 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<ArtifactRequest>,
     pub timeout_ms: u64,
-    /// The day of the run's objects, fixed when it was created (`YYYY-MM-DD`).
+    /// UTC day in the keys of the run's objects, fixed when the run was created (`YYYY-MM-DD`).
     pub date: String,
     pub queued_at: Timestamp,
     /// W3C Trace Context of the run.
     pub traceparent: String,
-    /// Names of the variables of the command, sorted. The values come, encrypted, with the claim: queues hold none.
+    /// Sorted names of the command's environment variables. Their values come with the claim, encrypted: queues hold
+    /// none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_keys: Vec<String>,
-    /// What the run may reach, as it was allowed when it was started; absent for a run without network.
+    /// Egress policy at the start of the run; absent for a run without network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressPolicy>,
 }
@@ -42,7 +43,7 @@ pub struct TemplateRef {
     pub version_id: TemplateVersionId,
     pub slug: String,
     pub version: String,
-    /// Absent where the executor's host presents its own `/usr`.
+    /// Root file system; absent where the executor's host presents its own `/usr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_fs: Option<RootFs>,
 }
@@ -52,19 +53,19 @@ pub struct TemplateRef {
 #[serde(rename_all = "camelCase")]
 pub struct RootFs {
     pub key: String,
-    /// Of the tar, uncompressed; lower-case hexadecimal.
+    /// Digest of the uncompressed tar, in lower-case hexadecimal.
     pub sha256: String,
-    /// Of the object.
+    /// Size of the stored object.
     pub size_bytes: u64,
-    /// Of the tar, uncompressed.
+    /// Size of the uncompressed tar.
     pub tar_bytes: u64,
-    /// Variables that its image sets for commands.
+    /// Variables that the image sets for commands.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }
 
 impl RootFs {
-    /// As OCI writes digests.
+    /// The digest in the notation of OCI.
     pub fn digest(&self) -> String {
         format!("sha256:{}", self.sha256)
     }
