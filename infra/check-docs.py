@@ -186,6 +186,8 @@ class Help:
             for alias in re.findall(r"\[aliases?: ([^\]]+)\]", line):
                 commands.update({one: last for one in alias.split(", ")})
         commands.pop("help", None)
+        # The services' few commands are in the last line of their help.
+        commands.update({name: name for name in re.findall(rf"`{program} ([a-z]+)`", text) if program in SERVICES})
         return commands, flags
 
     @functools.cache
@@ -211,7 +213,7 @@ class Help:
                 after_flag = "=" not in word
             elif word in commands:
                 path, after_flag = [*path, commands[word]], False
-            elif commands and re.fullmatch(r"[a-z][a-z-]*", word) and not after_flag:
+            elif (commands or program in SERVICES) and re.fullmatch(r"[a-z][a-z-]*", word) and not after_flag:
                 return f"`{' '.join([program, *path])} --help` has no command {word}"
             else:
                 after_flag = False
@@ -288,7 +290,7 @@ def main():
         check_tests(document("ARCHITECTURE.md"))
     if problems:
         sys.exit("\n".join([*problems, f"{len(problems)} problems in documents"]))
-    print(f"{len(documents)} documents agree with the repository")
+    print(f"{len(documents)} documents agree with the {'programs' if programs else 'repository'}")
 
 
 main()
