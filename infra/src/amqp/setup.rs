@@ -74,7 +74,10 @@ async fn delete_if_leaderless(queue: String, connection: &Connection) -> lapin::
         consumer?;
         return channel.close(200, "it has a leader".into()).await;
     }
-    tracing::warn!(queue, "this queue has no leader, because the broker was killed while it made the queue; making it again");
+    tracing::warn!(
+        queue,
+        "this queue has no leader, because the broker was killed while it made the queue; making it again"
+    );
     let channel = connection.create_channel().await?;
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.map(drop)
 }
