@@ -1,10 +1,10 @@
-//! Which event partition a run belongs to: all messages of one run travel through one queue, in order.
+//! Event partition of a run: all messages of one run travel through one queue, in order.
 
 use sha2::{Digest, Sha256};
 
 use crate::id::RunId;
 
-/// Partitions of the event stream. Changing it needs drained queues, since a run must not move while it runs.
+/// Number of event partitions. Changing it needs drained queues, since a run must not move while it runs.
 pub const EVENT_PARTITIONS: u32 = 4;
 
 pub fn of_run(run: &RunId) -> u32 {

@@ -12,7 +12,7 @@ pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 pub const EVENT_TYPE: &str = "dev.crownest.usage.v1";
 
 word_enum! {
-    /// What is counted; the names are those of `UsageSummary`.
+    /// Meters; their names are those in `UsageSummary`.
     Meter: "a meter such as compute_unit_seconds" {
         ArtifactBytesStored = "artifact_bytes_stored",
         CodeRunInvocations = "code_run_invocations",
@@ -43,7 +43,7 @@ pub struct UsageData {
     pub org_id: OrgId,
     pub project_id: ProjectId,
     pub meter: Meter,
-    /// In thousandths of the meter's unit, so that fractions of a second are exact integers.
+    /// Quantity in thousandths of the meter's unit, so that fractions of a second are exact integers.
     pub quantity_millis: u64,
 }
 
@@ -61,11 +61,10 @@ impl UsageEvent {
     }
 }
 
-/// Quantities are in thousandths of the meter's unit.
+/// One unit of a meter, in thousandths.
 const ONE: u64 = 1_000;
 
-/// What an attempt that came to its end is metered with. One compute unit second is one second of a sandbox of the base
-/// size.
+/// Metered quantities of an attempt that ended. One compute unit second is one second of a sandbox of the base size.
 pub fn quantities(compute_unit_millis: u64, started: bool, artifact_bytes: u64) -> Vec<(Meter, u64)> {
     let mut quantities = vec![(Meter::ComputeUnitSeconds, compute_unit_millis)];
     if started {
@@ -78,7 +77,7 @@ pub fn quantities(compute_unit_millis: u64, started: bool, artifact_bytes: u64) 
     quantities
 }
 
-/// The message body: the batch, and that the run is over, which frees its slot even when nothing was used.
+/// Message body: the usage events of a run that is over. The message frees the run's slot even if nothing was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageBatch {

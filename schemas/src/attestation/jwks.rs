@@ -1,4 +1,4 @@
-//! Public keys as a JWK set (RFC 7517); only Ed25519 ones (RFC 8037) are ours.
+//! Public keys as a JWK set (RFC 7517). CrowNest's own keys are Ed25519 (RFC 8037).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ pub struct JwkSet {
     pub keys: Vec<Jwk>,
 }
 
-/// Keys of other kinds have other members, which are not read.
+/// One public key. The members of other key types are not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Jwk {
     /// `OKP`
@@ -22,7 +22,7 @@ pub struct Jwk {
     /// The key in base64url.
     #[serde(default)]
     pub x: String,
-    /// Its thumbprint after RFC 7638.
+    /// Thumbprint of the key (RFC 7638).
     #[serde(default)]
     pub kid: String,
     /// `EdDSA`
@@ -49,7 +49,7 @@ impl Jwk {
 }
 
 impl JwkSet {
-    /// The Ed25519 keys in it; `None` if one of them is malformed.
+    /// The Ed25519 keys of the set; `None` if one of them is malformed.
     pub fn ed25519_keys(&self) -> Option<Vec<[u8; 32]>> {
         let keys = self.keys.iter().filter(|key| key.kty == "OKP" && key.crv == "Ed25519");
         keys.map(|key| URL_SAFE_NO_PAD.decode(&key.x).ok()?.try_into().ok()).collect()

@@ -1,6 +1,6 @@
-//! A part of the stored event log: segments, each one zstd frame of NDJSON, and behind them an index in a zstd
-//! skippable frame. `zstd -d` prints the events; a reader that wants one `seq` fetches the index and one range.
-//! Specified in `docs/reference/formats.md`. Compression itself happens elsewhere.
+//! A part of the stored event log: segments, each one zstd frame of NDJSON, followed by an index in a zstd skippable
+//! frame. `zstd -d` prints the events; a reader that wants one `seq` fetches the index and one range. Specified in
+//! `docs/reference/formats.md`. Compression itself happens elsewhere.
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ const INDEX_MAGIC: u32 = 0x184D_2A5C;
 const ENTRY_LEN: usize = 40;
 const HEADER_LEN: usize = 8;
 
-/// Where one segment lies in its part.
+/// Place of one segment in its part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexEntry {
     pub first_seq: u64,

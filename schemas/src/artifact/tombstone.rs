@@ -1,4 +1,4 @@
-//! What is left of an artifact whose bytes were deleted: a document beside where they were.
+//! Tombstones of artifacts whose bytes were deleted: each is a document beside the place of the bytes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,16 +10,16 @@ use crate::word::word_enum;
 pub const SCHEMA_VERSION: &str = "1.0";
 
 word_enum! {
-    /// Why an artifact was deleted.
+    /// Reason for the deletion of an artifact.
     DeletionReason: "client or retention" {
         /// A client asked for it.
         Client = "client",
-        /// Its time was over.
+        /// The retention period was over.
         Retention = "retention",
     }
 }
 
-/// Written once, before the bytes go; the run's Evidence Bundle stays as it was sealed.
+/// Record of a deleted artifact, written once, before its bytes go; the run's Evidence Bundle stays as it was sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tombstone {
@@ -28,30 +28,30 @@ pub struct Tombstone {
     pub workspace_run_id: RunId,
     pub org_id: OrgId,
     pub project_id: ProjectId,
-    /// As in the Evidence Bundle.
+    /// Path as in the Evidence Bundle.
     pub path: String,
     pub name: String,
-    /// Where the bytes were.
+    /// Key of the deleted object.
     pub object_key: String,
     pub size_bytes: u64,
     /// Lower-case hexadecimal.
     pub sha256: String,
     pub deleted_at: Timestamp,
     pub reason: DeletionReason,
-    /// The API key that was used, if a client did it.
+    /// API key of the request, if a client deleted the artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_by: Option<ApiKeyId>,
 }
 
 impl Tombstone {
-    /// Where the tombstone of the artifact at this key is: beside its folder, so that no name of an artifact can be that
-    /// of a tombstone.
+    /// Key of the tombstone of the artifact at this key: beside the artifact's folder, so that no artifact can have the
+    /// key of a tombstone.
     pub fn object_key(artifact: &str) -> Option<String> {
         let (folder, _) = artifact.rsplit_once('/')?;
         Some(format!("{folder}.tombstone.json"))
     }
 
-    /// Whether both are about the same bytes.
+    /// True if both are about the same bytes.
     pub fn is_of_same(&self, other: &Self) -> bool {
         (&self.artifact_id, &self.sha256, self.size_bytes) == (&other.artifact_id, &other.sha256, other.size_bytes)
     }
