@@ -13,7 +13,7 @@ async fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("migrate") => {
             let Migrate { database_url } = parse_or_exit(std::env::args_os().skip(1));
-            database::migrate(&database_url).await
+            Ok(database::migrate(&database_url).await?)
         }
         Some("openapi") => {
             let OpenApi {} = parse_or_exit(std::env::args_os().skip(1));
