@@ -15,10 +15,11 @@ use schemas::evidence::{EvidenceArtifact, EvidenceBundle};
 use schemas::id::RunId;
 use serde::Serialize;
 use serde_json::Value;
+use verifier::evidence::Told;
+use verifier::{artifact_file, names, part_file, tombstone_file};
 
 use crate::client::{Client, Download};
 use crate::failure::Failure;
-use crate::verify::{Told, artifact_file, names, part_file, tombstone_file};
 
 const CONCURRENT_DOWNLOADS: usize = 4;
 /// How long the log may take to get the entry of a run that was sealed a moment ago.
@@ -106,7 +107,7 @@ async fn save_tombstone(
     artifact: &EvidenceArtifact,
     told: &Told,
     folder: &Path,
-    name: &Path,
+    name: &str,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
@@ -144,13 +145,13 @@ fn unusable(object_key: &str) -> Failure {
     Failure::invalid_answer(format!("the evidence names an object `{object_key}`, which cannot be the name of a file"))
 }
 
-fn write_json(folder: &Path, name: impl AsRef<Path>, value: &impl Serialize) -> Result<(), Failure> {
+fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_vec(value)
         .map_err(|error| Failure::new("internal_error", format!("the export cannot be written: {error}")))?;
     write(folder, name, &text)
 }
 
-fn write(folder: &Path, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Failure> {
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
     let path = folder.join(name);
     fs::write(&path, bytes).map_err(|error| Failure::file("write", &path, &error))
 }

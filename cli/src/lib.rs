@@ -10,6 +10,7 @@ mod commands;
 mod config_file;
 mod connection;
 mod evidence_file;
+mod evidence_folder;
 mod export;
 mod failure;
 #[doc(hidden)]
@@ -21,7 +22,6 @@ mod output;
 mod pack;
 mod shell;
 mod up;
-mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -10,11 +10,12 @@ use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::inclusion::Inclusion;
 use schemas::transparency::tile::Resource;
 use serde_json::Value;
+use verifier::audit::{Finding, Report};
 
 use crate::args::evidence::AuditArgs;
 use crate::args::projects::PageArgs;
 use crate::args::workspace_runs::ListArgs;
-use crate::audit::{self, Finding, History, LogReader, PublicKeys, Report, RunAudit, State};
+use crate::audit::{self, LogReader, PublicKeys, RunAudit, State};
 use crate::client::Client;
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, Record, field};
@@ -45,9 +46,9 @@ pub(crate) async fn run(args: &AuditArgs, client: &Client, output: &mut Output) 
     if note.is_none() && last.is_none() && claims.is_empty() {
         output.note("the evidence log is empty");
     } else {
-        match audit::examine(note.as_deref(), last_checkpoint.as_ref(), &keys.0, client).await? {
-            History::Broken(finding) => report.problems.push(finding),
-            History::Grown(checkpoint) => {
+        match audit::examine(note.as_deref(), last_checkpoint.as_ref(), &keys, client).await? {
+            Err(finding) => report.problems.push(finding),
+            Ok(checkpoint) => {
                 report.saw(&checkpoint);
                 report.grown_from = last_checkpoint.as_ref().map(|last| last.tree.size);
                 against_log(args, client, &checkpoint, &claims, &mut report).await?;

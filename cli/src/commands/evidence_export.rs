@@ -6,13 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use verifier::names;
+
 use super::evidence_verify::{Work, show, trust};
 use crate::args::evidence_verify::ExportArgs;
 use crate::client::Client;
+use crate::evidence_folder::EvidenceFolder;
 use crate::export;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
-use crate::verify::names;
 
 pub(crate) async fn run(args: &ExportArgs, client: &Client, output: &mut Output) -> Result<ExitCode, Stop> {
     let target = &args.folder;
@@ -34,8 +36,7 @@ pub(crate) async fn run(args: &ExportArgs, client: &Client, output: &mut Output)
     let work = Work {
         evidence: target.join(names::EVIDENCE),
         trust: trust(None, target, Some(client.connection().api_url.as_str()))?,
-        folder: target.clone(),
-        archive: None,
+        files: EvidenceFolder { folder: target.clone(), archive: None },
         with_artifacts: !args.without_artifacts,
     };
     show(&work.done().await?, output)

@@ -1,28 +1,28 @@
-//! What was checked, what came out, and what could not be looked at: for people and for programs.
+//! The answer: every check with its outcome, also those that could not be made. For people and for programs.
 
 use schemas::id::RunId;
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    /// It is what was sealed.
+pub enum Status {
+    /// The subject is what was sealed.
     Verified,
-    /// It is not.
+    /// The subject is not what was sealed.
     Failed,
-    /// It should have been looked at, and could not be.
+    /// The subject should have been looked at, and could not be.
     NotChecked,
-    /// There is nothing to look at, and need not be.
+    /// There is nothing to look at, and there need not be.
     Absent,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Check {
+pub struct Check {
     /// Stable, for programs.
     pub name: &'static str,
     pub status: Status,
-    /// Which of several, such as the key of an object.
+    /// One of several, such as the key of an object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     pub message: String,
@@ -57,10 +57,10 @@ impl Check {
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
+pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_run_id: Option<RunId>,
-    /// Of the canonical form, which is what was sealed.
+    /// SHA-256 of the canonical form, which is what was sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_sha256: Option<String>,
     /// Thumbprint of the key whose signature was verified.
@@ -77,12 +77,12 @@ impl Report {
         self.checks.push(check);
     }
 
-    pub(crate) fn count(&self, status: Status) -> usize {
+    pub fn count(&self, status: Status) -> usize {
         self.checks.iter().filter(|check| check.status == status).count()
     }
 
     /// The worst of all checks.
-    pub(crate) fn result(&self) -> Status {
+    pub fn result(&self) -> Status {
         [Status::Failed, Status::NotChecked]
             .into_iter()
             .find(|status| self.count(*status) > 0)

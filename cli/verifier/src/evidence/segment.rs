@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// A segment that claims to be larger than this is not one of ours.
 const MAX_PLAIN_BYTES: u64 = 64 << 20;
 
-/// How the log says that the run ended.
+/// The ending of the run, as the log tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Terminal {
@@ -19,7 +19,7 @@ pub(super) struct Terminal {
     exit_code: Option<i32>,
 }
 
-/// All that matters of an event.
+/// The members of an event that are checked.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {

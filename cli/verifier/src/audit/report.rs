@@ -1,13 +1,13 @@
-//! What an audit found, for people and for programs.
+//! The findings of an audit, for people and for programs.
 
 use schemas::id::RunId;
 use schemas::transparency::checkpoint::Checkpoint;
 use serde::Serialize;
 
-/// Something that was changed or removed, or that could not be looked at.
+/// A thing that was changed or removed, or that could not be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Finding {
+pub struct Finding {
     /// Stable, for programs.
     pub code: &'static str,
     pub message: String,
@@ -16,18 +16,18 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), workspace_run_id: None }
     }
 
-    pub(crate) fn of(run: &RunId, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn of(run: &RunId, code: &'static str, message: impl Into<String>) -> Self {
         Self { workspace_run_id: Some(run.clone()), ..Self::new(code, message) }
     }
 }
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
+pub struct Report {
     pub passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_origin: Option<String>,
@@ -42,13 +42,13 @@ pub(crate) struct Report {
     /// Entries that were read, with `--full`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries_read: Option<u64>,
-    /// What was changed or removed.
+    /// Things that were changed or removed.
     pub problems: Vec<Finding>,
     pub not_checked: Vec<Finding>,
 }
 
 impl Report {
-    pub(crate) fn saw(&mut self, checkpoint: &Checkpoint) {
+    pub fn saw(&mut self, checkpoint: &Checkpoint) {
         self.log_origin = Some(checkpoint.origin.clone());
         self.tree_size = Some(checkpoint.tree.size);
         self.root_hash = Some(hex::encode(checkpoint.tree.root));

@@ -1,4 +1,4 @@
-//! The signed statements: who signed them, and whether they are about exactly this bundle, its log and its artifacts.
+//! The signed statements: who signed them, and that they are about exactly this bundle, its log and its artifacts.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::bundle::Bundle;
-use super::folder::names;
 use super::report::{Check, Report};
 use super::{Subject, Trust};
+use crate::source::{self, names};
 
-/// What is known of the statement about everything.
+/// The statement about everything, as far as it is known.
 #[derive(Debug)]
 pub(super) enum Attested {
     /// SHA-256 of its payload, whoever signed it.
@@ -100,7 +100,7 @@ fn other(
 }
 
 fn read(subject: &Subject<'_>, name: &str) -> Result<Option<Envelope>, String> {
-    let Some(bytes) = subject.folder.read(name, MAX_ENVELOPE_BYTES as u64)? else { return Ok(None) };
+    let Some(bytes) = source::read(subject.files, name, MAX_ENVELOPE_BYTES as u64)? else { return Ok(None) };
     Envelope::parse(&bytes).map(Some).map_err(|error| format!("{name}: {error}"))
 }
 

@@ -1,16 +1,14 @@
 //! The files of the run by their digests: what it left, and the archive that it was given.
 
-use std::fs::File;
-use std::path::Path;
-
 use schemas::evidence::{EvidenceArtifact, EvidenceBundle};
 use schemas::tombstone::Tombstone;
 
 use super::Subject;
 use super::bundle::Bundle;
-use super::folder::{self, Deletion, artifact_file};
+use super::deletion::Deletion;
 use super::pool;
 use super::report::{Check, Report};
+use crate::source::{self, Source, artifact_file};
 
 pub(super) fn check(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report) {
     let artifacts = &bundle.content.artifacts;
@@ -34,19 +32,19 @@ fn judge(artifact: &EvidenceArtifact, bundle: &EvidenceBundle, subject: &Subject
     let Some(name) = artifact_file(artifact) else {
         return Check::failed("artifact", "its key does not end in the name of a file");
     };
-    let found = match subject.folder.open(&name) {
+    let found = match subject.files.open(&name) {
         Err(message) => return Check::failed("artifact", message),
         Ok(Some(file)) => file,
         Ok(None) => return missing(artifact, bundle, subject),
     };
-    match folder::digest(found) {
-        Err(error) => Check::failed("artifact", format!("cannot read {}: {error}", name.display())),
+    match source::digest(found) {
+        Err(error) => Check::failed("artifact", format!("cannot read {name}: {error}")),
         Ok((size, sha256)) => compare("artifact", (size, &sha256), (artifact.size_bytes, &artifact.sha256)),
     }
 }
 
 fn missing(artifact: &EvidenceArtifact, bundle: &EvidenceBundle, subject: &Subject<'_>) -> Check {
-    let deletion = match subject.folder.deletion(artifact) {
+    let deletion = match Deletion::of(artifact, subject.files) {
         Err(message) => return Check::failed("artifact", message),
         Ok(None) => return Check::failed("artifact", "it is missing"),
         Ok(Some(deletion)) => deletion,
@@ -94,15 +92,16 @@ fn difference(
 }
 
 /// The archive is not kept with the evidence: whoever has it can compare it.
-pub(super) fn archive(bundle: &Bundle, path: Option<&Path>, report: &mut Report) {
-    report.push(match (&bundle.content.archive, path) {
-        (None, None) => Check::absent("archive", "the run never got an archive"),
-        (None, Some(_)) => Check::failed("archive", "the run never got an archive, and one was given to compare"),
-        (Some(archive), None) => {
+pub(super) fn archive(bundle: &Bundle, files: &dyn Source, report: &mut Report) {
+    report.push(match (&bundle.content.archive, files.archive()) {
+        (None, Ok(None)) => Check::absent("archive", "the run never got an archive"),
+        (None, _) => Check::failed("archive", "the run never got an archive, and one was given to compare"),
+        (Some(archive), Ok(None)) => {
             Check::absent("archive", format!("not compared: give it with --archive; its SHA-256 is {}", archive.sha256))
         }
-        (Some(archive), Some(path)) => match File::open(path).and_then(folder::digest) {
-            Err(error) => Check::not_checked("archive", format!("cannot read {}: {error}", path.display())),
+        (Some(_), Err(message)) => Check::not_checked("archive", message),
+        (Some(archive), Ok(Some(given))) => match source::digest(given) {
+            Err(error) => Check::not_checked("archive", format!("cannot read the archive: {error}")),
             Ok((size, sha256)) => compare("archive", (size, &sha256), (archive.size_bytes, &archive.sha256)),
         },
     });

@@ -1,47 +1,46 @@
-//! Verifies what a run left, in a folder that may come from anywhere: every byte is suspected until a digest that leads to
-//! a signature says otherwise. Nothing here goes to a network.
+//! Verifies the evidence of one run, which may come from anywhere: every byte is suspected until a digest that leads to a
+//! signature says otherwise.
 
 mod artifacts;
 mod bundle;
-mod events;
-mod folder;
+mod deletion;
+pub mod document;
+mod event_log;
 mod inclusion;
-mod log;
 mod pool;
 mod report;
+mod segment;
 mod statements;
-
-use std::path::Path;
 
 use schemas::attestation::key::PublicKey;
 
 use self::bundle::Bundle;
-pub(crate) use self::folder::{Folder, Told, artifact_file, names, part_file, tombstone_file};
-pub(crate) use self::report::{Report, Status};
+use crate::source::Source;
 
-/// Where the public keys come from, and which they are.
+pub use self::deletion::Told;
+pub use self::report::{Check, Report, Status};
+
+/// The public keys that signatures are verified with.
 #[derive(Debug)]
-pub(crate) struct Trust {
+pub struct Trust {
     pub keys: Vec<PublicKey>,
-    /// For people: how far the keys can be trusted is not for us to say.
+    /// Where the keys come from, for people: how far the keys can be trusted is not for this crate to say.
     pub source: String,
 }
 
-#[derive(Debug)]
-pub(crate) struct Subject<'a> {
+/// The evidence of one run, and everything at hand to verify it with.
+pub struct Subject<'a> {
     /// The bundle in JSON, in any of its forms.
     pub evidence: &'a [u8],
-    pub folder: Folder,
-    /// `None`: nobody knows any.
+    pub files: &'a dyn Source,
+    /// `None`: no public keys are known.
     pub trust: Option<Trust>,
-    /// The archive that the run was given, if it is at hand.
-    pub archive: Option<&'a Path>,
-    /// Whether the artifacts are here at all.
+    /// False if the artifacts were left out on purpose.
     pub with_artifacts: bool,
 }
 
 /// Checks everything that can be checked, and says what was not.
-pub(crate) fn verify(subject: &Subject<'_>) -> Report {
+pub fn verify(subject: &Subject<'_>) -> Report {
     let mut report = Report::default();
     let bundle = match Bundle::read(subject.evidence) {
         Ok(bundle) => bundle,
@@ -54,11 +53,11 @@ pub(crate) fn verify(subject: &Subject<'_>) -> Report {
     report.evidence_sha256 = Some(bundle.sha256.clone());
     report.push(bundle.check());
     let statement = statements::evidence(&bundle, subject, &mut report);
-    log::check(&bundle, &subject.folder, &mut report);
+    event_log::check(&bundle, subject.files, &mut report);
     artifacts::check(&bundle, subject, &mut report);
     statements::provenance(&bundle, subject, &mut report);
     statements::test_result(&bundle, subject, &mut report);
     inclusion::check(&bundle, subject, &statement, &mut report);
-    artifacts::archive(&bundle, subject.archive, &mut report);
+    artifacts::archive(&bundle, subject.files, &mut report);
     report
 }

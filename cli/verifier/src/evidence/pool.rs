@@ -5,10 +5,10 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// A segment of a hostile file may take as much memory as the limits allow: so much for each thread.
+/// Each thread may hold the largest segment that the limits allow.
 const MAX_THREADS: usize = 8;
 
-/// What became of each item, in the order of the items.
+/// Does the work on every item; the results have the order of the items.
 pub(super) fn in_order<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     on_threads(cores.min(MAX_THREADS), items, work)

@@ -1,8 +1,6 @@
 //! The event log: each part by its digest, the frames by the Merkle root, the events by their numbers.
 
-use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
 
 use schemas::event_log::{IndexEntry, read_index};
 use schemas::evidence::{EventLogPart, SeqRange};
@@ -10,16 +8,16 @@ use schemas::merkle::{self, Hash, leaf_hash};
 use sha2::{Digest as _, Sha256};
 
 use super::bundle::Bundle;
-use super::events::{Terminal, scan};
-use super::folder::{self, Folder, part_file};
 use super::pool;
 use super::report::{Check, Report};
+use super::segment::{Terminal, scan};
+use crate::source::{self, Content, Source, part_file};
 
 /// An index or a frame that is larger than this is not one of ours.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 const MAX_FRAME_BYTES: u64 = 64 << 20;
 
-/// What the frames of all parts say together.
+/// The walk through the frames of all parts, in order.
 #[derive(Debug, Default)]
 struct Walk {
     leaves: Vec<Hash>,
@@ -30,15 +28,15 @@ struct Walk {
     terminal: Option<Terminal>,
 }
 
-/// What one part turned out to be.
+/// One part, read to its end.
 struct PartFound {
     size_bytes: u64,
     sha256: String,
-    /// Or what is wrong with its index, even if it is the one that was sealed.
+    /// An error is a defect of the index, which even a part with the sealed digest may have.
     frames: Result<Frames, String>,
 }
 
-/// What the frames of a part say by themselves.
+/// The frames of one part, without those before it.
 #[derive(Debug, Default)]
 struct Frames {
     index: Vec<IndexEntry>,
@@ -49,11 +47,11 @@ struct Frames {
     terminal: Option<(usize, Terminal)>,
 }
 
-pub(super) fn check(bundle: &Bundle, folder: &Folder, report: &mut Report) {
+pub(super) fn check(bundle: &Bundle, files: &dyn Source, report: &mut Report) {
     let log = &bundle.content.event_log;
     let mut walk = Walk { following: log.first_seq, ..Walk::default() };
     let (mut damaged, mut defects) = (0, Vec::new());
-    let read = pool::in_order(&log.parts, |part| read_part(part, folder));
+    let read = pool::in_order(&log.parts, |part| read_part(part, files));
     for (part, found) in log.parts.iter().zip(read) {
         match found {
             Ok(found) => {
@@ -108,22 +106,21 @@ fn mismatch(part: &EventLogPart, found: &PartFound) -> Option<String> {
 }
 
 /// Reads the file once for everything: its digest, the leaves of its frames, the events in them.
-fn read_part(part: &EventLogPart, folder: &Folder) -> Result<PartFound, String> {
+fn read_part(part: &EventLogPart, files: &dyn Source) -> Result<PartFound, String> {
     let name = part_file(&part.object_key).ok_or("its name is not that of a part")?;
-    let file = folder.open(Path::new(name))?.ok_or("it is missing")?;
+    let mut file = files.open(name)?.ok_or("it is missing")?;
     let failed = |error: io::Error| format!("cannot read {name}: {error}");
-    let size_bytes = file.metadata().map_err(failed)?.len();
+    let size_bytes = file.seek(SeekFrom::End(0)).and_then(|size| file.rewind().map(|()| size)).map_err(failed)?;
     if size_bytes != part.size_bytes {
-        // It is wrong already: what is in it does not matter.
-        let (size_bytes, sha256) = folder::digest(file).map_err(failed)?;
+        // The part is wrong already, whatever is in it.
+        let (size_bytes, sha256) = source::digest(file).map_err(failed)?;
         return Ok(PartFound { size_bytes, sha256, frames: Ok(Frames::default()) });
     }
-    let index = match index_of(&file, part).map_err(failed)? {
+    let index = match index_of(&mut file, part).map_err(failed)? {
         Ok(index) => index,
         Err(defect) => {
-            let mut file = file;
             file.rewind().map_err(failed)?;
-            let (size_bytes, sha256) = folder::digest(file).map_err(failed)?;
+            let (size_bytes, sha256) = source::digest(file).map_err(failed)?;
             return Ok(PartFound { size_bytes, sha256, frames: Err(defect) });
         }
     };
@@ -131,14 +128,14 @@ fn read_part(part: &EventLogPart, folder: &Folder) -> Result<PartFound, String> 
 }
 
 /// The index, or what is wrong with it.
-fn index_of(mut file: &File, part: &EventLogPart) -> io::Result<Result<Vec<IndexEntry>, String>> {
+fn index_of(file: &mut Content, part: &EventLogPart) -> io::Result<Result<Vec<IndexEntry>, String>> {
     let length = part.size_bytes.saturating_sub(part.index_offset);
     if length == 0 || length > MAX_INDEX_BYTES {
         return Ok(Err(format!("it cannot have its index at {}", part.index_offset)));
     }
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(part.index_offset))?;
-    file.take(length).read_to_end(&mut bytes)?;
+    file.by_ref().take(length).read_to_end(&mut bytes)?;
     file.rewind()?;
     let entries = match read_index(&bytes) {
         Ok(entries) => entries,
@@ -157,17 +154,17 @@ fn index_of(mut file: &File, part: &EventLogPart) -> io::Result<Result<Vec<Index
     Ok(too_large.map_or(Ok(entries.clone()), |entry| Err(format!("a segment of {} bytes", entry.length))))
 }
 
-fn read_frames(mut file: File, index: Vec<IndexEntry>) -> io::Result<PartFound> {
+fn read_frames(mut file: Content, index: Vec<IndexEntry>) -> io::Result<PartFound> {
     let (mut hasher, mut size_bytes, mut frame) = (Sha256::new(), 0, Vec::new());
     let mut frames = Frames::default();
     for (number, entry) in index.iter().enumerate() {
         frame.clear();
-        (&mut file).take(entry.length).read_to_end(&mut frame)?;
+        file.by_ref().take(entry.length).read_to_end(&mut frame)?;
         hasher.update(&frame);
         size_bytes += frame.len() as u64;
         frames.leaves.push(leaf_hash(&frame));
         if frames.broken.is_some() || frames.terminal.is_some() {
-            // There is a defect already, or it is one that there is this frame.
+            // There is a defect already, or this frame is one.
             continue;
         }
         match scan(&frame, entry) {
@@ -176,7 +173,7 @@ fn read_frames(mut file: File, index: Vec<IndexEntry>) -> io::Result<PartFound> 
         }
     }
     let mut rest = Vec::new();
-    (&mut file).take(MAX_INDEX_BYTES).read_to_end(&mut rest)?;
+    file.by_ref().take(MAX_INDEX_BYTES).read_to_end(&mut rest)?;
     hasher.update(&rest);
     size_bytes += rest.len() as u64;
     frames.index = index;
@@ -184,7 +181,7 @@ fn read_frames(mut file: File, index: Vec<IndexEntry>) -> io::Result<PartFound> 
 }
 
 impl Walk {
-    /// Goes on with the next part, up to the first thing that is wrong with it.
+    /// Goes on with the next part, up to its first defect.
     fn part(&mut self, frames: Frames) -> Result<(), String> {
         self.leaves.extend(frames.leaves);
         let (mut broken, mut terminal) = (frames.broken, frames.terminal);
@@ -213,7 +210,7 @@ impl Walk {
         Ok(())
     }
 
-    /// What the events say and the bundle does not.
+    /// A difference between the events and the bundle.
     fn contradiction(&self, bundle: &Bundle) -> Option<String> {
         let bundle = &bundle.content;
         if self.events != bundle.event_log.count {

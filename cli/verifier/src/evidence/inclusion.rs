@@ -1,13 +1,13 @@
-//! Whether the evidence log has this bundle: the entry, the audit path, and the checkpoint that was signed.
+//! The proof that the evidence log has this bundle: the entry, the audit path, and the signed checkpoint.
 
 use schemas::api::inclusion::InclusionAnswer;
 use schemas::transparency::inclusion::Logged;
 
 use super::Subject;
 use super::bundle::Bundle;
-use super::folder::names;
 use super::report::{Check, Report};
 use super::statements::Attested;
+use crate::source::{self, names};
 
 /// A proof is some kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -20,7 +20,7 @@ pub(super) fn check(bundle: &Bundle, subject: &Subject<'_>, attested: &Attested,
 }
 
 fn judge(bundle: &Bundle, subject: &Subject<'_>, attested: &Attested) -> Result<Check, String> {
-    let Some(bytes) = subject.folder.read(names::INCLUSION, MAX_BYTES)? else {
+    let Some(bytes) = source::read(subject.files, names::INCLUSION, MAX_BYTES)? else {
         return Ok(Check::not_checked("inclusion", "there is no proof that the evidence log has this bundle"));
     };
     let answer: InclusionAnswer = serde_json::from_slice(&bytes)

@@ -1,11 +1,11 @@
-//! The bundle itself: whether it has the shape of the format, and whether it contradicts itself.
+//! The bundle itself: it has the shape of the format, and does not contradict itself.
 
 use schemas::evidence::{Document, DocumentError, EvidenceBundle};
 use schemas::layout;
 use schemas::run::{Outcome, RunStatus};
 
+use super::document;
 use super::report::Check;
-use crate::evidence_file;
 
 #[derive(Debug)]
 pub(super) struct Bundle {
@@ -15,7 +15,7 @@ pub(super) struct Bundle {
 
 impl Bundle {
     pub(super) fn read(text: &[u8]) -> Result<Self, Check> {
-        let value = evidence_file::parse(text).map_err(|message| Check::failed("schema", message))?;
+        let value = document::parse(text).map_err(|message| Check::failed("schema", message))?;
         let document = Document::of(value).map_err(|error| match error {
             DocumentError::Later { .. } => Check::not_checked("schema", error.to_string()),
             error => Check::failed("schema", error.to_string()),
