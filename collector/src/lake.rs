@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::TablesConfig;
-pub use self::iceberg::IcebergConfig;
 pub(crate) use self::iceberg::IcebergMetrics;
+pub use self::iceberg::{Credential, IcebergConfig};
 use self::iceberg::{Link, Registrar};
 pub use self::parquet_file::{TableFile, TableWriter};
 use self::writer::Writer;

@@ -20,7 +20,7 @@ mod sweep;
 mod tables;
 mod transparency;
 
-pub use config::CollectorConfig;
+pub use config::{CollectorConfig, CollectorSettings};
 pub use lake::TablesConfig;
 pub use service::{Collector, start};
 pub use transparency::TransparencyConfig;

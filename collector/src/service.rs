@@ -52,12 +52,13 @@ pub struct Collector {
 
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
-    let signer = Arc::new(config.signing.open()?);
+    let settings = &config.settings;
+    let signer = Arc::new(settings.signing.open()?);
     let pool = postgres::open(&config.postgres)?;
     let ops = Ops::new();
     let store = s3::open_counted(&config.s3, &ops.registry)?;
-    let vault = store.locking(config.object_lock.lock());
-    if config.object_lock.lock().is_some() && !store.has_object_lock().await? {
+    let vault = store.locking(settings.object_lock.lock());
+    if settings.object_lock.lock().is_some() && !store.has_object_lock().await? {
         anyhow::bail!(
             "--object-lock-mode: the bucket `{}` has no Object Lock: switch it on (many stores want versioning first, some a new \
              bucket), or leave the mode out",
@@ -77,10 +78,10 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         publisher,
         outbox: Outbox::new("collector"),
         fresh: Fresh::default(),
-        part_bytes: config.part_bytes,
-        segment_retention: Duration::from_millis(config.segment_retention_ms),
+        part_bytes: settings.part_bytes,
+        segment_retention: Duration::from_millis(settings.segment_retention_ms),
         signer: Arc::clone(&signer),
-        builder_id: config.signing.builder_id.clone(),
+        builder_id: settings.signing.builder_id.clone(),
     };
     let hold_metrics = HoldMetrics::register(&ops.registry)?;
     let log_metrics = LogMetrics::register(&ops.registry)?;
@@ -88,16 +89,16 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
         store: parts.store.clone(),
         signer,
-        config: config.transparency.clone(),
+        config: settings.transparency.clone(),
         metrics: log_metrics,
     };
     let lake = Lake {
         postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
         store: parts.store.clone(),
         fresh: parts.fresh.clone(),
-        config: config.tables.clone(),
+        config: settings.tables.clone(),
         metrics: parts.lake_metrics.clone(),
-        iceberg: config.iceberg.clone(),
+        iceberg: settings.iceberg.clone(),
         iceberg_metrics: IcebergMetrics::register(&ops.registry)?,
     };
     let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
@@ -106,7 +107,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     workers.spawn(intake::work(parts.clone(), shutdown.clone()));
     workers.spawn(dead::work(parts.clone(), shutdown.clone()));
     workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
-    let interval = Duration::from_millis(config.retention_sweep_ms);
+    let interval = Duration::from_millis(settings.retention_sweep_ms);
     workers.spawn(retention::work(parts.clone(), interval, shutdown.clone()));
     workers.spawn(holds::work(parts.clone(), hold_metrics, interval, shutdown.clone()));
     workers.spawn(transparency::work(log, shutdown.clone()));
@@ -114,7 +115,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     let token = shutdown.clone();
     workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
     tracing::info!(%ops_address, "collector started");
-    Ok(Collector { ops_address, workers, shutdown, drain: config.drain() })
+    Ok(Collector { ops_address, workers, shutdown, drain: settings.drain() })
 }
 
 fn checked(ops: Ops, pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {

@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use infra::amqp::{Amqp, AmqpConfig, Message, Source, Target};
+use infra::amqp::{Amqp, AmqpConfig, AmqpNames, Message, Source, Target};
 use infra::local::{Durability, RabbitMq};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
@@ -90,7 +90,8 @@ async fn start() -> Result<(TempDir, RabbitMq), Error> {
 }
 
 fn amqp(broker: &RabbitMq) -> Amqp {
-    let config = AmqpConfig { amqp_url: broker.url(), amqp_prefix: "t".to_owned(), pool: "default".to_owned() };
+    let names = AmqpNames { amqp_prefix: "t".to_owned(), pool: "default".to_owned() };
+    let config = AmqpConfig { amqp_url: broker.url(), names };
     Amqp::new(&config, "test")
 }
 

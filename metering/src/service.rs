@@ -60,11 +60,11 @@ pub async fn start(config: MeteringConfig, shutdown: CancellationToken) -> anyho
 
     let mut workers = JoinSet::new();
     workers.spawn(consume(parts.clone(), amqp, shutdown.clone()));
-    workers.spawn(sweep(parts.clone(), config.sweep(), shutdown.clone()));
+    workers.spawn(sweep(parts.clone(), config.settings.sweep(), shutdown.clone()));
     let token = shutdown.clone();
     workers.spawn(async move { parts.outbox.relay(&parts.pool, &publisher, &token).await });
     tracing::info!(%ops_address, "metering started");
-    Ok(Metering { ops_address, workers, shutdown, drain: config.drain() })
+    Ok(Metering { ops_address, workers, shutdown, drain: config.settings.drain() })
 }
 
 impl Metering {

@@ -23,7 +23,7 @@ use reqwest::Url;
 use schemas::lake::{TABLES, Table};
 use tokio::sync::mpsc;
 
-pub use self::config::IcebergConfig;
+pub use self::config::{Credential, IcebergConfig};
 pub(super) use self::link::Link;
 
 use self::catalog::Catalog;
