@@ -1,4 +1,4 @@
-//! What `crownest login` keeps: `crownest/config.json` under the XDG config folder, readable by its owner only.
+//! The file that `crownest login` writes: `crownest/config.json` under the XDG config folder, readable by its owner only.
 
 use std::env;
 use std::io;
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::api_key::ApiKey;
 use crate::atomic_file::AtomicFile;
-use crate::connection::ApiKey;
 use crate::failure::Failure;
 
 #[derive(Debug, Default, Serialize, Deserialize)]

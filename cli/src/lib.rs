@@ -1,6 +1,7 @@
 //! The `crownest` command line: a client of the public HTTP API. `args` parses, `commands` does, `client` talks HTTP,
 //! `output` prints. Servers' answers stay JSON values all the way, so that no field is lost that this version does not know.
 
+mod api_key;
 mod archive_file;
 mod args;
 mod atomic_file;

@@ -14,7 +14,7 @@ use schemas::scope::Scope;
 use self::legal_hold::LegalHoldCommand;
 use self::retention::RetentionCommand;
 use crate::args::store::StoreArgs;
-use crate::up::DataArgs;
+use crate::args::up::DataArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {

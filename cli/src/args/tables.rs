@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::store::StoreArgs;
-use crate::up::DataArgs;
+use crate::args::up::DataArgs;
 
 pub(crate) const QUERY_HELP: &str = "\
 Tables: runs, attempts, artifacts, tests, usage, events_index; schemas/TABLES.md explains their columns and has ready queries.

@@ -16,7 +16,7 @@ use crate::output::{Output, escape};
 const VARIABLE: &str = "CROWNEST_DUCKDB";
 
 fn program() -> Result<PathBuf, Failure> {
-    infra::local::installed(VARIABLE, "duckdb").ok_or_else(|| {
+    local::installed(VARIABLE, "duckdb").ok_or_else(|| {
         let message = "`duckdb`, the command line of DuckDB, is not installed";
         Failure::new("no_duckdb", message).hint(format!(
             "Install it with infra/setup.sh, `pip install duckdb-cli` or `brew install duckdb`, or name it in {VARIABLE}."

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use infra::local::LocalServices;
+use local::Servers;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::AtomicFile;
@@ -53,13 +53,13 @@ fn path(data: &Path) -> PathBuf {
 impl State {
     /// Of the system that runs now; what a killed one left says nothing.
     pub(super) fn of_running(data: &Path) -> Result<Option<Self>, Failure> {
-        let holder = LocalServices::holder(data);
+        let holder = Servers::holder(data);
         Ok(Self::read(data)?.filter(|state| holder == Some(state.pid)))
     }
 
     /// A killed process left it: in a container the next one may well have the same process id.
     pub(super) fn remove_stale(data: &Path) {
-        if LocalServices::holder(data).is_none() {
+        if Servers::holder(data).is_none() {
             Self::remove(data);
         }
     }

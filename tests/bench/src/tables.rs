@@ -48,7 +48,7 @@ const QUESTIONS: [Question; 2] = [
 
 #[expect(clippy::print_stdout, reason = "a report for people")]
 pub(crate) fn measure(runs: u64, rounds: usize) -> anyhow::Result<()> {
-    let duckdb = infra::local::installed("CROWNEST_DUCKDB", "duckdb").context("run infra/setup.sh")?;
+    let duckdb = local::installed("CROWNEST_DUCKDB", "duckdb").context("run infra/setup.sh")?;
     let folder = tempfile::Builder::new().prefix("crownest-bench-").tempdir()?;
     let path = folder.path();
     println!("{runs} runs of {DAYS} days, as table and as bundles in NDJSON files");

@@ -9,14 +9,16 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio_postgres::{Client, NoTls};
 
-use crate::config::Secret;
+use infra::config::Secret;
 
+use super::error::LocalError;
 use super::home::{Home, remove_dir_if_present};
 use super::ports::Ports;
 use super::process::{Launch, not_started};
+use super::programs;
 use super::secrets::remove_if_present;
-use super::service::{Service, Software};
-use super::{Durability, LocalError, programs};
+use super::server::Server;
+use super::software::{Durability, Software};
 
 /// The database of CrowNest; tests make others beside it.
 pub(super) const DATABASE: &str = "crownest";
@@ -24,7 +26,7 @@ const ADMIN: &str = "crownest_admin";
 const PORT: &str = "postgres";
 const OLDEST_MAJOR: u32 = 15;
 
-pub type Postgres = Service<Server>;
+pub type Postgres = Server<Cluster>;
 
 /// Which CrowNest service connects: its login is a member of the group role that the migrations grant rights to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Role {
 }
 
 #[derive(Debug)]
-pub struct Server {
+pub struct Cluster {
     postgres: PathBuf,
     durability: Durability,
 }
@@ -90,7 +92,7 @@ pub(super) fn admin_url_in(dir: &Path) -> Option<Secret> {
     Some(url_with(ADMIN, &password, &Ports::remembered(dir)?, DATABASE))
 }
 
-impl Software for Server {
+impl Software for Cluster {
     const NAME: &'static str = "PostgreSQL";
     const USERS: &'static [&'static str] = &["postgres"];
     const PORTS: &'static [&'static str] = &[PORT];
@@ -147,7 +149,7 @@ impl Software for Server {
     }
 }
 
-impl Server {
+impl Cluster {
     /// Beside its final place, so that a crash in the middle leaves no half-made cluster.
     async fn create_cluster(&self, home: &Home, data: &Path) -> Result<(), LocalError> {
         remove_dir_if_present(&home.dir.join("data.new"))?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use super::LocalError;
+use super::error::LocalError;
 use super::secrets::write_file;
 
 /// Below the kernel's ephemeral range (32768 and up by default), or an outgoing connection could sit on a remembered port.

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::LocalError;
+use super::error::LocalError;
 
 #[derive(Debug, Clone)]
 pub(super) struct RunAs {

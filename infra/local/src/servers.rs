@@ -1,5 +1,5 @@
-//! The private services of one machine: PostgreSQL, RabbitMQ and SeaweedFS as child processes with their own data
-//! folder, free ports on 127.0.0.1 and generated secrets. For `crownest up` and the tests; production brings its own.
+//! The private servers of one machine: PostgreSQL, RabbitMQ and SeaweedFS as child processes with their own data folder, free
+//! ports on 127.0.0.1 and generated secrets. For `crownest up` and the tests; production brings its own.
 
 mod error;
 mod home;
@@ -14,11 +14,12 @@ mod rabbitmq;
 mod run_as;
 mod seaweedfs;
 mod secrets;
-mod service;
+mod server;
+mod software;
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Secret;
+use infra::config::Secret;
 
 use lock::DataLock;
 
@@ -28,20 +29,13 @@ pub use procfs::listening_addresses;
 pub use programs::installed;
 pub use rabbitmq::RabbitMq;
 pub use seaweedfs::{S3Access, SeaweedFs};
-pub use service::Service;
+pub(crate) use secrets::write_secret;
+pub use server::Server;
+pub use software::Durability;
 
-/// What a power cut may cost. Neither setting loses data when only the processes are killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// PostgreSQL waits for the disk before it confirms.
-    Durable,
-    /// For tests: nothing waits for the disk.
-    Fast,
-}
-
-/// All three services of one data folder. Dropping it ends them at once; [`LocalServices::stop`] ends them in order.
+/// All three services of one data folder. Dropping it ends them at once; [`Servers::stop`] ends them in order.
 #[derive(Debug)]
-pub struct LocalServices {
+pub struct Servers {
     pub postgres: Postgres,
     pub rabbitmq: RabbitMq,
     pub seaweedfs: SeaweedFs,
@@ -52,7 +46,7 @@ fn folders(data_dir: &Path) -> [PathBuf; 3] {
     ["postgres", "rabbitmq", "seaweedfs"].map(|name| data_dir.join(name))
 }
 
-impl LocalServices {
+impl Servers {
     /// Starts everything below `data_dir`, which is created if missing. What an earlier supervisor left running on the
     /// same data is ended first; if that supervisor is alive, this fails with [`LocalError::AlreadyRunning`].
     pub async fn start(data_dir: &Path, durability: Durability) -> Result<Self, LocalError> {

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use infra::amqp::{Amqp, AmqpConfig, AmqpNames, Message, Source, Target};
-use infra::local::{Durability, RabbitMq};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
+use local::{Durability, RabbitMq};
 use schemas::partition::EVENT_PARTITIONS;
 use tempfile::TempDir;
 use tokio::time::timeout;

@@ -12,15 +12,17 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::net::TcpStream;
 
-use crate::config::Secret;
-use crate::s3::{self, Checksums, S3Config};
+use infra::config::Secret;
+use infra::s3::{self, Checksums, S3Config};
 
+use super::error::LocalError;
 use super::home::Home;
 use super::ports::Ports;
 use super::process::Launch;
+use super::programs;
 use super::secrets::remove_if_present;
-use super::service::{Service, Software};
-use super::{Durability, LocalError, programs};
+use super::server::Server;
+use super::software::{Durability, Software};
 
 const S3: &str = "s3";
 const ICEBERG: &str = "iceberg";
@@ -36,7 +38,7 @@ const PARTS: &[&str] = &["admin", "filer", "master", S3, "volume"];
 /// Linux allows 107 bytes for the name of a socket.
 const SOCKET_NAME_BYTES: usize = 107;
 
-pub type SeaweedFs = Service<Weed>;
+pub type SeaweedFs = Server<Weed>;
 
 #[derive(Debug)]
 pub struct Weed {

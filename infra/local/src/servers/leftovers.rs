@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::LocalError;
+use super::error::LocalError;
 use super::home::Home;
 use super::process::MARK;
 use super::procfs::{self, ProcessId};

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use tokio::process::Child;
 
-use super::LocalError;
+use super::error::LocalError;
 use super::home::Home;
 use super::leftovers;
 use super::procfs::ProcessId;

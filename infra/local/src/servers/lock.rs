@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::LocalError;
+use super::error::LocalError;
 
 /// Whoever asks for the holder has the lock for a moment: a refusal counts only if it lasts.
 const ATTEMPTS: u32 = 5;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::LocalError;
+use super::error::LocalError;
 use super::lock::DataLock;
 use super::run_as::RunAs;
 use super::secrets::{Secrets, write_file};

@@ -1,17 +1,19 @@
-//! The life of one private service: started until it answers, restarted in place, killed, stopped. What is special about
-//! each kind of software is in its own file, behind [`Software`].
+//! The life of one private server: started until it answers, restarted in place, killed, stopped. Each kind of software has
+//! a file of its own, behind [`Software`].
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::error::LocalError;
 use super::home::Home;
 use super::ports::Ports;
 use super::process::{Launch, Running, not_started, spawn};
-use super::{Durability, LocalError, leftovers, procfs};
+use super::software::{Durability, Software};
+use super::{leftovers, procfs};
 
 const PORT_ATTEMPTS: u32 = 5;
 const POLL: Duration = Duration::from_millis(25);
@@ -26,42 +28,16 @@ enum PortsHeld {
     Some,
 }
 
-/// What differs between the services.
-pub trait Software: Sized + Send + Sync {
-    const NAME: &'static str;
-    /// Whom root lets it run as: the first that exists.
-    const USERS: &'static [&'static str];
-    const PORTS: &'static [&'static str];
-    /// Asks for an orderly end.
-    const STOP: Signal;
-    const STOP_WITHIN: Duration;
-    /// Asks for an immediate end that still frees what outlives a process, such as shared memory.
-    const ABORT: Signal = Signal::KILL;
-    const READY_WITHIN: Duration;
-
-    fn locate(durability: Durability) -> Result<Self, LocalError>;
-    /// The executable that its processes run, after any wrapper script.
-    fn program(&self) -> &Path;
-    /// Writes configuration, creates data where there is none, and says what to execute.
-    fn prepare(&self, home: &Home, ports: &Ports) -> impl Future<Output = Result<Launch, LocalError>> + Send;
-    /// One attempt to use the service, with its credentials; says what went wrong.
-    fn probe(&self, home: &Home, ports: &Ports) -> impl Future<Output = Result<(), String>> + Send;
-    /// Unix sockets outside the service's folder that it may leave behind.
-    fn stray_sockets(&self, _home: &Home, _ports: &Ports) -> Vec<PathBuf> {
-        Vec::new()
-    }
-}
-
 /// One private service. Dropping it ends its processes at once.
 #[derive(Debug)]
-pub struct Service<S: Software> {
+pub struct Server<S: Software> {
     pub(super) software: S,
     pub(super) home: Home,
     pub(super) ports: Ports,
     running: Option<Running>,
 }
 
-impl<S: Software> Service<S> {
+impl<S: Software> Server<S> {
     /// Starts it on the data below `dir`, which is created if missing, and waits until it answers.
     pub async fn start(dir: &Path, durability: Durability) -> Result<Self, LocalError> {
         let software = S::locate(durability)?;
@@ -96,7 +72,7 @@ impl<S: Software> Service<S> {
         found.into_iter().map(|process| process.pid).collect()
     }
 
-    /// Starts it after [`Service::kill`] or [`Service::stop`], on the same data and, unless somebody has taken them
+    /// Starts it after [`Server::kill`] or [`Server::stop`], on the same data and, unless somebody has taken them
     /// meanwhile, the same ports.
     pub async fn start_again(&mut self) -> Result<(), LocalError> {
         let began = Instant::now();
@@ -202,7 +178,7 @@ impl<S: Software> Service<S> {
     }
 }
 
-impl<S: Software> Drop for Service<S> {
+impl<S: Software> Drop for Server<S> {
     fn drop(&mut self) {
         let Some(running) = self.running.take() else { return };
         leftovers::send(running.id, S::ABORT);

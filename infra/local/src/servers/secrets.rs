@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::config::Secret;
+use infra::config::Secret;
 
-use super::LocalError;
+use super::error::LocalError;
 
 const SECRET_BYTES: usize = 24;
 
@@ -40,6 +40,11 @@ impl Secrets {
         write_file(&path, text.as_bytes(), 0o600)?;
         Ok(Secret::new(text))
     }
+}
+
+/// Writes a secret that somebody else made.
+pub(crate) fn write_secret(path: &Path, secret: &Secret) -> Result<(), LocalError> {
+    write_file(path, secret.reveal().as_bytes(), 0o600)
 }
 
 /// Replaces `path` as a whole and with these permissions from its first byte on: a crash leaves the old file or the new.

@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use infra::config::Secret;
-use infra::local::{Durability, LocalError, LocalServices, RabbitMq, Role, listening_addresses};
 use infra::s3::{self, Put, Store};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use local::{Durability, LocalError, RabbitMq, Role, Servers, listening_addresses};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::{Client, NoTls};
@@ -26,7 +26,7 @@ type Error = Box<dyn std::error::Error>;
 #[tokio::test]
 async fn starts_on_loopback_with_private_secrets_and_leaves_nothing_behind() -> Result<(), Error> {
     let dir = TempDir::new()?;
-    let services = LocalServices::start(dir.path(), Durability::Fast).await?;
+    let services = Servers::start(dir.path(), Durability::Fast).await?;
 
     for pid in services.pids() {
         let addresses = listening_addresses(pid).ok_or("listeners of a service")?;
@@ -38,7 +38,7 @@ async fn starts_on_loopback_with_private_secrets_and_leaves_nothing_behind() -> 
     let readable: Vec<_> = files(dir.path()).into_iter().filter(|path| shows_a_secret(path)).collect();
     assert!(readable.is_empty(), "{readable:?}");
 
-    let second = LocalServices::start(dir.path(), Durability::Fast).await;
+    let second = Servers::start(dir.path(), Durability::Fast).await;
     assert!(matches!(second, Err(LocalError::AlreadyRunning { .. })), "{second:?}");
 
     let client = connect(&services.postgres_url(Role::Executor)).await?;
@@ -72,7 +72,7 @@ async fn a_killed_supervisor_loses_no_data_and_its_leftovers_are_replaced() -> R
     recorded["process"]["pid"] = stranger.id().into();
     fs::write(&record, recorded.to_string())?;
 
-    let services = LocalServices::start(dir.path(), Durability::Fast).await?;
+    let services = Servers::start(dir.path(), Durability::Fast).await?;
     assert_all_gone(&left);
     assert!(stranger.try_wait()?.is_none(), "a stranger was killed");
     stranger.kill()?;
@@ -83,7 +83,7 @@ async fn a_killed_supervisor_loses_no_data_and_its_leftovers_are_replaced() -> R
 
     let _taken = TcpListener::bind(("127.0.0.1", before["seaweedfs/master"]))?;
     let _taken_too = TcpListener::bind(("127.0.0.1", before["rabbitmq/amqp"]))?;
-    let services = LocalServices::start(dir.path(), Durability::Fast).await?;
+    let services = Servers::start(dir.path(), Durability::Fast).await?;
     check_what_was_written(&services).await?;
     let after = ports(dir.path());
     let moved: Vec<_> = after.keys().filter(|name| before[*name] != after[*name]).collect();
@@ -100,7 +100,7 @@ async fn a_killed_supervisor_loses_no_data_and_its_leftovers_are_replaced() -> R
 #[tokio::test]
 async fn plays_the_supervisor_when_told_to() -> Result<(), Error> {
     let Some(dir) = std::env::var_os(PLAY_SUPERVISOR).map(PathBuf::from) else { return Ok(()) };
-    let services = LocalServices::start(&dir, Durability::Fast).await?;
+    let services = Servers::start(&dir, Durability::Fast).await?;
     let client = connect(&services.postgres_admin_url()).await?;
     client.batch_execute("create table kept (what text); insert into kept values ('row')").await?;
     publish(&services.amqp_url(), b"message").await?;
@@ -148,7 +148,7 @@ async fn run_a_supervisor_and_kill_it(dir: &Path) -> Result<Vec<u32>, Error> {
     Ok(serde_json::from_slice(&fs::read(&ready)?)?)
 }
 
-async fn check_what_was_written(services: &LocalServices) -> Result<(), Error> {
+async fn check_what_was_written(services: &Servers) -> Result<(), Error> {
     let client = connect(&services.postgres_admin_url()).await?;
     assert_eq!(client.query_one("select what from kept", &[]).await?.get::<_, &str>(0), "row");
     assert_eq!(look_at_message(&services.amqp_url()).await?.as_deref(), Some(&b"message"[..]));
@@ -167,7 +167,7 @@ async fn check_what_was_written(services: &LocalServices) -> Result<(), Error> {
     Ok(())
 }
 
-fn store(services: &LocalServices) -> Store {
+fn store(services: &Servers) -> Store {
     s3::open(&services.s3().config("crownest"))
 }
 
@@ -225,7 +225,7 @@ fn ports(dir: &Path) -> BTreeMap<String, u16> {
     all
 }
 
-fn all_pids(services: &LocalServices) -> Vec<u32> {
+fn all_pids(services: &Servers) -> Vec<u32> {
     [services.postgres.pids(), services.rabbitmq.pids(), services.seaweedfs.pids()].concat()
 }
 

@@ -9,14 +9,16 @@ use lapin::{Connection, ConnectionProperties};
 use rustix::process::Signal;
 use tokio::net::TcpStream;
 
-use crate::config::Secret;
+use infra::config::Secret;
 
+use super::error::LocalError;
 use super::home::{Home, remove_dir_if_present};
 use super::ports::Ports;
 use super::process::Launch;
+use super::programs;
 use super::secrets::{remove_if_present, write_file};
-use super::service::{Service, Software};
-use super::{Durability, LocalError, programs};
+use super::server::Server;
+use super::software::{Durability, Software};
 
 const AMQP: &str = "amqp";
 /// Erlang's distribution, which every node must have; here nobody is meant to connect to it.
@@ -38,7 +40,7 @@ const PLUGIN_LIBRARIES: &[&str] = &[
     "quantile_estimator",
 ];
 
-pub type RabbitMq = Service<Node>;
+pub type RabbitMq = Server<Node>;
 
 #[derive(Debug)]
 pub struct Node {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use infra::local::{Durability, LocalServices, Role};
 use infra::postgres::{Pool, PostgresConfig};
+use local::{BUCKET, Connections, Durability, Machine, Role, Servers};
 use schemas::scope::Scope;
 use serde_json::json;
 use tempfile::TempDir;
@@ -12,9 +12,12 @@ use testkit::{Archive, Client, Process, SIGNING_KEY, archive};
 
 use crate::cpu::Named;
 
-const BUCKET: &str = "crownest";
+/// Connections of each service: as many as a service opens by default.
+const POOL: u16 = 8;
 /// Requests that the client has under way at one time.
 const CLIENTS: usize = 8;
+/// A free port of the service's own choice.
+const ANY: &str = "127.0.0.1:0";
 const DEADLINE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -26,7 +29,7 @@ pub(crate) enum Upload {
 }
 
 pub(crate) struct System {
-    local: LocalServices,
+    local: Servers,
     services: Vec<(&'static str, Process)>,
     admin: Pool,
     client: Client,
@@ -42,9 +45,8 @@ impl System {
     pub(crate) async fn start(slots: u16) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("crownest-bench-").tempdir()?;
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
-        let local = LocalServices::start(&folder.path().join("data"), Durability::Durable).await?;
-        infra::postgres::migrate(&local.postgres_admin_url()).await?;
-        infra::s3::open(&local.s3().config(BUCKET)).ensure_bucket().await?;
+        let local = Servers::start(&folder.path().join("data"), Durability::Durable).await?;
+        Machine::prepare(&local).await?;
         let config = PostgresConfig { database_url: local.postgres_admin_url(), database_pool: 2 };
         let admin = infra::postgres::open(&config)?;
         let mut database = admin.get().await?;
@@ -57,34 +59,34 @@ impl System {
         let slots = slots.to_string();
         let signing_key = format!("--signing-key={SIGNING_KEY}");
         let services = [
-            ("collector", Role::Collector, vec![signing_key.as_str(), "--ops-listen", &collector_ops]),
-            ("metering", Role::Metering, vec![]),
+            ("collector", Role::Collector, collector_ops.as_str(), vec![signing_key.as_str()]),
+            ("metering", Role::Metering, ANY, vec![]),
             (
                 "executor",
                 Role::Executor,
+                &executor_ops,
                 vec![
                     "--slots",
                     &slots,
                     "--work-dir",
                     &work_dir,
-                    "--ops-listen",
-                    &executor_ops,
                     // The log of the benchmark is stored as a whole.
                     "--output-cap-bytes",
                     "1073741824",
                 ],
             ),
-            ("ingest", Role::Ingest, vec!["--listen", &listen]),
+            ("ingest", Role::Ingest, ANY, vec!["--listen", &listen]),
         ];
-        let started = services.map(|(name, role, own)| {
-            let mut flags = base(&local, role);
+        let mut started = Vec::new();
+        for (name, role, ops_listen, own) in services {
+            let mut flags = command_line(&local, role, ops_listen)?;
             flags.extend(own.into_iter().map(str::to_owned));
-            (name, Process::start(&format!("crownest-{name}"), &flags))
-        });
+            started.push((name, Process::start(&format!("crownest-{name}"), &flags)));
+        }
         let client = Client::new(&format!("http://{listen}"), key.reveal());
         let system = Self {
             local,
-            services: started.into(),
+            services: started,
             admin,
             client,
             archive: archive(&[("a", "b\n")]),
@@ -296,20 +298,12 @@ pub(crate) fn free_address() -> std::io::Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-fn base(local: &LocalServices, role: Role) -> Vec<String> {
-    let store = local.s3().config(BUCKET);
-    let mut flags = vec![
-        ("--database-url", local.postgres_url(role).reveal().to_owned()),
-        ("--amqp-url", local.amqp_url().reveal().to_owned()),
-        ("--log", "warn".to_owned()),
-    ];
-    if role != Role::Metering {
-        flags.extend([
-            ("--s3-endpoint", store.s3_endpoint),
-            ("--s3-bucket", store.s3_bucket),
-            ("--s3-access-key", store.s3_access_key),
-            ("--s3-secret-key", store.s3_secret_key.reveal().to_owned()),
-        ]);
-    }
-    flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+/// The command line of a service, but for its own flags.
+fn command_line(servers: &Servers, role: Role, ops_listen: &str) -> anyhow::Result<Vec<String>> {
+    let mut connections = Connections::on(servers, role)?;
+    connections.postgres.database_pool = POOL;
+    connections.ops.ops_listen = ops_listen.parse()?;
+    let mut flags = if role == Role::Metering { connections.flags_without_store() } else { connections.flags() };
+    flags.extend(["--log", "warn"].map(str::to_owned));
+    Ok(flags)
 }
