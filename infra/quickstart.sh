@@ -36,7 +36,7 @@ trap ended EXIT
 
 if [ "$(id -u)" != 0 ]; then
     advice="This installs packages and builds a template, which needs root: run it in a root shell or with sudo. What is built then
-  also runs for an ordinary user: see executor/SANDBOX.md, \"Without root\"."
+  also runs for an ordinary user: see docs/reference/sandbox.md, \"Without root\"."
     exit 1
 fi
 

@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Start the whole system on this machine: API, executor, collector, metering and what they stand on
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
-    /// Whether the system on this machine runs, and whether each service is ready
+    /// Tell whether the system on this machine runs, and whether each service is ready
     Status(DataArgs),
     /// Stop the system on this machine; its data is kept
     Down(DataArgs),
@@ -87,10 +87,10 @@ Examples:
     /// The projects that the key may see
     #[command(subcommand)]
     Projects(ProjectsCommand),
-    /// What runs may be started from: root file systems and their versions
+    /// Templates: the root file systems that runs start from, and their versions
     #[command(subcommand)]
     Templates(TemplatesCommand),
-    /// What the organization used in the current period, and its quotas
+    /// Usage of the organization in the current period, and its quotas
     #[command(after_help = "\
 One compute unit second is one second of an active sandbox times its instance multiplier.
 

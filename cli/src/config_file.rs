@@ -41,7 +41,7 @@ impl ConfigFile {
             Err(error) => return Err(Failure::file("read", path, &error)),
         };
         serde_json::from_str(&text).map_err(|error| {
-            Failure::new("invalid_config", format!("{} is no valid configuration: {error}", path.display()))
+            Failure::new("invalid_config", format!("{} is not a valid configuration: {error}", path.display()))
                 .hint("Remove the file, then run `crownest login` again.")
         })
     }

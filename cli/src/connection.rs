@@ -77,7 +77,7 @@ fn read_key() -> Result<ApiKey, Failure> {
 
 fn parse_url(text: &str) -> Result<Url, Failure> {
     let invalid = || {
-        Failure::new("invalid_config", format!("`{}` is no address of an API", text.escape_debug()))
+        Failure::new("invalid_config", format!("`{}` is not an address of an API", text.escape_debug()))
             .hint("Give an address such as https://crownest.example.com or http://127.0.0.1:8080.")
     };
     let mut url = Url::parse(text.trim()).map_err(|_| invalid())?;

@@ -1,5 +1,5 @@
-//! Fetches everything that is sealed of a run into a folder, with the layout of the run's folder in the bucket. What is not
-//! there (any more) is left out: verification finds what is missing.
+//! Fetches everything that was sealed of a run into a folder, with the layout of the run's folder in the bucket. Objects that
+//! are not there (any more) are left out: verification finds them missing.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -22,9 +22,9 @@ use crate::client::{Client, Download};
 use crate::failure::Failure;
 
 const CONCURRENT_DOWNLOADS: usize = 4;
-/// How long the log may take to get the entry of a run that was sealed a moment ago.
+/// Longest wait for the log entry of a run that was sealed a moment ago.
 const LOGGED_WITHIN: Duration = Duration::from_secs(15);
-/// How long after its deletion an artifact may have no tombstone.
+/// Longest time from the deletion of an artifact to its tombstone.
 const TOMBSTONE_WITHIN: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(500);
 
@@ -100,8 +100,8 @@ async fn save_artifact(client: &Client, artifact: &EvidenceArtifact, folder: &Pa
     }
 }
 
-/// As it is in the store. Where it is not yet, as long as a hold keeps the bytes for example, or the API knows of none, what
-/// the API tells of the artifact takes its place.
+/// Saves the tombstone as the store has it. If the store has none yet, because a hold keeps the bytes for example, or the API
+/// knows of none, the API's word for the deletion takes its place.
 async fn save_tombstone(
     client: &Client,
     artifact: &EvidenceArtifact,

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: UpArgs, output: &mut Output) -> Result<ExitCode, S
     let data = args.data.folder();
     // Before anything is started that would have to be stopped again.
     ::executor::sandbox::SandboxHost::check().map_err(|error| {
-        let hint = "Do what it says (executor/SANDBOX.md, \"Without root\"), or run it as root.";
+        let hint = "Do what it says (docs/reference/sandbox.md, \"Without root\"), or run it as root.";
         Failure::new("not_root", error.to_string()).hint(hint)
     })?;
     if args.detach {

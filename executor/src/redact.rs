@@ -1,5 +1,5 @@
 //! Replaces secrets in the output of a command by `***`, before anything else sees it: also where one is split over
-//! several reads. SANDBOX.md says what is not found.
+//! several reads. docs/reference/sandbox.md says what is not found.
 
 mod encoded;
 mod stream;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
-use clap::{Args, Command, FromArgMatches, Parser};
+use clap::{Args, Command, Parser};
 
 pub use secret_value::SecretValue;
 

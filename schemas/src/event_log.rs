@@ -1,6 +1,6 @@
 //! A part of the stored event log: segments, each one zstd frame of NDJSON, and behind them an index in a zstd
 //! skippable frame. `zstd -d` prints the events; a reader that wants one `seq` fetches the index and one range.
-//! Specified in `FORMAT.md`. Compression itself happens elsewhere.
+//! Specified in `docs/reference/formats.md`. Compression itself happens elsewhere.
 
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,4 @@
-//! Evidence Bundle v1: everything that is durably known of an ended run. Specified in `FORMAT.md`.
+//! Evidence Bundle v1: everything that is durably known of an ended run. Specified in `docs/reference/formats.md`.
 //! It is written once, as canonical JSON (RFC 8785), and must be readable forever.
 
 mod document;

@@ -1,5 +1,5 @@
 //! Tables of sealed runs, for questions about many of them: what each column means, and where the files are. The Parquet
-//! schema and the columns in `TABLES.md` both follow from the definitions here.
+//! schema and the columns in `docs/reference/tables.md` both follow from the definitions here.
 
 mod artifacts;
 mod attempts;

@@ -1,4 +1,4 @@
-//! Where objects are in the bucket. Specified in `FORMAT.md`; every path is made here, but those of
+//! Where objects are in the bucket. Specified in `docs/reference/formats.md`; every path is made here, but those of
 //! the tables: `lake/file.rs`, and of the evidence log.
 
 use std::fmt::Display;

@@ -1,5 +1,5 @@
 //! The append-only log of all evidence, without I/O: a Merkle tree after RFC 6962, laid out in tiles after C2SP
-//! tlog-tiles, with signed checkpoints after C2SP tlog-checkpoint and signed-note. FORMAT.md describes the whole.
+//! tlog-tiles, with signed checkpoints after C2SP tlog-checkpoint and signed-note. docs/reference/formats.md describes the whole.
 
 pub mod checkpoint;
 pub mod entry;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use infra::postgres::Client;
+use database::Client;
 use infra::s3::Store;
 use schemas::Timestamp;
 use schemas::api::archive::Archive;
@@ -49,7 +49,7 @@ fn part(number: u64) -> Part {
     builder.finish().expect("a segment was pushed")
 }
 
-/// What its tests left.
+/// The outcomes of its tests.
 fn report(number: u64) -> String {
     let roll = mixed(number);
     let failure = if roll.is_multiple_of(5) { "<failure message=\"no\"/>" } else { "" };

@@ -1,5 +1,8 @@
-//! What the end-to-end tests and benchmarks stand on: shared private services, a CrowNest of one's own for each test,
-//! and a plain HTTP client that knows nothing but the public contract.
+//! The test kit of the end-to-end tests and benchmarks: shared private servers, a CrowNest of its own for each test, and a
+//! plain HTTP client that knows nothing but the public contract.
+//!
+//! Start reading at [`Stack`], a CrowNest for one test; beneath it [`Lease`] keeps the shared servers running, [`Process`] is
+//! a service that can be killed, [`Client`] talks to the API and [`Crownest`] runs the command.
 
 mod archive;
 mod client;

@@ -14,7 +14,7 @@ MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
 pub struct Options {
     pub plan: &'static str,
     pub slots: u16,
-    /// Of executors: `bubblewrap`, or `oci` for runc.
+    /// Engine of the executors: `bubblewrap`, or `oci` for runc.
     pub engine: &'static str,
     /// Services to run in the test's own process; the others are the test's business.
     pub executor: bool,

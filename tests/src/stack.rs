@@ -2,9 +2,9 @@
 
 mod configuration;
 
+use database::{Pool, PostgresConfig};
 use infra::amqp::Amqp;
 use infra::config::Secret;
-use infra::postgres::{Pool, PostgresConfig};
 use infra::s3::{ObjectLockConfig, Store};
 use infra::telemetry::{LogConfig, LogFormat};
 use local::Services;
@@ -13,19 +13,19 @@ use schemas::scope::Scope;
 use tempfile::TempDir;
 
 use self::configuration::settings;
-use crate::{Client, Lease, Options, Process, SIGNING_KEY};
+use crate::{Client, Lease, Options, Process, SIGNING_KEY, eventually};
 
 #[derive(Debug)]
 pub struct Stack {
     pub api_url: String,
-    /// Where ingest serves its health and metrics.
+    /// URL of ingest's health and metrics.
     pub ingest_ops_url: String,
-    /// The same of the collector, if it runs in the test's own process.
+    /// URL of the collector's health and metrics, if it runs in the test's own process.
     pub collector_ops_url: String,
     pub org: OrgId,
     pub project: ProjectId,
     key: String,
-    /// As the database's superuser.
+    /// Connections of the database's superuser.
     pub admin: Pool,
     pub store: Store,
     pub folder: TempDir,
@@ -115,7 +115,7 @@ impl Stack {
         Amqp::new(&self.amqp_config(), "test")
     }
 
-    /// Where the shared store is, for services that hand out its address.
+    /// Address of the shared store, for services that hand it out.
     pub fn store_endpoint(&self) -> &str {
         &self.lease.access.s3_endpoint
     }
@@ -131,9 +131,34 @@ impl Stack {
         ]
     }
 
+    /// The shared Iceberg catalog with this test's tables, for readers such as `iceberg.py`.
+    pub fn iceberg(&self) -> serde_json::Value {
+        let access = &self.lease.access;
+        serde_json::json!({
+            "uri": access.iceberg_uri, "warehouse": access.iceberg_warehouse,
+            "namespace": format!("test_{}", access.number),
+            "id": access.s3_access_key, "secret": access.s3_secret_key,
+            "endpoint": access.s3_endpoint, "region": access.s3_region,
+        })
+    }
+
     /// The superuser's access to this test's database.
     pub fn admin_url(&self) -> String {
         self.lease.access.admin_url.replace("DATABASE", &database(&self.lease))
+    }
+
+    /// Waits until the tables consist of these files (first and last batch) and no others: all written and, where a catalog is
+    /// configured, registered.
+    pub async fn wait_for_table_files(&self, batches: &[(i64, i64)]) {
+        let database = self.admin.get().await.expect("the database answers");
+        eventually(&format!("{batches:?} are written"), async || {
+            let sql = "select first_batch, last_batch, written_at is not null from collector.lake_files order by 1, 2";
+            let rows = database.query(sql, &[]).await.expect("rows");
+            let written: Vec<(i64, i64)> =
+                rows.iter().filter(|row| row.get(2)).map(|row| (row.get(0), row.get(1))).collect();
+            (written == batches && rows.len() == batches.len()).then_some(())
+        })
+        .await;
     }
 
     pub fn key(&self) -> &str {
@@ -219,5 +244,5 @@ async fn create_database(lease: &Lease) {
 
 fn pool(url: &str) -> Pool {
     let database_url = Secret::new(url);
-    infra::postgres::open(&PostgresConfig { database_url, database_pool: 4 }).expect("a pool")
+    database::open(&PostgresConfig { database_url, database_pool: 4 }).expect("a pool")
 }

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
-/// How long the services stay when nobody uses them: bridges the gaps between test binaries.
+/// Idle time after which the services stop: bridges the gaps between test programs.
 const IDLE: Duration = Duration::from_secs(15);
 const START_DEADLINE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Where the shared services are, and a number that nobody else has.
+/// The addresses of the shared services, and a number that nobody else has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Access {
     pub number: u32,
@@ -123,7 +123,7 @@ fn spawn(home: &Path) -> std::process::Child {
 /// The testbed's own main: serves until nobody needs it any more.
 pub async fn serve(home: &Path) -> anyhow::Result<()> {
     let services = Servers::start(&home.join("data"), Durability::Fast).await?;
-    infra::postgres::migrate(&services.postgres_admin_url()).await?;
+    database::migrate(&services.postgres_admin_url()).await?;
     let path = socket(home);
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;

@@ -44,7 +44,7 @@ async fn synchronized(crownest: &Crownest, runs: &[&str]) -> tempfile::TempDir {
 
 /// The statements of the document's examples, in order.
 fn ready_queries() -> Vec<String> {
-    let document = include_str!("../../schemas/TABLES.md");
+    let document = include_str!("../../docs/reference/tables.md");
     let blocks = document.split("```sql\n").skip(1);
     blocks.map(|block| block.split("```").next().expect("the end of a block").to_owned()).collect()
 }

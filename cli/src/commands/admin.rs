@@ -6,7 +6,7 @@ mod templates;
 
 use std::process::ExitCode;
 
-use infra::postgres::{Client, PostgresConfig};
+use database::{Client, PostgresConfig};
 use ingest::admin::{self, AdminError, Organization, ProjectEgress};
 use local::Servers;
 use schemas::api::key::ApiKey;
@@ -41,7 +41,7 @@ async fn connect(args: &AdminArgs) -> Result<Client, Failure> {
     })?;
     let failed = |error: String| Failure::new("database_error", format!("the database cannot be reached: {error}"));
     let config = PostgresConfig { database_url, database_pool: 1 };
-    let pool = infra::postgres::open(&config).map_err(|error| failed(error.to_string()))?;
+    let pool = database::open(&config).map_err(|error| failed(error.to_string()))?;
     pool.get().await.map_err(|error| failed(error.to_string()))
 }
 

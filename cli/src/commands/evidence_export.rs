@@ -50,7 +50,7 @@ fn check_free(target: &Path) -> Result<(), Failure> {
     };
     match fs::read_dir(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(occupied("is no folder")),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(occupied("is not a folder")),
         Err(error) => Err(Failure::file("read", target, &error)),
         Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(occupied("is not empty"))),
     }

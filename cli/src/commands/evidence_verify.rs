@@ -20,7 +20,7 @@ use crate::export;
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, escape, field};
 
-/// Something is not what was sealed.
+/// Exit code if something is not what was sealed.
 const EXIT_FAILED: u8 = 3;
 /// Checks of one kind that came out well, and are listed one by one.
 const LISTED: usize = 4;

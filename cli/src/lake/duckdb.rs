@@ -1,4 +1,4 @@
-//! Runs SQL with the DuckDB command line: one view for each table, then what was asked.
+//! Runs SQL with the DuckDB command line: one view for each table, then the query.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use database::PostgresConfig;
 use infra::config::Secret;
-use infra::postgres::{self, PostgresConfig};
 use local::{Machine, Servers, Services};
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +86,6 @@ async fn start(args: &UpArgs, data: &Path, servers: &Servers) -> anyhow::Result<
 
 /// Returns the file with the API key.
 async fn first_start(database_url: Secret, args: &UpArgs, data: &Path) -> anyhow::Result<PathBuf> {
-    let pool = postgres::open(&PostgresConfig { database_url, database_pool: 1 })?;
+    let pool = database::open(&PostgresConfig { database_url, database_pool: 1 })?;
     bootstrap::prepare(&mut pool.get().await?, data, args.plan).await
 }

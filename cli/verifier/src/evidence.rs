@@ -24,7 +24,7 @@ pub use self::report::{Check, Report, Status};
 #[derive(Debug)]
 pub struct Trust {
     pub keys: Vec<PublicKey>,
-    /// Where the keys come from, for people: how far the keys can be trusted is not for this crate to say.
+    /// The origin of the keys, for people: this crate does not say how far the keys can be trusted.
     pub source: String,
 }
 
@@ -39,7 +39,7 @@ pub struct Subject<'a> {
     pub with_artifacts: bool,
 }
 
-/// Checks everything that can be checked, and says what was not.
+/// Makes every check that can be made, and reports those that could not.
 pub fn verify(subject: &Subject<'_>) -> Report {
     let mut report = Report::default();
     let bundle = match Bundle::read(subject.evidence) {

@@ -1,5 +1,5 @@
-//! Where the files of a run come from, and what they are called there: the layout of a run's folder in the bucket. Names come
-//! from a bundle that is not verified yet, so only plain names of ours are asked for.
+//! The source of a run's files, and their names there: the layout of a run's folder in the bucket. Names come from a bundle
+//! that is not verified yet, so the source is asked for plain names of ours only.
 
 use std::io::{self, Read, Seek};
 

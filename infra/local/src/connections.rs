@@ -1,15 +1,15 @@
-//! What one service connects to: typed for a service in this process, as flags for a program.
+//! The database, the broker and the store of one service: typed for a service in this process, as flags for a program.
 
 use clap::ValueEnum;
 use std::net::Ipv4Addr;
 
 use collector::{CollectorConfig, CollectorSettings};
+use database::PostgresConfig;
 use executor::{ExecutorConfig, ExecutorSettings};
 use infra::amqp::AmqpConfig;
 use infra::config::from_environment;
 use infra::keyring::KeyringConfig;
 use infra::ops::OpsConfig;
-use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 use ingest::IngestConfig;
 use ingest::config::ApiConfig;
@@ -63,7 +63,7 @@ impl Connections {
         MeteringConfig { postgres, amqp, ops, settings }
     }
 
-    /// As the beginning of a command line.
+    /// The beginning of a command line.
     pub fn flags(&self) -> Vec<String> {
         let mut flags = self.flags_without_store();
         flags.extend(pairs([
@@ -72,12 +72,12 @@ impl Connections {
             ("--s3-bucket", &self.s3.s3_bucket),
             ("--s3-access-key", &self.s3.s3_access_key),
             ("--s3-secret-key", self.s3.s3_secret_key.reveal()),
-            ("--s3-checksums", &word(self.s3.s3_checksums)),
+            ("--s3-checksums", &word(&self.s3.s3_checksums)),
         ]));
         flags
     }
 
-    /// The same for metering, which knows no store.
+    /// The beginning of metering's command line: metering has no store.
     pub fn flags_without_store(&self) -> Vec<String> {
         pairs([
             ("--database-url", self.postgres.database_url.reveal()),
@@ -91,7 +91,7 @@ impl Connections {
 }
 
 /// A value as its flag spells it.
-pub(crate) fn word(value: impl ValueEnum) -> String {
+pub(crate) fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

@@ -44,7 +44,7 @@ impl Executor {
             flags.extend(pairs([("--env-key-file", &path.display().to_string())]));
         }
         if let Some(format) = log.log_format {
-            flags.extend(pairs([("--log-format", &word(format))]));
+            flags.extend(pairs([("--log-format", &word(&format))]));
         }
         Ok(Self::Beside(Supervised::start(&program()?, &flags).await?))
     }

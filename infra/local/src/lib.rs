@@ -6,14 +6,14 @@
 //! It starts the four services as `crownest up` runs them. Beneath it:
 //! - [`Servers`] starts and stops PostgreSQL, RabbitMQ and SeaweedFS as child processes. `servers/server.rs` is the life of one
 //!   of them, `servers/{postgres,rabbitmq,seaweedfs}.rs` are their differences.
-//! - [`Connections`] is what one service connects to: typed for a service in this process, as flags for a program.
+//! - [`Connections`] has the database, the broker and the store of one service: typed for a service in this process, as flags for a program.
 //! - [`Services`] holds the services that run in this process, and stops them in order.
 //! - [`Executor`] is one in this process for root, and a process of its own for anybody else.
 //!
 //! # Dependencies
 //!
 //! The four services, `infra`, and what it takes to start a server and see it answer: `tokio`, `rustix`, `getrandom` and `hex`
-//! (secrets), `serde` (what is remembered between starts), `lapin` and `tokio-postgres` (the first connection).
+//! (secrets), `serde` (the memory between starts), `lapin` and `tokio-postgres` (the first connection).
 
 mod connections;
 mod executor;

@@ -1,5 +1,5 @@
-//! The four services as `crownest up` runs them, on the private servers of one machine. What is not said here comes from the
-//! environment, or is a service's own default.
+//! The four services as `crownest up` runs them, on the private servers of one machine. All other settings come from the
+//! environment, or are a service's own defaults.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,7 +9,6 @@ use collector::CollectorSettings;
 use collector::lake::{Credential, IcebergConfig};
 use executor::ExecutorSettings;
 use infra::config::from_environment;
-use infra::postgres;
 use infra::s3::{self, ObjectLockConfig};
 use infra::telemetry::LogConfig;
 use ingest::config::ApiConfig;
@@ -19,7 +18,7 @@ use crate::key_files;
 use crate::servers::{Role, S3Access, Servers};
 use crate::services::Services;
 
-/// The wishes of whoever starts a machine.
+/// The configuration of one machine.
 #[derive(Debug)]
 pub struct Machine {
     /// Folder of the keys and of the executor's work.
@@ -29,7 +28,7 @@ pub struct Machine {
     pub slots: Option<u16>,
     /// `None`: as the environment says.
     pub iceberg: Option<IcebergConfig>,
-    /// How an executor with a process of its own logs.
+    /// Logging of an executor with a process of its own.
     pub log: LogConfig,
 }
 
@@ -46,7 +45,7 @@ pub struct Started {
 impl Machine {
     /// Brings the database and the bucket into being.
     pub async fn prepare(servers: &Servers) -> anyhow::Result<()> {
-        postgres::migrate(&servers.postgres_admin_url()).await.context("the database cannot be migrated")?;
+        database::migrate(&servers.postgres_admin_url()).await.context("the database cannot be migrated")?;
         let lock: ObjectLockConfig = from_environment()?;
         s3::open(&servers.s3().config(BUCKET)).locking(lock.lock()).ensure_bucket().await?;
         Ok(())

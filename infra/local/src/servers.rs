@@ -33,7 +33,7 @@ pub(crate) use secrets::write_secret;
 pub use server::Server;
 pub use software::Durability;
 
-/// All three services of one data folder. Dropping it ends them at once; [`Servers::stop`] ends them in order.
+/// All three services of one data folder. Dropping it ends them immediately; [`Servers::stop`] ends them in order.
 #[derive(Debug)]
 pub struct Servers {
     pub postgres: Postgres,
@@ -99,7 +99,7 @@ impl Servers {
         self.postgres.admin_url()
     }
 
-    /// What one CrowNest service may connect with.
+    /// The access of one CrowNest service.
     pub fn postgres_url(&self, role: Role) -> Secret {
         self.postgres.url(role, postgres::DATABASE)
     }

@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use collector::{Collector, CollectorConfig};
 use executor::{ExecutorConfig, ExecutorSettings};
 use infra::keyring::KeyringConfig;
+use infra::service::Service;
 use infra::telemetry::LogConfig;
 use ingest::{Ingest, IngestConfig};
-use metering::{Metering, MeteringConfig};
+use metering::MeteringConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
@@ -21,10 +22,10 @@ pub struct Services {
     ingest: Option<Ingest>,
     executor: Option<Executor>,
     collector: Option<Collector>,
-    metering: Option<Metering>,
-    /// Those who take work stop first …
+    metering: Option<Service>,
+    /// Ends the services that take work, which stop first …
     front: CancellationToken,
-    /// … and those who finish it last.
+    /// … and those that finish it, which stop last.
     back: CancellationToken,
 }
 
@@ -69,13 +70,13 @@ impl Services {
         Ok(())
     }
 
-    /// Where each service that runs serves its health and metrics, by its name.
+    /// The addresses of health and metrics, by the name of the service.
     pub fn ops_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         let addresses = [
             ("ingest", self.ingest.as_ref().map(Ingest::ops_address)),
             ("executor", self.executor.as_ref().map(Executor::ops_address)),
             ("collector", self.collector.as_ref().map(Collector::ops_address)),
-            ("metering", self.metering.as_ref().map(Metering::ops_address)),
+            ("metering", self.metering.as_ref().map(Service::ops_address)),
         ];
         addresses.into_iter().filter_map(|(service, address)| Some((service, address?))).collect()
     }
@@ -88,7 +89,7 @@ impl Services {
         }
     }
 
-    /// Asks all of them to end at once.
+    /// Asks all of them to end, without an order.
     pub fn cancel(&self) {
         self.front.cancel();
         self.back.cancel();

@@ -1,4 +1,4 @@
-//! The columns of a table for people, as `TABLES.md` has them.
+//! The columns of a table for people, as `docs/reference/tables.md` has them.
 
 use std::fmt::Write as _;
 
@@ -28,12 +28,12 @@ mod tests {
 
     #[test]
     fn the_document_says_what_the_code_says() {
-        let document = include_str!("../../TABLES.md");
+        let document = include_str!("../../../docs/reference/tables.md");
         let expected = TABLES.map(|table| format!("### `{}`\n\n{}", table.name, columns(table)));
         let missing: Vec<&String> = expected.iter().filter(|section| !document.contains(section.as_str())).collect();
         for section in &missing {
             println!("{section}");
         }
-        assert!(missing.is_empty(), "TABLES.md should have the sections above");
+        assert!(missing.is_empty(), "docs/reference/tables.md should have the sections above");
     }
 }

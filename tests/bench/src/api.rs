@@ -7,11 +7,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::cpu;
 use crate::reference::{EVENT_EVERY, EVENTS};
+use crate::statistics::{max, median, min};
 use crate::system::System;
-use crate::{cpu, max, median, min};
 
-/// Requests under way at the same time.
+/// Concurrent requests.
 const CONNECTIONS: usize = 16;
 const TIME: Duration = Duration::from_secs(2);
 const FOLLOWERS: usize = 500;

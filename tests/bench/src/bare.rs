@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 /// An unprivileged user, as in the executor: bubblewrap started by root would do less work.
 const UID: u32 = 59_999;
 
+/// The least that a command can do, so that only the system itself is measured …
+pub(crate) const COMMAND: &str = "echo hello";
+/// … and about the least that a test does: an interpreter starts and loads its test framework.
+pub(crate) const SMALL_TEST: &str = "python3 -c \"import json, unittest; print('hello')\"";
+
 fn sandbox(command: &str) -> Command {
     let mut bwrap = Command::new("bwrap");
     bwrap.uid(UID).gid(UID).stdin(Stdio::null()).stderr(Stdio::null());
@@ -30,7 +35,7 @@ fn sandbox(command: &str) -> Command {
     bwrap
 }
 
-/// Runs per second with so many at once.
+/// Runs per second with so many concurrent ones.
 pub(crate) fn loop_for(time: Duration, at_once: usize, command: &str) -> f64 {
     let (begun, count) = (Instant::now(), AtomicU64::new(0));
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What evidence costs: requests to the store and CPU for each run, against bare conditional puts of as many bytes; and its
+//! The cost of evidence: requests to the store and CPU for each run, against bare conditional puts of as many bytes; and its
 //! verification, against `sha256sum` of the same files.
 
 use std::path::Path;
@@ -9,10 +9,12 @@ use anyhow::ensure;
 use futures_util::{StreamExt as _, stream};
 use testkit::Crownest;
 
+use crate::bare::COMMAND;
+use crate::cpu;
+use crate::statistics::median;
 use crate::system::{System, Upload};
-use crate::{COMMAND, cpu, median};
 
-/// As many as the collector writes at the same time.
+/// Concurrent writes: as many as the collector makes.
 const AT_ONCE: usize = 8;
 /// Bundle, statement and event log of a small run have about this size each.
 const OBJECT_BYTES: usize = 2048;

@@ -1,4 +1,4 @@
-//! What the API is compared with: a bare axum server, in a process of its own, that does one equal query for a request
+//! The reference for the API: a bare axum server, in a process of its own, that does one equal query for a request
 //! and nothing else (no key, no limit, no idempotency), and a bare stream of server-sent events.
 
 use std::convert::Infallible;
@@ -11,14 +11,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use database::{Pool, PostgresConfig};
 use infra::config::Secret;
-use infra::postgres::{Pool, PostgresConfig};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 pub(crate) const EVENTS: usize = 100;
 pub(crate) const EVENT_EVERY: Duration = Duration::from_millis(20);
-/// As many connections as ingest has.
+/// Connections: as many as ingest has.
 const POOL: u16 = 8;
 
 const INSERT: &str = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
@@ -36,7 +36,7 @@ struct Reference {
 /// Serves until it is killed. The database's address comes in `CROWNEST_DATABASE_URL`.
 pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let database_url = Secret::new(std::env::var("CROWNEST_DATABASE_URL")?);
-    let pool = infra::postgres::open(&PostgresConfig { database_url, database_pool: POOL })?;
+    let pool = database::open(&PostgresConfig { database_url, database_pool: POOL })?;
     let reference = Reference { pool, frames: broadcast::channel(EVENTS).0 };
     let router = Router::new()
         .route("/runs/{id}", get(find).post(create))
@@ -78,7 +78,7 @@ async fn stream(State(reference): State<Reference>) -> Response {
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(frames)).into_response()
 }
 
-/// Sends all events to whoever follows, then ends the streams.
+/// Sends all events to the followers, then ends the streams.
 async fn go(State(reference): State<Reference>) -> StatusCode {
     for seq in 1..=EVENTS {
         let event = json!({"seq": seq, "createdAt": "2026-01-31T12:00:00.000Z", "type": "stdout", "data": "line 1\n"});

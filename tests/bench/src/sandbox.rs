@@ -1,4 +1,4 @@
-//! What the sandbox costs by itself, without the services: its start with everything on, a start on a cached archive, and
+//! The cost of the sandbox by itself, without the services: its start with everything on, a start on a cached archive, and
 //! the first extraction of an archive, each against the plain tool in the same minute.
 
 use std::fmt;
@@ -14,11 +14,12 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 
-use crate::{bare, max, median, min};
+use crate::bare;
+use crate::statistics::{max, median, min};
 
 const COMMAND: &str = "echo hello";
 const STARTS: usize = 100;
-/// Of the archive that is extracted: about what a checkout with its dependencies looks like.
+/// Files of the extracted archive: about a checkout with its dependencies.
 const FILES: usize = 4_000;
 const FOLDERS: usize = 400;
 const UID_BASE: u32 = 1_690_000;
@@ -125,7 +126,7 @@ async fn run(host: &SandboxHost, lower: &Path, label: &str, begun: Instant) -> a
     Ok((first, begun.elapsed()))
 }
 
-/// How much faster than GNU tar, which is asked to set owners no more than we do.
+/// Speed against GNU tar, which is told not to set owners either.
 async fn cold(folder: &Path, archive: &Path, round: usize) -> anyhow::Result<f64> {
     let reference = |name: String| -> anyhow::Result<f64> {
         let target = folder.join(name);

@@ -1,5 +1,5 @@
-//! Whether anything is left behind: thousands of runs, many more at once than there are slots, then a look at what the
-//! executor and the machine hold, against what they held after a warm-up.
+//! A search for leaks: thousands of runs, many more concurrent ones than there are slots, then a look at the resources of the
+//! executor and the machine, against those after a warm-up.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,9 +10,9 @@ use crate::system::{System, Upload};
 /// Before the first look: pools and caches fill.
 const WARM_UP_RUNS: usize = 500;
 const COMMAND: &str = "echo hello";
-/// Where it is not a count: an allocator's reserve is no leak, growth with the number of runs is.
+/// Bound for memory, which is not a count: an allocator's reserve is not a leak, growth with the number of runs is.
 const MEMORY_BYTES_PER_RUN: u64 = 1_000;
-/// How often to look on the way. Reserves have grown by half way: memory is compared with what it was then.
+/// Looks on the way. Reserves have grown by half way, so memory is compared with that at half way.
 const ROUNDS: usize = 10;
 
 const MEMORY: &str = "memory, bytes";
@@ -123,7 +123,7 @@ fn children_of(parent: u32) -> u64 {
     processes().filter(|(_, status)| field(status, "PPid:") == Some(u64::from(parent))).count() as u64
 }
 
-/// Of users that only slots have.
+/// Processes of users that only slots have.
 fn sandboxed() -> u64 {
     const FIRST_UID: u64 = 1_600_000;
     processes().filter(|(_, status)| field(status, "Uid:").is_some_and(|uid| uid >= FIRST_UID)).count() as u64

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use infra::postgres::{Pool, PostgresConfig};
+use database::{Pool, PostgresConfig};
 use local::{BUCKET, Connections, Durability, Machine, Role, Servers};
 use schemas::scope::Scope;
 use serde_json::json;
@@ -14,14 +14,14 @@ use crate::cpu::Named;
 
 /// Connections of each service: as many as a service opens by default.
 const POOL: u16 = 8;
-/// Requests that the client has under way at one time.
+/// Concurrent requests of the client.
 const CLIENTS: usize = 8;
 /// A free port of the service's own choice.
 const ANY: &str = "127.0.0.1:0";
 const DEADLINE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(10);
 
-/// Whether each run sends its archive, or all name one that the store has.
+/// The uploads: each run sends its archive, or all name one that the store has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Upload {
     Each,
@@ -48,7 +48,7 @@ impl System {
         let local = Servers::start(&folder.path().join("data"), Durability::Durable).await?;
         Machine::prepare(&local).await?;
         let config = PostgresConfig { database_url: local.postgres_admin_url(), database_pool: 2 };
-        let admin = infra::postgres::open(&config)?;
+        let admin = database::open(&config)?;
         let mut database = admin.get().await?;
         let (org, _) = ingest::admin::create_organization(&mut database, "Bench", "local").await?;
         let (_, key) = ingest::admin::create_key(&database, &org, "bench", Scope::ALL, None).await?;
@@ -180,7 +180,7 @@ impl System {
         Ok(runs as f64 / elapsed)
     }
 
-    /// Runs per second with so many under way, each followed to its end.
+    /// Runs per second with so many concurrent ones, each followed to its end.
     pub(crate) async fn follow(&self, runs: usize, command: &str, at_once: usize) -> anyhow::Result<f64> {
         let begun = Instant::now();
         let one = |_| async {
@@ -196,14 +196,14 @@ impl System {
         Ok(runs as f64 / elapsed)
     }
 
-    /// Runs without durable evidence. Cheap however many runs there were: the question must not be what is measured.
+    /// Runs without durable evidence. Cheap however many runs there were: the question itself must not be measured.
     async fn open_runs(&self) -> anyhow::Result<i64> {
         let client = self.admin.get().await?;
         let sql = "select count(*) from ingest.runs where not ended";
         Ok(client.query_one(&client.prepare_cached(sql).await?, &[]).await?.get(0))
     }
 
-    /// What is counted must be there: the newest run has its evidence, and it is complete.
+    /// Checks that the counted runs are there: the newest one has its evidence, and it is complete.
     async fn check_last(&self) -> anyhow::Result<()> {
         let evidence = self.client.evidence(&self.newest_run().await?).await;
         anyhow::ensure!(evidence["outcome"] == "success" && evidence["completeness"]["complete"] == true, "{evidence}");
@@ -252,7 +252,7 @@ impl System {
         &self.key
     }
 
-    /// Of the API.
+    /// Address of the API.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

@@ -1,4 +1,4 @@
-//! What the Parquet tables are good for: questions about many runs, asked of the table and of the same Evidence Bundles as
+//! The gain from the Parquet tables: questions about many runs, asked of the table and of the same Evidence Bundles as
 //! JSON, by the same DuckDB in the same minute.
 
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use testkit::generated;
 use time::macros::date;
 
-use crate::median;
+use crate::statistics::median;
 
 const FIRST_DAY: time::Date = date!(2026 - 01 - 01);
 const DAYS: u64 = 30;

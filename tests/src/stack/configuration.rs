@@ -1,4 +1,4 @@
-//! How the services of one test are configured: typed connections, and settings as the flags that tests spell.
+//! The configuration of one test's services: typed connections, and settings as the flags that tests spell.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use collector::CollectorConfig;
+use database::PostgresConfig;
 use executor::ExecutorConfig;
 use infra::amqp::{AmqpConfig, AmqpNames};
 use infra::config::{Secret, from_environment, from_flags};
 use infra::keyring::KeyringConfig;
 use infra::ops::OpsConfig;
-use infra::postgres::PostgresConfig;
 use ingest::IngestConfig;
 use local::Connections;
 use metering::MeteringConfig;

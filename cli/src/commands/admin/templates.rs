@@ -1,6 +1,6 @@
 //! `crownest admin templates`: root file systems, from an image into the store.
 
-use infra::postgres::Client;
+use database::Client;
 use ingest::templates::{self, Deleted, Import, Imported, TemplateError, TemplateVersion};
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Stop};
 use crate::object_store;
 use crate::output::{Output, Record, Table, escape};
 
-/// Of a setting of an image, in a warning.
+/// Longest part of an image's setting in a warning.
 const LONGEST_VALUE: usize = 200;
 
 pub(super) async fn run(

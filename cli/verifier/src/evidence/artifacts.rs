@@ -1,4 +1,4 @@
-//! The files of the run by their digests: what it left, and the archive that it was given.
+//! The files of the run by their digests: its artifacts, and the archive that it was given.
 
 use schemas::evidence::{EvidenceArtifact, EvidenceBundle};
 use schemas::tombstone::Tombstone;
@@ -91,7 +91,7 @@ fn difference(
     Some((member, found.to_owned(), sealed.to_owned()))
 }
 
-/// The archive is not kept with the evidence: whoever has it can compare it.
+/// Compares an archive that somebody kept: the evidence has only its digest.
 pub(super) fn archive(bundle: &Bundle, files: &dyn Source, report: &mut Report) {
     report.push(match (&bundle.content.archive, files.archive()) {
         (None, Ok(None)) => Check::absent("archive", "the run never got an archive"),

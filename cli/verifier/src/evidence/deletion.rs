@@ -1,4 +1,4 @@
-//! What takes the place of a deleted artifact: the tombstone from the store, or the API's word for the deletion.
+//! The substitute for a deleted artifact: the tombstone from the store, or the API's word for the deletion.
 
 use schemas::Timestamp;
 use schemas::evidence::EvidenceArtifact;
@@ -22,7 +22,7 @@ pub struct Told {
 
 #[derive(Debug)]
 pub(super) enum Deletion {
-    /// As in the store.
+    /// The store's own.
     Tombstone(Box<Tombstone>),
     Told(Told),
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// No bundle is larger.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// The bundle itself, without what it may be wrapped into.
+/// The bundle itself, without the wrappers that commands and the API add.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
     if text.len() as u64 > MAX_BYTES {
         return Err(format!("expected an Evidence Bundle of at most {MAX_BYTES} bytes"));

@@ -127,7 +127,7 @@ fn read_part(part: &EventLogPart, files: &dyn Source) -> Result<PartFound, Strin
     read_frames(file, index).map_err(failed)
 }
 
-/// The index, or what is wrong with it.
+/// The index, or its defect.
 fn index_of(file: &mut Content, part: &EventLogPart) -> io::Result<Result<Vec<IndexEntry>, String>> {
     let length = part.size_bytes.saturating_sub(part.index_offset);
     if length == 0 || length > MAX_INDEX_BYTES {

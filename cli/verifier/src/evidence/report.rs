@@ -66,7 +66,7 @@ pub struct Report {
     /// Thumbprint of the key whose signature was verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
-    /// Where the public keys came from.
+    /// The origin of the public keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys_from: Option<String>,
     pub checks: Vec<Check>,

@@ -28,7 +28,7 @@ struct Head {
     workspace_run: Option<Terminal>,
 }
 
-/// The terminal event, if the segment has it; or what is wrong with the segment.
+/// The terminal event, if the segment has it. An error is a defect of the segment.
 pub(super) fn scan(frame: &[u8], entry: &IndexEntry) -> Result<Option<Terminal>, String> {
     let place = format!("segment {} to {}", entry.first_seq, entry.last_seq);
     let capacity = usize::try_from(entry.plain_bytes).ok().filter(|_| entry.plain_bytes <= MAX_PLAIN_BYTES);

@@ -22,7 +22,7 @@ pub(super) enum Attested {
     Unreadable,
 }
 
-/// A verified payload and the key, or what is to be said instead.
+/// A verified payload and the key, or the check that failed.
 type Signed = Result<(Vec<u8>, String), Check>;
 
 pub(super) fn evidence(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report) -> Attested {
@@ -72,7 +72,7 @@ pub(super) fn provenance(bundle: &Bundle, subject: &Subject<'_>, report: &mut Re
 }
 
 pub(super) fn test_result(bundle: &Bundle, subject: &Subject<'_>, report: &mut Report) {
-    // The bundle says the same, and older runs have no such statement.
+    // The bundle has the tests too, and older runs have no such statement.
     let missing = Check::absent("test_result", "there is no statement about tests");
     report.push(other("test_result", subject, names::TEST_RESULT, missing, |payload| about_tests(bundle, payload)));
 }
@@ -113,7 +113,7 @@ fn signed(check: &'static str, envelope: &Envelope, trust: Option<&Trust>) -> Si
     verified.map(|(payload, key)| (payload, key.id())).map_err(|error| Check::failed(check, error.to_string()))
 }
 
-/// How many subjects the statement has, all of them as the bundle says.
+/// The number of subjects of the statement, all of them as the bundle says.
 fn about_this_run(bundle: &Bundle, payload: &[u8]) -> Result<usize, String> {
     let said = Statement::<Value>::parse(payload, RUN_EVIDENCE).map_err(|error| error.to_string())?;
     let key = format!("{}/{}", bundle.prefix(), names::EVIDENCE);

@@ -16,7 +16,7 @@ use super::secrets::{remove_if_present, write_file};
 const POLL: Duration = Duration::from_millis(10);
 const KILL_WITHIN: Duration = Duration::from_secs(10);
 
-/// How the main process is recorded: start times count from boot, so the boot is part of the identity.
+/// The record of the main process: start times count from boot, so the boot is part of the identity.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Record {
     process: ProcessId,
@@ -51,7 +51,7 @@ pub(super) fn find(home: &Home, program: &Path) -> Vec<ProcessId> {
     found
 }
 
-/// Ends whatever still runs: the main process gets `signal` and `within`, what is left then gets SIGKILL.
+/// Ends all remaining processes: the main process gets `signal` and `within`, then the others get SIGKILL.
 pub(super) async fn end(home: &Home, program: &Path, signal: Signal, within: Duration) -> Result<(), LocalError> {
     let mut left = find(home, program);
     if !left.is_empty() {
@@ -89,7 +89,7 @@ pub(super) fn send(process: ProcessId, signal: Signal) {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return };
     let Ok(pinned) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if process.is_alive() {
-        // It may have ended just now, which is what was wanted.
+        // It may have ended just now, as wanted.
         let _ = pidfd_send_signal(&pinned, signal);
     }
 }

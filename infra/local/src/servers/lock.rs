@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::error::LocalError;
 
-/// Whoever asks for the holder has the lock for a moment: a refusal counts only if it lasts.
+/// A question for the holder takes the lock for a moment: a refusal counts only if it lasts.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -51,7 +51,7 @@ impl DataLock {
         Ok(Self { _file: file })
     }
 
-    /// The live process that holds the lock of `dir`. It wrote its pid itself, so this is no stranger.
+    /// The live process that holds the lock of `dir`. It wrote its pid itself, so this is not a stranger.
     pub(super) fn holder(dir: &Path) -> Option<u32> {
         let mut file = File::open(dir.join("lock")).ok()?;
         if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {

@@ -39,7 +39,7 @@ impl Ports {
         Ok(Self { numbers })
     }
 
-    /// Those of a service that runs, as it remembers them.
+    /// The ports of a running service, as it remembers them.
     pub(super) fn remembered(dir: &Path) -> Option<Self> {
         let numbers = serde_json::from_slice(&fs::read(file(dir)).ok()?).ok()?;
         Some(Self { numbers })
@@ -54,7 +54,7 @@ impl Ports {
         self.numbers.values().copied()
     }
 
-    /// Those that somebody has; to be asked while the service itself is not running.
+    /// The ports that another program has; to be asked while the service itself is not running.
     pub(super) fn taken(&self) -> Vec<u16> {
         self.all().filter(|port| !is_free(*port)).collect()
     }

@@ -28,7 +28,7 @@ const OLDEST_MAJOR: u32 = 15;
 
 pub type Postgres = Server<Cluster>;
 
-/// Which CrowNest service connects: its login is a member of the group role that the migrations grant rights to.
+/// The CrowNest service that connects: its login is a member of the group role that the migrations grant rights to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Ingest,
@@ -86,7 +86,7 @@ fn url_with(user: &str, password: &str, ports: &Ports, database: &str) -> Secret
     Secret::new(format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", ports.get(PORT)))
 }
 
-/// The superuser's access to what another process runs in `dir`, for whoever may read its secrets.
+/// The superuser's access to the cluster that another process runs in `dir`, if this user may read its secrets.
 pub(super) fn admin_url_in(dir: &Path) -> Option<Secret> {
     let password = fs::read_to_string(dir.join("secrets").join(ADMIN)).ok()?;
     Some(url_with(ADMIN, &password, &Ports::remembered(dir)?, DATABASE))
@@ -179,7 +179,7 @@ impl Cluster {
     }
 }
 
-/// What differs from PostgreSQL's defaults, for a small machine and tables that are used as queues.
+/// The differences from PostgreSQL's defaults, for a small machine and tables that are used as queues.
 fn settings(durability: Durability) -> impl Iterator<Item = &'static str> {
     const ALWAYS: &[&str] = &[
         "unix_socket_directories=",

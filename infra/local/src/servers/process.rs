@@ -20,7 +20,7 @@ pub(super) const MARK: &str = "CROWNEST_LOCAL_SERVICE";
 const LOG_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 const LOG_TAIL_BYTES: u64 = 4 * 1024;
 
-/// What to execute.
+/// A command to execute.
 #[derive(Debug)]
 pub struct Launch {
     pub(super) program: PathBuf,

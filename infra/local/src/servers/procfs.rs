@@ -1,4 +1,4 @@
-//! What /proc says about processes: who they are, where they belong, and which addresses they listen on (proc(5)).
+//! Processes in /proc: their identity, the service that they belong to, and the addresses that they listen on (proc(5)).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ pub(super) struct ProcessId {
 }
 
 impl ProcessId {
-    /// The process that has this pid now; a zombie is none.
+    /// The process that has this pid now; a zombie does not count.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         parse_stat(&stat).map(|started| Self { pid, started })
@@ -41,12 +41,12 @@ pub(super) fn pids() -> Vec<u32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether the process was started with this `NAME=value`.
+/// True if the process was started with this `NAME=value`.
 pub(super) fn has_variable(pid: u32, variable: &[u8]) -> bool {
     fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| text.split(|byte| *byte == 0).any(|one| one == variable))
 }
 
-/// Whether the process executes `program` in a folder below `dir`.
+/// True if the process executes `program` in a folder below `dir`.
 pub(super) fn executes_below(pid: u32, program: &Path, dir: &Path) -> bool {
     let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).ok();
     link("exe").is_some_and(|exe| exe == program) && link("cwd").is_some_and(|cwd| cwd.starts_with(dir))

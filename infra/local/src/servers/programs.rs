@@ -1,4 +1,4 @@
-//! Where installed programs are: in the folders where packages put them, else in `PATH`.
+//! Finds installed programs: in the folders where packages put them, else in `PATH`.
 
 use std::env;
 use std::fs;

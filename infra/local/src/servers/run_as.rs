@@ -1,4 +1,4 @@
-//! Whom a service runs as: never root. Root hands over to the package's user; anybody else runs it as themselves.
+//! The user of a service: never root. Root hands over to the package's user; anybody else runs it as themselves.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -13,7 +13,7 @@ pub(super) struct RunAs {
     user: String,
     pub(super) uid: u32,
     gid: u32,
-    /// Whether the caller is root and must hand over.
+    /// True if the caller is root and must hand over.
     switches: bool,
 }
 
@@ -61,7 +61,7 @@ impl RunAs {
         if self.switches { chown(path, uid, Some(self.gid)).map_err(LocalError::io("chown", path)) } else { Ok(()) }
     }
 
-    /// Whether the user can reach `dir` from the root folder.
+    /// Checks that the user can reach `dir` from the root folder.
     pub(super) fn check_can_reach(&self, service: &'static str, dir: &Path) -> Result<(), LocalError> {
         for path in dir.ancestors() {
             let meta = fs::metadata(path).map_err(LocalError::io("inspect", path))?;

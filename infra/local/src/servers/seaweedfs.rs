@@ -46,14 +46,14 @@ pub struct Weed {
     durability: Durability,
 }
 
-/// How to reach the store over S3.
+/// Access to the store over S3.
 #[derive(Debug, Clone)]
 pub struct S3Access {
     pub endpoint: String,
     pub region: String,
     pub access_key: String,
     pub secret_key: Secret,
-    /// Of the Iceberg REST catalog that the store brings. The keys of S3 are its OAuth client.
+    /// Address of the store's Iceberg REST catalog. The keys of S3 are its OAuth client.
     pub iceberg_uri: String,
     pub iceberg_warehouse: String,
 }

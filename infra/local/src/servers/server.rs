@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use super::error::LocalError;
 use super::home::Home;
 use super::ports::Ports;
-use super::process::{Launch, Running, not_started, spawn};
+use super::process::{Running, not_started, spawn};
 use super::software::{Durability, Software};
 use super::{leftovers, procfs};
 
@@ -22,13 +22,13 @@ const PROBE_WITHIN: Duration = Duration::from_secs(5);
 const PORTS_WITHIN: Duration = Duration::from_secs(5);
 const DROP_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a service that answers turned out to listen on.
+/// The ports on which a server that answers really listens.
 enum PortsHeld {
     All,
     Some,
 }
 
-/// One private service. Dropping it ends its processes at once.
+/// One private server. Dropping it ends its processes immediately.
 #[derive(Debug)]
 pub struct Server<S: Software> {
     pub(super) software: S,
@@ -160,7 +160,7 @@ impl<S: Software> Server<S> {
         Err(not_started(&self.home, format!("not ready within {:?}: {reason}", S::READY_WITHIN)))
     }
 
-    /// Whether it is this process that answers on all the ports: a stranger could, and SeaweedFS silently evades to
+    /// True if this process answers on all the ports: a stranger could, and SeaweedFS silently evades to
     /// other ports. Where /proc does not tell (root without `CAP_SYS_PTRACE`), the probe's credentials must do.
     fn has_its_ports(&self) -> bool {
         let Some(addresses) = self.pid().and_then(procfs::listening_addresses) else { return self.pid().is_some() };

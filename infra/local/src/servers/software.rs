@@ -21,7 +21,7 @@ pub enum Durability {
 
 pub trait Software: Sized + Send + Sync {
     const NAME: &'static str;
-    /// Whom root lets it run as: the first that exists.
+    /// The users that root lets it run as: the first that exists.
     const USERS: &'static [&'static str];
     const PORTS: &'static [&'static str];
     /// Asks for an orderly end.
@@ -34,7 +34,7 @@ pub trait Software: Sized + Send + Sync {
     fn locate(durability: Durability) -> Result<Self, LocalError>;
     /// The executable that its processes run, after any wrapper script.
     fn program(&self) -> &Path;
-    /// Writes configuration, creates data where there is none, and says what to execute.
+    /// Writes configuration, creates data where there is none, and returns the command.
     fn prepare(&self, home: &Home, ports: &Ports) -> impl Future<Output = Result<Launch, LocalError>> + Send;
     /// One attempt to use the service, with its credentials; says what went wrong.
     fn probe(&self, home: &Home, ports: &Ports) -> impl Future<Output = Result<(), String>> + Send;
