@@ -82,7 +82,7 @@ async fn print(mut stdout: impl tokio::io::AsyncRead + Unpin, format: Format, ou
             return Ok(());
         }
         let value = serde_json::from_slice(&text).map_err(|error| {
-            Failure::new("query_failed", format!("the answer is no JSON: {error}"))
+            Failure::new("query_failed", format!("the answer is not JSON: {error}"))
                 .hint("With --json, ask one question at a time.")
         })?;
         return output.json_line(&value);

@@ -50,8 +50,7 @@ pub(crate) async fn sync(store: &Store, folder: &Folder) -> Result<Synced, Stop>
         }
     }
     let versions = versions.ok_or_else(|| {
-        Failure::new("tables_changing", format!("files were gone {TRIES} times when they should be fetched"))
-            .retryable()
+        Failure::new("tables_changing", format!("the tables changed {TRIES} times while they were fetched")).retryable()
     })?;
     let current: HashSet<FileName> = versions.keys().copied().collect();
     for name in folder.present()?.into_iter().filter(|name| !current.contains(name)) {
