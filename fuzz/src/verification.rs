@@ -1,4 +1,4 @@
-//! Evidence from a stranger, as a verifier gets it.
+//! Evidence as a stranger may hand it over for verification.
 
 use schemas::attestation::dsse::{DsseError, Envelope};
 use schemas::attestation::key::PublicKey;
@@ -21,7 +21,7 @@ impl Source for NoFiles {
     }
 }
 
-/// A signed statement: nobody's key signed it.
+/// A signed statement, which no known key has signed.
 pub(crate) fn envelope(bytes: &[u8]) -> bool {
     let Ok(envelope) = Envelope::parse(bytes) else { return false };
     let nobody = [PublicKey::new([1; 32])];
@@ -31,7 +31,7 @@ pub(crate) fn envelope(bytes: &[u8]) -> bool {
     Statement::<RunEvidence>::parse(&payload, RUN_EVIDENCE).is_ok()
 }
 
-/// A bundle without its files: it is read or refused, and never verified.
+/// A bundle alone: it is read, or refused, and never verified.
 pub(crate) fn bundle(bytes: &[u8]) -> bool {
     let subject = Subject { evidence: bytes, files: &NoFiles, trust: None, with_artifacts: true };
     assert!(verify(&subject).result() != Status::Verified, "nothing proves it");

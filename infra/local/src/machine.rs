@@ -63,7 +63,7 @@ impl Machine {
 
         let mut settings: CollectorSettings = from_environment()?;
         settings.signing = key_files::signing(&self.data)?;
-        settings.transparency.public_url.get_or_insert_with(|| api_url.clone());
+        settings.evidence_log.public_url.get_or_insert_with(|| api_url.clone());
         if let Some(iceberg) = self.iceberg {
             settings.iceberg = iceberg;
         }

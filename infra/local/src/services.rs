@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use collector::{Collector, CollectorConfig};
+use collector::CollectorConfig;
 use executor::{ExecutorConfig, ExecutorSettings};
 use infra::keyring::KeyringConfig;
 use infra::service::Service;
@@ -21,7 +21,7 @@ use crate::executor::Executor;
 pub struct Services {
     ingest: Option<Ingest>,
     executor: Option<Executor>,
-    collector: Option<Collector>,
+    collector: Option<Service>,
     metering: Option<Service>,
     /// Ends the services that take work, which stop first …
     front: CancellationToken,
@@ -75,7 +75,7 @@ impl Services {
         let addresses = [
             ("ingest", self.ingest.as_ref().map(Ingest::ops_address)),
             ("executor", self.executor.as_ref().map(Executor::ops_address)),
-            ("collector", self.collector.as_ref().map(Collector::ops_address)),
+            ("collector", self.collector.as_ref().map(Service::ops_address)),
             ("metering", self.metering.as_ref().map(Service::ops_address)),
         ];
         addresses.into_iter().filter_map(|(service, address)| Some((service, address?))).collect()
