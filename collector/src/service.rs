@@ -23,8 +23,7 @@ use crate::recent_objects::RecentObjects;
 
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Service> {
-    let settings = &config.settings;
-    let signer = Arc::new(settings.signing.open()?);
+    let signer = Arc::new(config.settings.signing.open()?);
     let pool = database::open(&config.postgres)?;
     let ops = Ops::new();
     let store = s3::open_counted(&config.s3, &ops.registry)?;
@@ -42,30 +41,30 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         outbox: Outbox::new("collector"),
         recent_objects: RecentObjects::default(),
         signer,
-        builder_id: settings.signing.builder_id.clone(),
-        part_bytes: settings.part_bytes,
-        segment_retention: Duration::from_millis(settings.segment_retention_ms),
+        builder_id: config.settings.signing.builder_id.clone(),
+        part_bytes: config.settings.part_bytes,
+        segment_retention: Duration::from_millis(config.settings.segment_retention_ms),
     };
     let retention_metrics = RetentionMetrics::register(&ops.registry)?;
     let hold_metrics = HoldMetrics::register(&ops.registry)?;
     let log = EvidenceLog {
         store: context.store.clone(),
         signer: Arc::clone(&context.signer),
-        config: settings.evidence_log.clone(),
+        config: config.settings.evidence_log.clone(),
         metrics: EvidenceLogMetrics::register(&ops.registry)?,
     };
     let lake = Lake {
         store: context.store.clone(),
         recent_objects: context.recent_objects.clone(),
-        config: settings.tables.clone(),
+        config: config.settings.tables.clone(),
         metrics: LakeMetrics::register(&ops.registry)?,
-        iceberg: settings.iceberg.clone(),
+        iceberg: config.settings.iceberg.clone(),
         iceberg_metrics: IcebergMetrics::register(&ops.registry)?,
     };
-    let drain = Drain { deadline: settings.drain(), overdue: Overdue::Dropped };
+    let drain = Drain { deadline: config.settings.drain(), overdue: Overdue::Dropped };
     let mut service = Service::start("collector", drain, shutdown, &ops, &config.ops).await?;
 
-    let (interval, postgres) = (Duration::from_millis(settings.retention_sweep_ms), config.postgres);
+    let (postgres, interval) = (config.postgres, Duration::from_millis(config.settings.retention_sweep_ms));
     service.work(worker::work(context.clone(), service.shutdown()));
     service.work(dead_letters::work(context.clone(), service.shutdown()));
     service.work(retention::work(context.clone(), retention_metrics, interval, service.shutdown()));
