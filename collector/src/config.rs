@@ -8,9 +8,9 @@ use infra::amqp::AmqpConfig;
 use infra::ops::OpsConfig;
 use infra::s3::{ObjectLockConfig, S3Config};
 
-use crate::lake::{IcebergConfig, TablesConfig};
+use crate::followers::evidence_log::EvidenceLogConfig;
+use crate::followers::lake::{IcebergConfig, TablesConfig};
 use crate::signing::SigningConfig;
-use crate::transparency::TransparencyConfig;
 
 #[derive(Debug, Clone, Args)]
 pub struct CollectorConfig {
@@ -23,9 +23,16 @@ pub struct CollectorConfig {
     #[command(flatten)]
     pub ops: OpsConfig,
     #[command(flatten)]
+    pub settings: CollectorSettings,
+}
+
+/// Everything that is optional by itself.
+#[derive(Debug, Clone, Args)]
+pub struct CollectorSettings {
+    #[command(flatten)]
     pub signing: SigningConfig,
     #[command(flatten)]
-    pub transparency: TransparencyConfig,
+    pub evidence_log: EvidenceLogConfig,
     #[command(flatten)]
     pub tables: TablesConfig,
     #[command(flatten)]
@@ -49,7 +56,7 @@ pub struct CollectorConfig {
     pub drain_ms: u64,
 }
 
-impl CollectorConfig {
+impl CollectorSettings {
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
     }
