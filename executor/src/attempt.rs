@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::CachedTree;
 use crate::claim::Stop;
 use crate::feed::Feed;
-use crate::sandbox::DiskUsage;
 use crate::service::Parts;
 use crate::slots::Slot;
+use sandbox::DiskUsage;
 
 /// Everything that one attempt needs.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use infra::ops::OpsConfig;
 use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 
-use crate::sandbox::{DiskLimit, EngineConfig};
+use sandbox::{DiskLimit, EngineConfig};
 
 #[derive(Debug, Clone, Args)]
 pub struct ExecutorConfig {

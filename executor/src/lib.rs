@@ -17,9 +17,9 @@ mod slots;
 
 pub mod archive;
 pub mod egress;
-pub mod sandbox;
 pub mod supervised;
 pub mod workspace;
 
 pub use config::ExecutorConfig;
+pub use sandbox;
 pub use service::{Executor, start};

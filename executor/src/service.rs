@@ -23,8 +23,8 @@ use crate::jobs;
 use crate::metrics::Metrics;
 use crate::output::OutputCap;
 use crate::running::Running;
-use crate::sandbox::{Limits, SandboxConfig, SandboxHost};
 use crate::slots::Slots;
+use sandbox::{Limits, SandboxConfig, SandboxHost};
 
 /// How often to ask the database which attempts should stop: the messages about it are hints and may be lost.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -89,7 +89,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let (cache, templates) = tokio::task::spawn_blocking(opening).await?;
     let downloads = config.work_dir.join("downloads");
     // Whatever a former process was downloading is of no use any more.
-    crate::workspace::remove_tree(&downloads).context("cannot empty the download folder")?;
+    sandbox::remove_tree(&downloads).context("cannot empty the download folder")?;
     std::fs::create_dir_all(&downloads).context("cannot create the download folder")?;
     let pool = postgres::open(&config.postgres)?;
     let ops = Ops::new();

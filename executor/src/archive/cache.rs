@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use sandbox::remove_tree;
 use tokio::task::spawn_blocking;
 
 use super::error::ExtractError;
@@ -20,7 +21,6 @@ use super::extract::extract_for;
 use super::limits::ExtractLimits;
 use super::root_fs::extract_root_fs;
 use super::shelf::Shelf;
-use crate::workspace::remove_tree;
 
 /// What an operator configures.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use super::{Attempt, Interrupted, Record, Trees, collect, stopped};
 use crate::claim::Stop;
 use crate::egress::Proxy;
 use crate::redact::Redaction;
-use crate::sandbox::{Exit, HOME_PROGRAMS, Kept, Network, Root, Sandbox, SandboxError, SandboxSpec};
+use sandbox::{Exit, HOME_PROGRAMS, Kept, Network, Root, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -239,7 +239,8 @@ async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, be
 }
 
 fn unavailable(error: &SandboxError) -> Interrupted {
-    Interrupted::Failed { reason: error.failure_reason(), message: error.to_string() }
+    let reason = if error.is_unavailable() { FailureReason::SandboxUnavailable } else { FailureReason::InternalError };
+    Interrupted::Failed { reason, message: error.to_string() }
 }
 
 fn millis(duration: Duration) -> u64 {

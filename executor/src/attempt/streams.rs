@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::{Attempt, Record};
 use crate::output::{self, Held, Stream, Totals};
 use crate::redact::Redaction;
-use crate::sandbox::Sandbox;
+use sandbox::Sandbox;
 
 /// How long output may take to reach its end once everything that could write to it is dead.
 const DEADLINE: Duration = Duration::from_secs(30);

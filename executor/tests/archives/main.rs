@@ -3,6 +3,7 @@
 mod compare;
 mod ends;
 mod extended;
+mod hostile;
 mod limits;
 mod links;
 mod names;
