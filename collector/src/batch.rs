@@ -69,8 +69,8 @@ pub(crate) async fn store<'a>(
 pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
     // Classes of SQLSTATE: data exception, constraint violation, syntax or access rule, error raised by a function.
     const REFUSALS: [&str; 4] = ["22", "23", "42", "P0"];
-    let refused = |error: &infra::postgres::Error| {
+    let refused = |error: &database::Error| {
         error.code().is_some_and(|code| REFUSALS.iter().any(|class| code.code().starts_with(class)))
     };
-    error.downcast_ref::<infra::postgres::Error>().is_some_and(refused) || error.is::<std::num::TryFromIntError>()
+    error.downcast_ref::<database::Error>().is_some_and(refused) || error.is::<std::num::TryFromIntError>()
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use database::PostgresConfig;
 use infra::amqp::AmqpConfig;
 use infra::ops::OpsConfig;
-use infra::postgres::PostgresConfig;
 use infra::s3::{ObjectLockConfig, S3Config};
 
 use crate::lake::{IcebergConfig, TablesConfig};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use database::Client;
 use futures_util::{StreamExt, stream};
-use infra::postgres::Client;
 use infra::s3::LegalHold;
 use prometheus::{Gauge, IntCounterVec, IntGauge, Opts, Registry};
 use tokio_util::sync::CancellationToken;

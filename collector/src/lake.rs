@@ -11,7 +11,7 @@ mod writer;
 use std::time::Duration;
 
 use anyhow::Context;
-use infra::postgres::{self, PostgresConfig};
+use database::PostgresConfig;
 use infra::s3::Store;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use sha2::{Digest, Sha256};
@@ -126,7 +126,7 @@ pub(crate) async fn work(lake: Lake, shutdown: CancellationToken) {
 /// Writes the tables for as long as this session holds the lock. Interrupted at any point it goes on, here or elsewhere.
 async fn write(lake: &Lake) -> anyhow::Result<()> {
     // Of its own, so that the session ends with this call, and the lock with the session.
-    let pool = postgres::open(&lake.postgres)?;
+    let pool = database::open(&lake.postgres)?;
     let client = pool.get().await.context("no database connection")?;
     while !client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?.get::<_, bool>(0) {
         // Another collector writes them.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use database::OutboxMessage;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use infra::outbox::Letter;
 use schemas::api::run::WorkspaceRun;
 use schemas::event::{Event, EventKind};
 use schemas::event_log::Part;
@@ -261,7 +261,7 @@ async fn finish(parts: &Parts, sealed: &[Sealed]) -> anyhow::Result<()> {
         .collect();
     let letter = |Sealed { case, .. }: &Sealed| {
         let (target, traceparent) = (parts.amqp.topology.usage(), Some(case.row.traceparent.clone()));
-        Ok(Letter { target, body: usage::message(case)?.into(), traceparent })
+        Ok(OutboxMessage::json(target, usage::message(case)?, traceparent))
     };
     let letters = sealed.iter().map(letter).collect::<serde_json::Result<Vec<_>>>()?;
     let last_parts = sealed.iter().map(|Sealed { case, last_part, leaves, .. }| {

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use database::Outbox;
+use database::{Pool, PostgresConfig};
 use infra::amqp::{Amqp, Message, Publisher};
 use infra::ops::Ops;
-use infra::outbox::Outbox;
-use infra::postgres::{self, Pool, PostgresConfig};
 use infra::s3::{self, Store};
 use schemas::message::{LiveNotice, LiveRun, encode_json};
 use tokio::task::JoinSet;
@@ -53,7 +53,7 @@ pub struct Collector {
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
     let signer = Arc::new(config.signing.open()?);
-    let pool = postgres::open(&config.postgres)?;
+    let pool = database::open(&config.postgres)?;
     let ops = Ops::new();
     let store = s3::open_counted(&config.s3, &ops.registry)?;
     let vault = store.locking(config.object_lock.lock());
@@ -66,7 +66,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     }
     let amqp = Amqp::new(&config.amqp, "collector");
     let publisher = amqp.publisher();
-    let ops = checked(ops, &pool, &store, &publisher);
+    let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
     let parts = Parts {
         metrics: Metrics::register(&ops.registry)?,
         lake_metrics: LakeMetrics::register(&ops.registry)?,
@@ -115,22 +115,6 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
     tracing::info!(%ops_address, "collector started");
     Ok(Collector { ops_address, workers, shutdown, drain: config.drain() })
-}
-
-fn checked(ops: Ops, pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
-    let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
-    ops.check("postgres", move || {
-        let pool = pool.clone();
-        async move { postgres::ping(&pool).await }
-    })
-    .check("s3", move || {
-        let store = store.clone();
-        async move { store.ping().await }
-    })
-    .check("rabbitmq", move || {
-        let ready = publisher.ping();
-        async move { ready }
-    })
 }
 
 impl Collector {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use infra::postgres::{self, PostgresConfig};
+use database::PostgresConfig;
 use infra::s3::Store;
 use prometheus::{Histogram, HistogramOpts, IntGauge, Registry};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ pub(crate) async fn work(log: Log, shutdown: CancellationToken) {
 /// Writes the log for as long as this session holds the lock. Interrupted at any point it can be resumed, here or elsewhere.
 async fn write(log: &Log) -> anyhow::Result<()> {
     // Of its own, so that the session ends with this call, and the lock with the session.
-    let pool = postgres::open(&log.postgres)?;
+    let pool = database::open(&log.postgres)?;
     let client = pool.get().await.context("no database connection")?;
     while !client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?.get::<_, bool>(0) {
         // Another collector writes it.

@@ -1,7 +1,7 @@
 //! The executor's whole access to the database: claiming a run, and asking which attempts should stop.
 
 use anyhow::Context;
-use infra::postgres::Pool;
+use database::Pool;
 use schemas::id::{CommandId, ExecutorId, RunId, SandboxId};
 use schemas::run::MAX_ATTEMPTS;
 

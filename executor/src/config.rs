@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use database::PostgresConfig;
 use infra::amqp::AmqpConfig;
 use infra::keyring::KeyringConfig;
 use infra::network::Network;
 use infra::ops::OpsConfig;
-use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 
 use sandbox::{DiskLimit, EngineConfig};

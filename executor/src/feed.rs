@@ -26,7 +26,6 @@ const SEGMENT_BYTES: usize = 64 * 1024;
 const ZSTD_LEVEL: i32 = 1;
 /// Events that may wait to be written; then the command waits, too.
 const QUEUE: usize = 64;
-const CONTENT_TYPE: &str = "application/vnd.crownest.event.v1";
 
 /// Where a feed begins and goes to.
 #[derive(Debug, Clone)]
@@ -192,7 +191,7 @@ impl Writer {
         let message = Message {
             target: self.start.target.clone(),
             body: body.into(),
-            content_type: CONTENT_TYPE,
+            content_type: EventMessage::CONTENT_TYPE,
             traceparent: Some(self.start.traceparent.clone()),
         };
         let receipt = self.publisher.publish(message).await?;

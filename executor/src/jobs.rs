@@ -147,7 +147,7 @@ async fn abandon(parts: &Parts, job: &Job, token: u32, reason: Verdict, message:
     let message = Message {
         target: parts.amqp.topology.events_of(&job.run_id),
         body: body.into(),
-        content_type: "application/vnd.crownest.event.v1",
+        content_type: EventMessage::CONTENT_TYPE,
         traceparent: Some(job.traceparent.clone()),
     };
     let published = match parts.publisher.publish(message).await {

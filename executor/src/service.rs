@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use database::Pool;
 use infra::amqp::{Amqp, Publisher, Source};
 use infra::keyring::Keyring;
 use infra::ops::Ops;
-use infra::postgres::{self, Pool};
 use infra::s3::{self, Store};
 use schemas::id::ExecutorId;
 use schemas::message::{Control, decode_json};
@@ -91,12 +91,12 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     // Whatever a former process was downloading is of no use any more.
     sandbox::remove_tree(&downloads).context("cannot empty the download folder")?;
     std::fs::create_dir_all(&downloads).context("cannot create the download folder")?;
-    let pool = postgres::open(&config.postgres)?;
+    let pool = database::open(&config.postgres)?;
     let ops = Ops::new();
     let store = s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "executor");
     let publisher = amqp.publisher();
-    let ops = checked(ops, &pool, &store, &publisher);
+    let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
     metrics.slots.set(i64::from(config.slots));
     let id = ExecutorId::new();
@@ -149,22 +149,6 @@ async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
         ..SandboxConfig::new(config.work_dir.join("sandboxes"))
     };
     SandboxHost::open(sandbox).await.context("this machine cannot run sandboxes")
-}
-
-fn checked(ops: Ops, pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
-    let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
-    ops.check("postgres", move || {
-        let pool = pool.clone();
-        async move { postgres::ping(&pool).await }
-    })
-    .check("s3", move || {
-        let store = store.clone();
-        async move { store.ping().await }
-    })
-    .check("rabbitmq", move || {
-        let ready = publisher.ping();
-        async move { ready }
-    })
 }
 
 impl Executor {

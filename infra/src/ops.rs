@@ -22,6 +22,15 @@ pub struct OpsConfig {
     pub ops_listen: SocketAddr,
 }
 
+/// A connection without which a service is not ready.
+pub trait Ready: Clone + Send + Sync + 'static {
+    /// The name that `/readyz` gives it.
+    const NAME: &'static str;
+
+    /// Why it does not answer, if it does not.
+    fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
 type CheckFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Check = Arc<dyn Fn() -> CheckFuture + Send + Sync>;
 
@@ -49,13 +58,14 @@ impl Ops {
         Self { registry: Registry::new(), checks: Vec::new() }
     }
 
-    /// The service is ready only while every check passes.
-    pub fn check<F, Fut>(mut self, name: &'static str, check: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        self.checks.push((name, Arc::new(move || Box::pin(check()) as CheckFuture)));
+    /// Makes the service ready only while `connection` is; connections are asked in the order of these calls.
+    pub fn ready_when<R: Ready>(mut self, connection: &R) -> Self {
+        let connection = connection.clone();
+        let check = move || {
+            let connection = connection.clone();
+            Box::pin(async move { connection.ready().await }) as CheckFuture
+        };
+        self.checks.push((R::NAME, Arc::new(check)));
         self
     }
 

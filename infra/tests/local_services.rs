@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use infra::config::Secret;
 use infra::local::{Durability, LocalError, LocalServices, RabbitMq, Role, listening_addresses};
+use infra::ops::Ready as _;
 use infra::s3::{self, Put, Store};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -47,7 +48,7 @@ async fn starts_on_loopback_with_private_secrets_and_leaves_nothing_behind() -> 
 
     let mut wrong = services.s3();
     wrong.secret_key = Secret::new("wrong");
-    assert!(s3::open(&wrong.config("crownest")).ping().await.is_err(), "a wrong key was accepted");
+    assert!(s3::open(&wrong.config("crownest")).ready().await.is_err(), "a wrong key was accepted");
     assert_eq!(anonymous_status(&services.s3().endpoint).await?, "403");
 
     let everything = all_pids(&services);

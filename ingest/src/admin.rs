@@ -4,8 +4,8 @@
 mod legal_holds;
 mod retention;
 
+use database::Client;
 use infra::config::Secret;
-use infra::postgres::Client;
 use schemas::Timestamp;
 use schemas::api::key::ApiKey;
 use schemas::egress::{EgressRule, MAX_RULES};

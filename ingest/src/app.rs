@@ -3,10 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use database::Outbox;
+use database::Pool;
 use infra::amqp::Topology;
 use infra::keyring::Keyring;
-use infra::outbox::Outbox;
-use infra::postgres::Pool;
 use infra::s3::{Presigner, Store};
 use tokio_util::sync::CancellationToken;
 

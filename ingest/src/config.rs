@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use database::PostgresConfig;
 use infra::amqp::AmqpConfig;
 use infra::keyring::KeyringConfig;
 use infra::network::Network;
 use infra::ops::OpsConfig;
-use infra::postgres::PostgresConfig;
 use infra::s3::S3Config;
 use schemas::limits::{ARCHIVE_BYTES, TIMEOUT_MS};
 

@@ -17,7 +17,7 @@ pub(crate) mod templates;
 pub(crate) mod uploads;
 pub(crate) mod webhooks;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -26,7 +26,7 @@ use tokio_postgres::types::ToSql;
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     #[error("no connection to the database")]
-    Pool(#[from] infra::postgres::PoolError),
+    Pool(#[from] database::PoolError),
     #[error("a statement failed")]
     Statement(#[from] tokio_postgres::Error),
     #[error("column `{column}` holds what this version does not understand")]

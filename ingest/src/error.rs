@@ -134,8 +134,8 @@ impl From<tokio_postgres::Error> for ApiError {
     }
 }
 
-impl From<infra::postgres::PoolError> for ApiError {
-    fn from(error: infra::postgres::PoolError) -> Self {
+impl From<database::PoolError> for ApiError {
+    fn from(error: database::PoolError) -> Self {
         Self::internal(error)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use infra::postgres::Pool;
+use database::Pool;
 use schemas::id::OrgId;
 
 use crate::db::{DbError, metering};

@@ -5,11 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use database::Outbox;
 use infra::amqp::{Amqp, Publisher};
-use infra::ops::Ops;
-use infra::outbox::Outbox;
-use infra::postgres::Pool;
-use infra::s3::Store;
+use infra::ops::{Ops, Ready as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,18 +48,18 @@ impl Ingest {
     }
 }
 
-/// Starts serving; `shutdown` stops it. The schema must be up to date: see `infra::postgres::migrate`.
+/// Starts serving; `shutdown` stops it. The schema must be up to date: see `database::migrate`.
 pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow::Result<Ingest> {
     config.validate()?;
     let keyring = config.keyring.open()?;
-    let pool = infra::postgres::open(&config.postgres)?;
+    let pool = database::open(&config.postgres)?;
     let ops = Ops::new();
     let store = infra::s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "ingest");
     // A wrong address should be seen now, not by the first client.
-    infra::postgres::ping(&pool).await.map_err(anyhow::Error::msg).context("--database-url")?;
+    pool.ready().await.map_err(anyhow::Error::msg).context("--database-url")?;
     let publisher = amqp.publisher();
-    let ops = checked(ops, &pool, &store, &publisher);
+    let ops = ops.ready_when(&pool).ready_when(&publisher).ready_when(&store);
     let metrics = Metrics::register(&ops.registry).context("the metrics")?;
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("--listen: {} cannot be bound", config.api.listen))?;
@@ -94,22 +92,6 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     let router = router::build(&app, &ops);
     let running = tokio::spawn(run(app, amqp, publisher, listener, router, shutdown));
     Ok(Ingest { address, ops_address, running })
-}
-
-fn checked(ops: Ops, pool: &Pool, store: &Store, publisher: &Publisher) -> Ops {
-    let (pool, store, publisher) = (pool.clone(), store.clone(), publisher.clone());
-    ops.check("postgres", move || {
-        let pool = pool.clone();
-        async move { infra::postgres::ping(&pool).await }
-    })
-    .check("rabbitmq", move || {
-        let connected = publisher.ping();
-        async move { connected }
-    })
-    .check("s3", move || {
-        let store = store.clone();
-        async move { store.ping().await }
-    })
 }
 
 async fn run(

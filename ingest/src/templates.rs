@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
-use infra::postgres::Client;
+use database::Client;
 use infra::s3::{Store, StoreError};
 use schemas::Timestamp;
 use schemas::id::{TemplateId, TemplateVersionId};
@@ -218,7 +218,7 @@ async fn upload(store: &Store, packed: Packed, root_fs: &RootFs) -> Result<(), T
 }
 
 async fn check_free(
-    client: &impl infra::postgres::GenericClient,
+    client: &impl database::GenericClient,
     wanted: &templates::NewVersion<'_>,
 ) -> Result<(), TemplateError> {
     match templates::named(client, wanted.slug, wanted.version).await? {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use database::PostgresConfig;
 use infra::amqp::AmqpConfig;
 use infra::ops::OpsConfig;
-use infra::postgres::PostgresConfig;
 
 #[derive(Debug, Clone, Args)]
 pub struct MeteringConfig {

@@ -8,4 +8,4 @@ mod service;
 mod tables;
 
 pub use config::MeteringConfig;
-pub use service::{Metering, start};
+pub use service::start;

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context;
+use database::OutboxMessage;
+use database::Transaction;
 use infra::amqp::Topology;
-use infra::outbox::Letter;
-use infra::postgres::Transaction;
+use infra::task::Next;
 use schemas::Timestamp;
 use schemas::id::RunId;
 use schemas::message::{EventMessage, RunEnd, Verdict};
@@ -18,7 +19,7 @@ use crate::tables::{ledger, reservations, totals};
 /// What became of waiting runs.
 #[derive(Default)]
 struct Decided {
-    letters: Vec<Letter>,
+    letters: Vec<OutboxMessage>,
     admitted: u64,
     given_up: u64,
 }
@@ -45,13 +46,13 @@ pub(crate) async fn record(parts: &Parts, batches: &[UsageBatch]) -> anyhow::Res
 
 /// Admits what a raised limit allows, and gives up what no budget is left for; everything else is decided when a slot is
 /// freed.
-pub(crate) async fn sweep(parts: &Parts) -> anyhow::Result<()> {
+pub(crate) async fn sweep(parts: Parts) -> anyhow::Result<Next> {
     let mut client = parts.pool.get().await.context("no database connection")?;
     let (active, waiting) = reservations::count(&client).await?;
     parts.metrics.reservations.with_label_values(&["active"]).set(active);
     parts.metrics.reservations.with_label_values(&["waiting"]).set(waiting);
     if waiting == 0 {
-        return Ok(());
+        return Ok(Next::AfterInterval);
     }
     let projects = reservations::projects_waiting(&client).await?;
     let transaction = client.transaction().await?;
@@ -59,8 +60,8 @@ pub(crate) async fn sweep(parts: &Parts) -> anyhow::Result<()> {
     parts.outbox.insert(&transaction, &decided.letters).await?;
     transaction.commit().await?;
     parts.outbox.wake();
-    decided.count(parts);
-    Ok(())
+    decided.count(&parts);
+    Ok(Next::AfterInterval)
 }
 
 impl Decided {
@@ -91,7 +92,7 @@ async fn decide(
 }
 
 /// The ending of a run that waited for a slot when the budget was used up. The collector writes it, like every other.
-fn given_up(topology: &Topology, run_id: RunId, traceparent: Option<String>) -> anyhow::Result<Letter> {
+fn given_up(topology: &Topology, run_id: RunId, traceparent: Option<String>) -> anyhow::Result<OutboxMessage> {
     let end = RunEnd::Abandoned {
         reason: Verdict::Canceled,
         source: OutcomeSource::Quota,
@@ -100,5 +101,5 @@ fn given_up(topology: &Topology, run_id: RunId, traceparent: Option<String>) -> 
     };
     let target = topology.events_of(&run_id);
     let message = EventMessage { run_id, attempt: 0, segment: None, end: Some(end) };
-    Ok(Letter { target, body: message.encode()?.into(), traceparent })
+    Ok(OutboxMessage::event(target, message.encode()?, traceparent))
 }

@@ -1,15 +1,15 @@
 //! Puts metering together: the usage consumer, the relay of admitted jobs, and the sweep.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use database::Outbox;
+use database::Pool;
 use infra::amqp::{Amqp, Delivery, Source, Topology};
 use infra::ops::Ops;
-use infra::outbox::Outbox;
-use infra::postgres::{self, Pool};
+use infra::service::{Drain, Overdue, Service};
+use infra::task::every;
 use schemas::message::decode_json;
 use schemas::usage::UsageBatch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::MeteringConfig;
@@ -30,55 +30,25 @@ pub(crate) struct Parts {
     pub metrics: Metrics,
 }
 
-/// Running metering.
-#[derive(Debug)]
-pub struct Metering {
-    ops_address: SocketAddr,
-    workers: JoinSet<()>,
-    shutdown: CancellationToken,
-    drain: Duration,
-}
-
 /// Opens everything and starts to work, until `shutdown`.
-pub async fn start(config: MeteringConfig, shutdown: CancellationToken) -> anyhow::Result<Metering> {
-    let pool = postgres::open(&config.postgres)?;
+pub async fn start(config: MeteringConfig, shutdown: CancellationToken) -> anyhow::Result<Service> {
+    let pool = database::open(&config.postgres)?;
     let amqp = Amqp::new(&config.amqp, "metering");
     let publisher = amqp.publisher();
-    let (ready_pool, ready_publisher) = (pool.clone(), publisher.clone());
-    let ops = Ops::new()
-        .check("postgres", move || {
-            let pool = ready_pool.clone();
-            async move { postgres::ping(&pool).await }
-        })
-        .check("rabbitmq", move || {
-            let ready = ready_publisher.ping();
-            async move { ready }
-        });
+    let ops = Ops::new().ready_when(&pool).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
     let parts = Parts { pool, outbox: Outbox::new("metering"), topology: amqp.topology.clone(), metrics };
-    let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
+    let drain = Drain { deadline: config.drain(), overdue: Overdue::Dropped };
+    let mut service = Service::start("metering", drain, shutdown, &ops, &config.ops).await?;
 
-    let mut workers = JoinSet::new();
-    workers.spawn(consume(parts.clone(), amqp, shutdown.clone()));
-    workers.spawn(sweep(parts.clone(), config.sweep(), shutdown.clone()));
-    let token = shutdown.clone();
-    workers.spawn(async move { parts.outbox.relay(&parts.pool, &publisher, &token).await });
-    tracing::info!(%ops_address, "metering started");
-    Ok(Metering { ops_address, workers, shutdown, drain: config.drain() })
-}
-
-impl Metering {
-    pub fn ops_address(&self) -> SocketAddr {
-        self.ops_address
-    }
-
-    /// Returns once everything stopped, or the drain deadline passed: the rest stays unacknowledged and comes again.
-    pub async fn finished(mut self) {
-        let work = async { while self.workers.join_next().await.is_some() {} };
-        if !infra::shutdown::drain(work, &self.shutdown, self.drain).await {
-            tracing::warn!("metering left work behind, it will be redelivered");
-        }
-    }
+    service.work(consume(parts.clone(), amqp, service.shutdown()));
+    let sweeping = parts.clone();
+    let sweep = move || record::sweep(sweeping.clone());
+    service.beside(every(config.sweep(), "admit waiting runs", service.drained(), sweep));
+    let drained = service.drained();
+    service.beside(async move { parts.outbox.relay(&parts.pool, &publisher, &drained).await });
+    tracing::info!(ops_address = %service.ops_address(), "metering started");
+    Ok(service)
 }
 
 async fn consume(parts: Parts, amqp: Amqp, shutdown: CancellationToken) {
@@ -130,16 +100,4 @@ async fn handle(parts: &Parts, deliveries: Vec<Delivery>, shutdown: &Cancellatio
         delivery.ack().await;
     }
     true
-}
-
-async fn sweep(parts: Parts, interval: Duration, shutdown: CancellationToken) {
-    loop {
-        if let Err(error) = record::sweep(&parts).await {
-            tracing::warn!(error = %format!("{error:#}"), "looking for runs to admit failed, trying again later");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(interval) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
 }

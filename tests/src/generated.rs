@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use infra::postgres::Client;
+use database::Client;
 use infra::s3::Store;
 use schemas::Timestamp;
 use schemas::api::archive::Archive;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Command, FromArgMatches};
+use database::{Pool, PostgresConfig};
 use infra::amqp::Amqp;
 use infra::config::Secret;
-use infra::postgres::{Pool, PostgresConfig};
 use infra::s3::{ObjectLockConfig, Store};
 use infra::telemetry::{LogConfig, LogFormat};
 use schemas::id::{OrgId, ProjectId};
@@ -389,7 +389,7 @@ async fn create_database(lease: &Lease) {
 
 fn pool(url: &str) -> Pool {
     let database_url = Secret::new(url);
-    infra::postgres::open(&PostgresConfig { database_url, database_pool: 4 }).expect("a pool")
+    database::open(&PostgresConfig { database_url, database_pool: 4 }).expect("a pool")
 }
 
 fn parse<T: Args + FromArgMatches>(flags: &[String]) -> T {

@@ -109,7 +109,7 @@ fn spawn(home: &Path) -> std::process::Child {
 /// The testbed's own main: serves until nobody needs it any more.
 pub async fn serve(home: &Path) -> anyhow::Result<()> {
     let services = LocalServices::start(&home.join("data"), Durability::Fast).await?;
-    infra::postgres::migrate(&services.postgres_admin_url()).await?;
+    database::migrate(&services.postgres_admin_url()).await?;
     let path = socket(home);
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;

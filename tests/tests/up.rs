@@ -183,7 +183,7 @@ async fn one_command_starts_everything_and_one_ends_it() {
     assert_eq!(again.text(), "CrowNest is not running.\n");
 }
 
-/// The names that README.md tells operators to watch.
+/// Metrics that docs/operations/monitoring.md tells operators to watch.
 const DOCUMENTED: [(&str, &[&str]); 4] = [
     (
         "ingest",

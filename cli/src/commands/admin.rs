@@ -6,8 +6,8 @@ mod templates;
 
 use std::process::ExitCode;
 
+use database::{Client, PostgresConfig};
 use infra::local::LocalServices;
-use infra::postgres::{Client, PostgresConfig};
 use ingest::admin::{self, AdminError, Organization, ProjectEgress};
 use schemas::api::key::ApiKey;
 use schemas::limits::PROJECT_NAME_CHARS;
@@ -43,7 +43,7 @@ async fn connect(args: &AdminArgs) -> Result<Client, Failure> {
         })?;
     let failed = |error: String| Failure::new("database_error", format!("the database cannot be reached: {error}"));
     let config = PostgresConfig { database_url, database_pool: 1 };
-    let pool = infra::postgres::open(&config).map_err(|error| failed(error.to_string()))?;
+    let pool = database::open(&config).map_err(|error| failed(error.to_string()))?;
     pool.get().await.map_err(|error| failed(error.to_string()))
 }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use database::Client;
 use infra::config::Secret;
-use infra::postgres::Client;
 use schemas::scope::Scope;
 
 use super::Plan;

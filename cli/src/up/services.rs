@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Command, FromArgMatches, ValueEnum};
 use collector::CollectorConfig;
+use database::PostgresConfig;
 use infra::config::Secret;
 use infra::local::{LocalServices, Role};
-use infra::postgres::{self, PostgresConfig};
 use infra::s3::{self, ObjectLockConfig};
 use infra::telemetry::LogConfig;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ struct Stack {
     ingest: ingest::Ingest,
     executor: Executor,
     collector: collector::Collector,
-    metering: metering::Metering,
+    metering: infra::service::Service,
     /// Whoever takes work stops first …
     front: CancellationToken,
     /// … and whoever finishes it last.
@@ -82,8 +82,8 @@ struct Stack {
 impl Stack {
     async fn start(args: &UpArgs, data: &Path, local: &LocalServices) -> anyhow::Result<Self> {
         let admin = local.postgres_admin_url();
-        postgres::migrate(&admin).await.context("the database cannot be migrated")?;
-        let pool = postgres::open(&PostgresConfig { database_url: admin, database_pool: 1 })?;
+        database::migrate(&admin).await.context("the database cannot be migrated")?;
+        let pool = database::open(&PostgresConfig { database_url: admin, database_pool: 1 })?;
         let key_file = bootstrap::prepare(&mut pool.get().await?, data, args.plan).await?;
         drop(pool);
         let lock: ObjectLockConfig = parse(Vec::new())?;

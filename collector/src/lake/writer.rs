@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context;
+use database::Client;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use infra::postgres::Client;
 use time::Date;
 
 use super::evidence::{self, RunRows};

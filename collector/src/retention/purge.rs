@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use database::Client;
 use futures_util::{StreamExt, stream};
-use infra::postgres::Client;
 use infra::s3::{Purged, Put};
 use schemas::tombstone::Tombstone;
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use infra::postgres::{Error, GenericClient};
+use database::{Error, GenericClient};
 use schemas::Timestamp;
 use schemas::id::SandboxId;
 use schemas::message::CollectedArtifact;

@@ -1,6 +1,6 @@
 //! `collector.gaps`: sequence numbers that never arrived. Empty in normal operation.
 
-use infra::postgres::{Error, GenericClient};
+use database::{Error, GenericClient};
 use schemas::evidence::SeqRange;
 use schemas::id::RunId;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use time::Date;
 
 use super::{from_sql, to_sql};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::transparency::proof::TreeHead;
 
 use super::{from_sql, to_sql};

@@ -1,7 +1,7 @@
 //! `collector.log_entries`: which entry of the evidence log each sealed run got. Rows are never changed.
 
 use anyhow::Context;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::id::RunId;
 

@@ -1,6 +1,6 @@
 //! `collector.parts`: the parts of event logs that are in the object store.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::evidence::EventLogPart;
 use schemas::id::RunId;
 use schemas::merkle::Hash;

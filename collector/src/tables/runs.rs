@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::api::run::{RunResult, WorkspaceRun};
 use schemas::egress::RunNetwork;

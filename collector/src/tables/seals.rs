@@ -1,7 +1,7 @@
 //! `collector.seals`: the outcome of a run as it was fixed, and whether everything about it is durable.
 
 use anyhow::Context;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::id::RunId;
 use schemas::message::RunEnd;

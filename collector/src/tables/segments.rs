@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use infra::postgres::{Error, GenericClient};
+use database::{Error, GenericClient};
 use schemas::id::RunId;
 use schemas::message::Segment;
 

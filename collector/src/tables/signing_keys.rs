@@ -1,7 +1,7 @@
 //! `collector.signing_keys`: every public key that has signed here; what it signed stays verifiable.
 
 use anyhow::Context;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 
 /// Adds the key, and returns all.
 pub(crate) async fn add(client: &impl GenericClient, public_key: &[u8; 32]) -> anyhow::Result<Vec<[u8; 32]>> {

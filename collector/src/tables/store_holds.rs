@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infra::postgres::{Error, GenericClient};
+use database::{Error, GenericClient};
 
 /// A run whose objects are to be looked at. It is the caller's until its transaction ends; setting or clearing a hold of it
 /// waits for that.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use infra::postgres::Client;
+use database::Client;
 use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::entry::{Entry, run_digest};
 use schemas::transparency::note::{self, NoteKey};

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::session::Session;
 use super::{Amqp, TRACEPARENT, Target};
+use crate::ops::Ready;
 
 /// Messages that wait for their confirm at one time; more than that waits in `publish`.
 const WINDOW: usize = 1024;
@@ -80,9 +81,12 @@ impl Publisher {
         self.sender.send(Pending { message, done }).await.map_err(|_| PublishError::Stopped)?;
         Ok(Receipt(receipt))
     }
+}
 
-    /// A readiness check: the broker is connected.
-    pub fn ping(&self) -> Result<(), String> {
+impl Ready for Publisher {
+    const NAME: &'static str = "rabbitmq";
+
+    async fn ready(&self) -> Result<(), String> {
         if self.connected.load(Ordering::Relaxed) { Ok(()) } else { Err("not connected to the broker".to_owned()) }
     }
 }

@@ -8,6 +8,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::lock::ObjectLock;
+use crate::ops::Ready;
 
 /// Whether a conditional put wrote the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +91,6 @@ impl Store {
             Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
             Err(error) => Err(StoreError::from_sdk("creating the bucket", &self.bucket, error)),
         }
-    }
-
-    /// A readiness check: the bucket answers.
-    pub async fn ping(&self) -> Result<(), String> {
-        self.client.head_bucket().bucket(&self.bucket).send().await.map(drop).map_err(|error| error.to_string())
     }
 
     /// Writes an object that must not be there yet (`If-None-Match: *`).
@@ -202,5 +198,13 @@ impl Store {
             reason: error.to_string(),
         })?;
         Ok(collected.into_bytes())
+    }
+}
+
+impl Ready for Store {
+    const NAME: &'static str = "s3";
+
+    async fn ready(&self) -> Result<(), String> {
+        self.client.head_bucket().bucket(&self.bucket).send().await.map(drop).map_err(|error| error.to_string())
     }
 }

@@ -1,6 +1,6 @@
 //! Legal holds: nothing of a held run or project is deleted, whoever asks for it and whatever its retention.
 
-use infra::postgres::Client;
+use database::Client;
 
 use super::AdminError;
 use crate::db::legal_holds;

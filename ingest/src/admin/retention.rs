@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infra::postgres::Client;
+use database::Client;
 use schemas::id::ProjectId;
 
 use super::{AdminError, check_plan};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use infra::postgres::Pool;
+use database::Pool;
 use schemas::api::key::ApiKey;
 use schemas::id::ApiKeyId;
 

@@ -1,6 +1,6 @@
 //! Table `ingest.api_keys`: who may ask for what. The keys themselves are not stored, only their SHA-256.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::key::ApiKey;
 use schemas::id::{ApiKeyId, OrgId, ProjectId};
 use schemas::scope::Scope;

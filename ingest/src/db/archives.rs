@@ -1,6 +1,6 @@
 //! Table `ingest.archives`: archives that are in the object store, verified, for each organization.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::OrgId;
 
 use super::{DbError, execute, optional, signed};

@@ -1,6 +1,6 @@
 //! The collector's functions for readers: stored events, evidence, its log and artifacts. Its tables are out of reach.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::artifact::Artifact;
 use schemas::id::{ApiKeyId, ArtifactId, OrgId, RunId, SandboxId};
 use tokio_postgres::Row;

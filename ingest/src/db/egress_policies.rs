@@ -1,6 +1,6 @@
 //! Table `ingest.egress_policies`: what runs of a project may reach. A project without a row has no egress.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::egress::{EgressPolicy, EgressRule};
 use schemas::id::{OrgId, ProjectId};

@@ -1,6 +1,6 @@
 //! Table `ingest.idempotency`: the answers that a repeated request gets again.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::{ApiKeyId, OrgId};
 use tokio_postgres::Row;
 

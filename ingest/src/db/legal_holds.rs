@@ -1,6 +1,6 @@
 //! Legal holds: what of a run or a project must not be deleted. The collector's tables, by its functions.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::id::{InvalidId, ProjectId, RunId};
 use tokio_postgres::Row;

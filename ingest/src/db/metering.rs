@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::{OrgId, ProjectId, RunId};
 use time::Date;
 

@@ -1,6 +1,6 @@
 //! Table `ingest.organizations`: the tenants.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::OrgId;
 
 use super::{DbError, execute, one, parsed, rows, timestamp};

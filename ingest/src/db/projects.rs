@@ -1,6 +1,6 @@
 //! Table `ingest.projects`: what runs belong to within an organization.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::project::Project;
 use schemas::id::{OrgId, ProjectId};
 use tokio_postgres::Row;

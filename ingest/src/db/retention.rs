@@ -1,6 +1,6 @@
 //! How long artifacts are kept: the collector's policies for projects and metering's for plans, by their functions.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::id::{OrgId, ProjectId};
 

@@ -1,6 +1,6 @@
 //! Table `ingest.run_env`: the encrypted environment variables of runs that are not over. Claims hand them out.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::RunId;
 
 use super::{DbError, execute};

@@ -6,7 +6,7 @@ mod transitions;
 
 use std::collections::BTreeMap;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, OrgId, ProjectId, RunId, SandboxId};

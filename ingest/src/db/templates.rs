@@ -2,7 +2,7 @@
 
 pub(crate) mod offered;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::{TemplateId, TemplateVersionId};
 use schemas::message::{RootFs, TemplateRef};
 use tokio_postgres::Row;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::api::archive::TransferStatus;
 use schemas::id::{OrgId, RunId, UploadId};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use database::GenericClient;
 use infra::config::Secret;
-use infra::postgres::GenericClient;
 use schemas::Timestamp;
 use schemas::api::webhook::{Delivery, DeliveryStatus, Webhook};
 use schemas::id::{DeliveryId, OrgId, ProjectId, RunId, WebhookId};

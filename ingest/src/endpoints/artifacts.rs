@@ -7,7 +7,7 @@ pub(crate) mod get;
 pub(crate) mod of_sandbox;
 pub(crate) mod tombstone;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::api::artifact::Artifact;
 use schemas::id::ArtifactId;

@@ -15,7 +15,7 @@ pub(crate) mod start;
 pub(crate) mod upload_archive;
 pub(crate) mod upload_staged;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::archive::{Archive, ArchiveAnswer};
 use schemas::id::RunId;
 

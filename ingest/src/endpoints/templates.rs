@@ -5,7 +5,7 @@ pub(crate) mod list;
 
 use std::fmt::Display;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::TemplateVersionId;
 
 use crate::db::templates::offered;

@@ -7,7 +7,7 @@ pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod redeliver;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::webhook::Webhook;
 use schemas::id::WebhookId;
 

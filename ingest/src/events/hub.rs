@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use database::Pool;
 use infra::amqp::{Amqp, Source};
-use infra::postgres::Pool;
 use schemas::id::RunId;
 use schemas::message::{LiveNotice, decode_json};
 use tokio::sync::watch;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use infra::postgres::Pool;
+use database::Pool;
 use infra::s3::Store;
 use schemas::id::RunId;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infra::outbox::Letter;
+use database::OutboxMessage;
 use schemas::Timestamp;
 use schemas::message::{EventMessage, RunEnd, Verdict};
 use schemas::run::{FailureReason, OutcomeSource};
@@ -44,7 +44,7 @@ async fn expire_batch(app: &App) -> anyhow::Result<usize> {
     Ok(expired.len())
 }
 
-fn letter(app: &App, run: &Run) -> Result<Letter, serde_json::Error> {
+fn letter(app: &App, run: &Run) -> Result<OutboxMessage, serde_json::Error> {
     let missing = if run.archive.is_none() { "archive was uploaded" } else { "start was requested" };
     let end = RunEnd::Abandoned {
         reason: Verdict::Failed { reason: FailureReason::UploadMissing },
@@ -55,5 +55,5 @@ fn letter(app: &App, run: &Run) -> Result<Letter, serde_json::Error> {
     };
     let message = EventMessage { run_id: run.id.clone(), attempt: 0, segment: None, end: Some(end) };
     let traceparent = Some(run.traceparent.clone());
-    Ok(Letter { target: app.topology.events_of(&run.id), body: message.encode()?.into(), traceparent })
+    Ok(OutboxMessage::event(app.topology.events_of(&run.id), message.encode()?, traceparent))
 }

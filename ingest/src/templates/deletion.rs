@@ -1,6 +1,6 @@
 //! A version is deleted: first its row, so that nobody gets it any more, then its object, if no other version has it.
 
-use infra::postgres::Client;
+use database::Client;
 use infra::s3::Store;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use infra::postgres::{Error, GenericClient};
+use database::{Error, GenericClient};
 use schemas::usage::UsageEvent;
 
 /// Returns the events that were not known before.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use database::OutboxMessage;
+use database::{Error, GenericClient};
 use infra::amqp::Target;
-use infra::outbox::Letter;
-use infra::postgres::{Error, GenericClient};
 
 /// A project with its organization, whose plan has the limit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub(crate) async fn release(client: &impl GenericClient, runs: &[&str]) -> Resul
 }
 
 /// Gives free slots to the runs that waited longest; returns their jobs. Exact: the project is locked meanwhile.
-pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Result<Vec<Letter>, Error> {
+pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Result<Vec<OutboxMessage>, Error> {
     let sql = "select not exists (
                    select from metering.accounts join metering.plans on plans.name = accounts.plan
                    where accounts.org_id = $1 and plans.concurrent_runs is not null)
@@ -47,10 +47,10 @@ pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Res
     rows.sort_by_key(|row| row.get::<_, i64>("position"));
     Ok(rows
         .iter()
-        .map(|row| Letter {
-            target: Target { exchange: String::new(), routing_key: row.get("routing_key") },
-            body: row.get::<_, Vec<u8>>("job").into(),
-            traceparent: row.get::<_, serde_json::Value>("headers")["traceparent"].as_str().map(str::to_owned),
+        .map(|row| {
+            let target = Target { exchange: String::new(), routing_key: row.get("routing_key") };
+            let traceparent = row.get::<_, serde_json::Value>("headers")["traceparent"].as_str().map(str::to_owned);
+            OutboxMessage::json(target, row.get::<_, Vec<u8>>("job"), traceparent)
         })
         .collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use infra::postgres::{Error, GenericClient};
+use database::{Error, GenericClient};
 use schemas::usage::UsageEvent;
 
 pub(crate) async fn add(client: &impl GenericClient, events: &[&UsageEvent]) -> Result<(), Error> {

@@ -225,6 +225,8 @@ struct SegmentHead {
 }
 
 impl EventMessage {
+    pub const CONTENT_TYPE: &str = "application/vnd.crownest.event.v1";
+
     pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let segment = self.segment.as_ref().map(|segment| SegmentHead {
             first_seq: segment.first_seq,

@@ -1,6 +1,6 @@
 //! `crownest admin legal-hold`: what must not be deleted, and who decided so.
 
-use infra::postgres::Client;
+use database::Client;
 use ingest::admin::{self, LegalHold};
 use serde_json::json;
 

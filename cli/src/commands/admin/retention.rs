@@ -1,6 +1,6 @@
 //! `crownest admin retention`: how long artifacts are kept.
 
-use infra::postgres::Client;
+use database::Client;
 use ingest::admin;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! `crownest admin templates`: root file systems, from an image into the store.
 
-use infra::postgres::Client;
+use database::Client;
 use ingest::templates::{self, Deleted, Import, Imported, TemplateError, TemplateVersion};
 use serde_json::Value;
 

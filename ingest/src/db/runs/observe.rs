@@ -1,6 +1,6 @@
 //! Cheap looks at many runs at once: for live streams, and for metrics.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::id::RunId;
 use schemas::run::RunStatus;
 

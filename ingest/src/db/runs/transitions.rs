@@ -1,6 +1,6 @@
 //! The changes that ingest makes to a run. Each is a conditional update that returns what became of the run.
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::id::{OrgId, RunId};
 

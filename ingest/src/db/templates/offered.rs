@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::api::template::{OfferedTemplate, OfferedVersion};
 use schemas::id::{TemplateId, TemplateVersionId};
 use schemas::message::RootFs;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use infra::postgres::Transaction;
+use database::Transaction;
 use schemas::api::artifact::ArtifactAnswer;
 use schemas::id::ArtifactId;
 use schemas::scope::Scope;

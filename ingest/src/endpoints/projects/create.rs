@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use infra::postgres::Transaction;
+use database::Transaction;
 use schemas::api::project::{CreateProject, ProjectAnswer};
 use schemas::limits::PROJECT_NAME_CHARS;
 use schemas::scope::Scope;

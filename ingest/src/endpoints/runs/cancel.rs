@@ -4,8 +4,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use infra::outbox::Letter;
-use infra::postgres::Transaction;
+use database::OutboxMessage;
+use database::Transaction;
 use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
 use schemas::id::RunId;
@@ -58,14 +58,15 @@ async fn answer(
 }
 
 /// Whom to tell. A run that no executor has claimed is ended by the collector; else its executor is asked to stop.
-fn letters(app: &App, run: &Run) -> Result<Vec<Letter>, ApiError> {
+fn letters(app: &App, run: &Run) -> Result<Vec<OutboxMessage>, ApiError> {
     if run.status.is_terminal() {
         return Ok(Vec::new());
     }
-    let (target, body) = if run.attempt > 0 {
+    let traceparent = Some(run.traceparent.clone());
+    let message = if run.attempt > 0 {
         // Asking again tells the executors again: the hint may have been lost.
-        let control = Control::Cancel { run_id: run.id.clone() };
-        (app.topology.control(), encode_json(&control))
+        let body = encode_json(&Control::Cancel { run_id: run.id.clone() }).map_err(ApiError::internal)?;
+        OutboxMessage::json(app.topology.control(), body, traceparent)
     } else if run.cancel_requested_at.is_some() || run.expired_at.is_some() {
         return Ok(Vec::new());
     } else {
@@ -76,8 +77,8 @@ fn letters(app: &App, run: &Run) -> Result<Vec<Letter>, ApiError> {
             message: None,
         };
         let message = EventMessage { run_id: run.id.clone(), attempt: 0, segment: None, end: Some(end) };
-        (app.topology.events_of(&run.id), message.encode())
+        let body = message.encode().map_err(ApiError::internal)?;
+        OutboxMessage::event(app.topology.events_of(&run.id), body, traceparent)
     };
-    let body = body.map_err(ApiError::internal)?;
-    Ok(vec![Letter { target, body: body.into(), traceparent: Some(run.traceparent.clone()) }])
+    Ok(vec![message])
 }

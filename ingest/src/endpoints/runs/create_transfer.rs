@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use infra::postgres::{GenericClient, Transaction};
+use database::{GenericClient, Transaction};
 use schemas::Timestamp;
 use schemas::api::archive::{DeclaredArchive, Transfer, TransferAnswer, TransferStatus};
 use schemas::id::RunId;

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use infra::postgres::{GenericClient, Transaction};
+use database::{GenericClient, Transaction};
 use schemas::api::archive::TransferStatus;
 use schemas::id::RunId;
 use schemas::scope::Scope;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use infra::postgres::GenericClient;
+use database::GenericClient;
 use schemas::Timestamp;
 use schemas::api::list::List;
 use schemas::api::run::WorkspaceRun;

@@ -4,8 +4,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use infra::outbox::Letter;
-use infra::postgres::{GenericClient, Transaction};
+use database::OutboxMessage;
+use database::{GenericClient, Transaction};
 use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
 use schemas::egress::EgressPolicy;
@@ -99,8 +99,8 @@ pub(super) async fn enqueue(
     };
     match metering::reserve_run(transaction, &wanted).await? {
         Reserved::Active => {
-            let letter = Letter { target, body: job.into(), traceparent: Some(run.traceparent.clone()) };
-            app.outbox.insert(transaction, &[letter]).await?;
+            let message = OutboxMessage::json(target, job, Some(run.traceparent.clone()));
+            app.outbox.insert(transaction, &[message]).await?;
         }
         Reserved::Waiting => {}
         Reserved::QuotaExceeded => return Err(quota_exceeded()),

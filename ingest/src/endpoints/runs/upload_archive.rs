@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use infra::postgres::Transaction;
+use database::Transaction;
 use schemas::id::RunId;
 use schemas::scope::Scope;
 

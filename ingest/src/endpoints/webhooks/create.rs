@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use infra::postgres::Transaction;
+use database::Transaction;
 use schemas::api::webhook::{CreateWebhook, CreatedWebhook};
 use schemas::limits::WEBHOOKS;
 use schemas::scope::Scope;

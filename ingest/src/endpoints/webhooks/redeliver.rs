@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use infra::postgres::Transaction;
+use database::Transaction;
 use schemas::api::webhook::DeliveryAnswer;
 use schemas::id::DeliveryId;
 use schemas::scope::Scope;

@@ -11,8 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use database::{Pool, PostgresConfig};
 use infra::config::Secret;
-use infra::postgres::{Pool, PostgresConfig};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -36,7 +36,7 @@ struct Reference {
 /// Serves until it is killed. The database's address comes in `CROWNEST_DATABASE_URL`.
 pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let database_url = Secret::new(std::env::var("CROWNEST_DATABASE_URL")?);
-    let pool = infra::postgres::open(&PostgresConfig { database_url, database_pool: POOL })?;
+    let pool = database::open(&PostgresConfig { database_url, database_pool: POOL })?;
     let reference = Reference { pool, frames: broadcast::channel(EVENTS).0 };
     let router = Router::new()
         .route("/runs/{id}", get(find).post(create))

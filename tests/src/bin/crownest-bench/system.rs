@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use database::{Pool, PostgresConfig};
 use infra::local::{Durability, LocalServices, Role};
-use infra::postgres::{Pool, PostgresConfig};
 use schemas::scope::Scope;
 use serde_json::json;
 use tempfile::TempDir;
@@ -43,10 +43,10 @@ impl System {
         let folder = tempfile::Builder::new().prefix("crownest-bench-").tempdir()?;
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let local = LocalServices::start(&folder.path().join("data"), Durability::Durable).await?;
-        infra::postgres::migrate(&local.postgres_admin_url()).await?;
+        database::migrate(&local.postgres_admin_url()).await?;
         infra::s3::open(&local.s3().config(BUCKET)).ensure_bucket().await?;
         let config = PostgresConfig { database_url: local.postgres_admin_url(), database_pool: 2 };
-        let admin = infra::postgres::open(&config)?;
+        let admin = database::open(&config)?;
         let mut database = admin.get().await?;
         let (org, _) = ingest::admin::create_organization(&mut database, "Bench", "local").await?;
         let (_, key) = ingest::admin::create_key(&database, &org, "bench", Scope::ALL, None).await?;
