@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use schemas::env::EnvValues;
 
-use crate::redact::Redaction;
+use crate::output::redact::Redaction;
 
 /// The output of a command that prints `pieces`, without `secrets`.
 pub fn redact(secrets: &[&str], pieces: &[&[u8]]) -> Vec<u8> {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use executor::archive::{CacheConfig, CachedTree, ExtractLimits, TreeCache, TreeKey};
+use executor::extraction::ExtractLimits;
+use executor::trees::{CacheConfig, CachedTree, TreeCache, TreeKey};
 use flate2::{Compression, write::GzEncoder};
 
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -64,9 +64,9 @@ pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<
 }
 
 async fn once(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
-    let (file, path) = NamedTempFile::new_in(&attempt.parts.downloads)?.into_parts();
+    let (file, path) = NamedTempFile::new_in(&attempt.context.downloads)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
-    let mut stream = attempt.parts.store.get_stream(key, None).await?.into_async_read();
+    let mut stream = attempt.context.store.get_stream(key, None).await?.into_async_read();
     let (mut digest, mut received, mut told) = (Sha256::new(), 0u64, 0u64);
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {

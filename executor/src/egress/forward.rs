@@ -12,30 +12,30 @@ use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::counted::Counted;
-use super::ledger::Attempt;
+use super::ledger::Visit;
 
 /// The connection to the server. The answer's body comes through it, so it is kept until that has been passed on.
 #[derive(Debug)]
 pub(super) struct Forward {
     _connection: AbortOnDropHandle<()>,
-    _attempt: Attempt,
+    _visit: Visit,
 }
 
 impl Forward {
-    /// Gives the attempt back if there was no answer.
+    /// Gives the visit back if there was no answer.
     pub(super) async fn send(
         request: Request<Incoming>,
         upstream: Counted,
-        attempt: Attempt,
-    ) -> Result<(Response<Incoming>, Self), Attempt> {
-        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(upstream)).await else { return Err(attempt) };
+        visit: Visit,
+    ) -> Result<(Response<Incoming>, Self), Visit> {
+        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(upstream)).await else { return Err(visit) };
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
             let _ = connection.await;
         }));
-        let Some(request) = rewritten(request) else { return Err(attempt) };
-        let Ok(mut response) = sender.send_request(request).await else { return Err(attempt) };
+        let Some(request) = rewritten(request) else { return Err(visit) };
+        let Ok(mut response) = sender.send_request(request).await else { return Err(visit) };
         remove_hop_by_hop(response.headers_mut());
-        Ok((response, Self { _connection: connection, _attempt: attempt }))
+        Ok((response, Self { _connection: connection, _visit: visit }))
     }
 }
 

@@ -21,7 +21,7 @@ struct Entries {
 
 /// One attempt; entered when dropped, so that none is forgotten, however its connection ends.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct Visit {
     ledger: Arc<Ledger>,
     host: Host,
     port: u16,
@@ -31,7 +31,7 @@ pub(super) struct Attempt {
     at: Timestamp,
 }
 
-impl Attempt {
+impl Visit {
     pub(super) fn new(ledger: &Arc<Ledger>, host: Host, port: u16) -> Self {
         let ledger = Arc::clone(ledger);
         Self { ledger, host, port, reason: None, traffic: Arc::default(), at: Timestamp::now() }
@@ -51,14 +51,14 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for Visit {
     fn drop(&mut self) {
         self.ledger.enter(self);
     }
 }
 
 impl Ledger {
-    fn enter(&self, attempt: &Attempt) {
+    fn enter(&self, attempt: &Visit) {
         // Every statement leaves the entries valid, so a panic elsewhere does not spoil them.
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (attempt.host.clone(), attempt.port, attempt.reason);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn attempt(ledger: &Arc<Ledger>, host: &str, reason: Option<EgressReason>) {
-        let mut attempt = Attempt::new(ledger, host.parse().unwrap(), 443);
+        let mut attempt = Visit::new(ledger, host.parse().unwrap(), 443);
         attempt.reason = reason;
     }
 

@@ -9,7 +9,7 @@ use schemas::egress::{EgressReason, Host};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 
 use super::counted::Counted;
-use super::ledger::Attempt;
+use super::ledger::Visit;
 
 /// More than any client says before it waits for an answer.
 const HELLO_BYTES: usize = 64 * 1024;
@@ -20,17 +20,17 @@ const HANDSHAKE: u8 = 22;
 pub(super) struct Tunnel {
     pub(super) client: OnUpgrade,
     pub(super) upstream: Counted,
-    pub(super) attempt: Attempt,
+    pub(super) visit: Visit,
 }
 
 impl Tunnel {
     pub(super) async fn run(self) {
-        let Self { client, mut upstream, mut attempt } = self;
+        let Self { client, mut upstream, mut visit } = self;
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
         let Ok(first) = first_words(&mut client, &upstream).await else { return };
-        if let Hello::Other = hello(&first, attempt.host()) {
-            attempt.failed(EgressReason::ServerNameMismatch);
+        if let Hello::Other = hello(&first, visit.host()) {
+            visit.failed(EgressReason::ServerNameMismatch);
             return;
         }
         // Whoever ends a connection early has its reasons.

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use executor::archive::ExtractLimits;
+use executor::extraction::ExtractLimits;
 
 use crate::compare::Expect::{Refused, Same};
 use crate::compare::compare;

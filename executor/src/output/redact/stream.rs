@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::Secrets;
+use super::secrets::Secrets;
 
 const READ_BYTES: usize = 32 * 1024;
 pub(super) const REPLACEMENT: &[u8] = b"***";

@@ -2,18 +2,18 @@
 //! several reads. docs/reference/sandbox.md says what is not found.
 
 mod encoded;
+mod secrets;
 mod stream;
 mod texts;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
+use aho_corasick::BuildError;
 use schemas::env::EnvValues;
 
+use self::secrets::Secrets;
 use self::stream::{Redacted, Stream};
-use self::texts::texts_of;
 
 /// What to replace in all output of one attempt, and how often it was. Its clones count together.
 #[derive(Debug, Clone, Default)]
@@ -52,53 +52,10 @@ impl Redaction {
     }
 }
 
-/// The texts to look for.
-struct Secrets {
-    matcher: AhoCorasick,
-    /// Sorted.
-    texts: Vec<Vec<u8>>,
-    longest: usize,
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secrets").field("texts", &self.texts.len()).finish_non_exhaustive()
-    }
-}
-
-impl Secrets {
-    fn new<'a>(values: impl Iterator<Item = &'a str>) -> Result<Option<Self>, BuildError> {
-        let texts: BTreeSet<Vec<u8>> = values.flat_map(texts_of).collect();
-        let texts: Vec<Vec<u8>> = texts.into_iter().collect();
-        if texts.is_empty() {
-            return Ok(None);
-        }
-        // Of all kinds the one whose size stays close to that of the texts, which strangers choose.
-        let matcher = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(&texts)?;
-        let longest = texts.iter().map(Vec::len).max().unwrap_or_default();
-        Ok(Some(Self { matcher, texts, longest }))
-    }
-
-    /// Where the longest end of `bytes` begins that may become one of the texts once more bytes come.
-    fn open_end(&self, bytes: &[u8]) -> usize {
-        let first = bytes.len().saturating_sub(self.longest - 1);
-        (first..bytes.len()).find(|&at| self.is_begun(&bytes[at..])).unwrap_or(bytes.len())
-    }
-
-    fn is_begun(&self, beginning: &[u8]) -> bool {
-        // What begins with it comes right behind it in the order of texts; it itself is complete.
-        let after = self.texts.partition_point(|text| text.as_slice() <= beginning);
-        self.texts.get(after).is_some_and(|text| text.starts_with(beginning))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::stream::REPLACEMENT;
-    use super::texts::{PIECE_BYTES, pieces};
+    use super::texts::{PIECE_BYTES, pieces, texts_of};
     use super::*;
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};

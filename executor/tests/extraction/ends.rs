@@ -1,5 +1,5 @@
 //! Ends of archives, and damage.
-use executor::archive::ExtractLimits;
+use executor::extraction::ExtractLimits;
 use schemas::run::FailureReason;
 
 use crate::compare::Expect::{Refused, Same};

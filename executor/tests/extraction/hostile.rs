@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::AtomicBool;
 
-use executor::archive::{ExtractLimits, extract};
+use executor::extraction::{ExtractLimits, extract};
 use tar::{Builder, EntryType, Header};
 
 struct Archive {

@@ -7,7 +7,14 @@ use infra::amqp::Delivery;
 use schemas::id::RunId;
 use tokio::sync::watch;
 
-use crate::claim::Stop;
+/// Why an attempt should stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody canceled the run: end it properly.
+    Canceled,
+    /// A newer attempt has the run: stop without a word.
+    Fenced,
+}
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {

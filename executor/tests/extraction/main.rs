@@ -16,7 +16,7 @@ use std::fs::{self, File};
 use std::os::fd::AsFd as _;
 use std::sync::atomic::AtomicBool;
 
-use executor::archive::{ExtractError, ExtractLimits, extract};
+use executor::extraction::{ExtractError, ExtractLimits, extract};
 
 use tarball::{Raw, gzip, tar};
 

@@ -1,7 +1,7 @@
 //! An archive against GNU tar: the trees are equal, or ours is refused by name. Nothing else may change either way.
 use std::fs;
 
-use executor::archive::ExtractLimits;
+use executor::extraction::ExtractLimits;
 use schemas::run::FailureReason;
 
 use Expect::{Refused, Same};

@@ -50,7 +50,7 @@ pub fn extract(
 }
 
 /// The same; everything that is made belongs to this user and group.
-pub(super) fn extract_for(
+pub(crate) fn extract_for(
     owner: Option<u32>,
     archive: File,
     root: BorrowedFd<'_>,

@@ -1,7 +1,7 @@
 //! The cache's bookkeeping in memory: which trees there are, who uses them, which one goes first.
 use std::collections::{BTreeMap, HashMap};
 
-use super::cache::TreeKey;
+use super::key::TreeKey;
 
 #[derive(Debug, Default)]
 pub(super) struct Shelf {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,11 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use sandbox::remove_tree;
 use tokio::task::spawn_blocking;
 
-use super::error::ExtractError;
-use super::extract::extract_for;
-use super::limits::ExtractLimits;
-use super::root_fs::extract_root_fs;
+use super::key::TreeKey;
 use super::shelf::Shelf;
+use crate::extraction::{ExtractError, ExtractLimits, extract_for, extract_root_fs};
 
 /// What an operator configures.
 #[derive(Debug, Clone)]
@@ -30,53 +28,6 @@ pub struct CacheConfig {
     /// Trees in use may exceed it, unused ones never do.
     pub max_bytes: u64,
     pub limits: ExtractLimits,
-}
-
-/// Whose archive, and which. Tenants do not share trees, so that nobody learns from timing what others have.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TreeKey {
-    org: String,
-    sha256: String,
-    owner: Option<u32>,
-}
-
-impl TreeKey {
-    /// `None` unless `org` is 1 to 100 characters of `[A-Za-z0-9_-]` and `sha256` is 64 lowercase hex digits.
-    pub fn new(org: &str, sha256: &str) -> Option<Self> {
-        let org_ok = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let digest_ok = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let valid = (1..=100).contains(&org.len())
-            && org.bytes().all(org_ok)
-            && sha256.len() == 64
-            && sha256.bytes().all(digest_ok);
-        valid.then(|| Self { org: org.to_owned(), sha256: sha256.to_owned(), owner: None })
-    }
-
-    /// The same, in a tree in which everything belongs to this user and group (and, with `None`, to whoever extracts it).
-    #[must_use]
-    pub fn owned_by(self, owner: Option<u32>) -> Self {
-        Self { owner, ..self }
-    }
-
-    fn name(&self) -> String {
-        let Self { org, sha256, owner } = self;
-        owner.map_or_else(|| format!("{org}.{sha256}"), |owner| format!("{org}.{sha256}.{owner}"))
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        let (org, rest) = name.split_once('.')?;
-        let (sha256, owner) = match rest.split_once('.') {
-            None => (rest, None),
-            Some((sha256, owner)) => (sha256, Some(owner.parse().ok()?)),
-        };
-        Some(Self::new(org, sha256)?.owned_by(owner)).filter(|key| key.name() == name)
-    }
-
-    /// Whether this folder is still as it was made: which ids are whose may have changed since.
-    fn is_owner(&self, tree: &Path) -> bool {
-        let owner = |owner| fs::metadata(tree).is_ok_and(|tree| tree.uid() == owner);
-        self.owner.is_none_or(owner)
-    }
 }
 
 /// `E` is the error of the caller's fetch.
@@ -278,14 +229,14 @@ impl Inner {
         fs::create_dir_all(&tree)?;
         // Seen as the root of a workspace, by the slot's user.
         fs::set_permissions(&tree, Permissions::from_mode(0o755))?;
-        if let Some(owner) = key.owner {
+        if let Some(owner) = key.owner() {
             std::os::unix::fs::chown(&tree, Some(owner), Some(owner))?;
         }
         let root = File::open(&tree)?;
         let limits = &self.config.limits;
         let extracted = match self.format {
-            Format::Archive => extract_for(key.owner, archive, root.as_fd(), limits, stop)?,
-            Format::RootFs => extract_root_fs(archive, root.as_fd(), &key.sha256, limits, stop)?,
+            Format::Archive => extract_for(key.owner(), archive, root.as_fd(), limits, stop)?,
+            Format::RootFs => extract_root_fs(archive, root.as_fd(), key.sha256(), limits, stop)?,
         };
         fs::write(temporary.0.join("complete"), format!("{} {}\n", self.boot_id, extracted.disk_bytes))?;
         fs::rename(&temporary.0, self.home(&key))?;

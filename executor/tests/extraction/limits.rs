@@ -1,5 +1,5 @@
 //! Limits: inclusive, and named in the message.
-use executor::archive::{ExtractError, ExtractLimits, Limit};
+use executor::extraction::{ExtractError, ExtractLimits, Limit};
 use schemas::run::FailureReason;
 
 use crate::tarball::{Raw, extract_bytes, gzip, tar};

@@ -1,6 +1,6 @@
 //! Media types of artifacts, by file extension. Only what reports and builds commonly leave; the rest is bytes.
 
-pub(crate) fn of_path(path: &str) -> &'static str {
+pub(super) fn of_path(path: &str) -> &'static str {
     let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     match extension.as_deref() {
         Some("xml") => "application/xml",

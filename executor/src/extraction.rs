@@ -1,9 +1,7 @@
-//! Archives of strangers, and root file systems of templates: extraction onto disk, and the cache that does it once per
-//! digest.
+//! Extraction of strangers' archives, and of the root file systems of templates, onto disk.
 mod ahead;
 mod beneath;
 mod block;
-mod cache;
 mod error;
 mod extract;
 mod limits;
@@ -11,10 +9,10 @@ mod links;
 mod members;
 mod pax;
 mod root_fs;
-mod shelf;
 mod sparse;
 
-pub use cache::{CacheConfig, CacheError, CachedTree, TreeCache, TreeKey};
 pub use error::{ExtractError, Limit};
+pub(crate) use extract::extract_for;
 pub use extract::{Extracted, extract};
 pub use limits::ExtractLimits;
+pub(crate) use root_fs::extract_root_fs;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use executor::archive::{ExtractError, ExtractLimits, Extracted, extract};
+use executor::extraction::{ExtractError, ExtractLimits, Extracted, extract};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

@@ -23,7 +23,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 const ENTRY_DISK_BYTES: u64 = 4096;
 
 /// As [`extract`](super::extract::extract), and fails unless the tar has the digest `sha256` (lower-case hexadecimal).
-pub(super) fn extract_root_fs(
+pub(crate) fn extract_root_fs(
     archive: File,
     root: BorrowedFd<'_>,
     sha256: &str,

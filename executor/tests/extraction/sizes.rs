@@ -1,5 +1,5 @@
 //! Sizes that readers see differently: what is content for one is a header for the other.
-use executor::archive::ExtractLimits;
+use executor::extraction::ExtractLimits;
 
 use crate::compare::Expect::{Refused, Same};
 use crate::compare::check_members;

@@ -5,6 +5,8 @@ use database::Pool;
 use schemas::id::{CommandId, ExecutorId, RunId, SandboxId};
 use schemas::run::MAX_ATTEMPTS;
 
+use super::running::Stop;
+
 /// The answer to a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -60,15 +62,6 @@ pub(crate) async fn claim(
         "exhausted" => Ok(Claim::Exhausted { token }),
         other => anyhow::bail!("the database answered a claim with `{other}`"),
     }
-}
-
-/// Why an attempt should stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Somebody canceled the run: end it properly.
-    Canceled,
-    /// A newer attempt has the run: stop without a word.
-    Fenced,
 }
 
 /// Those of the attempts that should stop.
