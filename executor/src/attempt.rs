@@ -62,7 +62,7 @@ enum Interrupted {
     Silent,
 }
 
-/// What the sandbox is made from.
+/// The trees that the sandbox shows.
 #[derive(Debug)]
 struct Trees {
     archive: CachedTree,

@@ -27,7 +27,7 @@ const ZSTD_LEVEL: i32 = 1;
 /// Events that may wait to be written; then the command waits, too.
 const QUEUE: usize = 64;
 
-/// Where a feed begins and goes to.
+/// The start of a feed: its run and attempt, its first number, and its queue.
 #[derive(Debug, Clone)]
 pub(crate) struct FeedStart {
     pub run: RunId,

@@ -1,4 +1,4 @@
-//! What is private here and reads strangers' bytes, for the fuzz targets alone.
+//! Private functions that read strangers' bytes, made public for the fuzz targets alone.
 use std::collections::BTreeMap;
 
 use schemas::env::EnvValues;

@@ -23,5 +23,4 @@ pub mod trees;
 pub mod workspace;
 
 pub use config::ExecutorConfig;
-pub use sandbox;
 pub use service::{Executor, start};

@@ -2,9 +2,10 @@
 mod artifact;
 mod folder;
 mod pattern;
+mod place;
 mod walk;
 
 pub use artifact::{Artifact, ArtifactError, ArtifactFile, open_artifact, open_match};
 pub use folder::{ArtifactFolder, LeftOut, write_tar};
-pub use pattern::{MATCHES, Matches, Pattern};
-pub use walk::{Budget, WalkError};
+pub use pattern::{Matches, Pattern};
+pub use walk::{Budget, MATCHES, WalkError};

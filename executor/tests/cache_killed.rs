@@ -84,7 +84,7 @@ fn start_extracting(folder: &Path) -> Child {
         .unwrap()
 }
 
-/// How far an extraction is: folders that have been begun.
+/// The progress of an extraction: folders that have been begun.
 fn begun(folder: &Path) -> usize {
     let cache = folder.join("cache");
     let temporary = names(&cache).into_iter().find(|name| name.starts_with("temporary-"));

@@ -55,7 +55,7 @@ impl SandboxHost {
         Ok(host)
     }
 
-    /// Whether the user of this process may open one, as far as one can say without
+    /// Checks that the user of this process may open a host, as far as can be told without
     /// [entering](crate::rootless::enter) a user namespace. Root may.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl SandboxHost {
         spawn_blocking(move || launch.start(&machine, slot)).await.map_err(io::Error::from).step("start")?
     }
 
-    /// Whom the tree of a run in this slot must belong to; `None` if to root, as which it is extracted.
+    /// The user who must own the tree of a run in this slot; `None` for root, as which trees are extracted.
     pub fn tree_owner(&self, slot: u32) -> Option<u32> {
         self.machine.tree_owner(self.machine.ids.first.checked_add(slot)?)
     }

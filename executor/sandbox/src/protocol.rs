@@ -1,4 +1,4 @@
-//! What the executor's process and the program `crownest-sandbox` say to each other, and what both must agree on.
+//! The conversation of the executor's process and the program `crownest-sandbox`, and the facts on which both must agree.
 pub(crate) mod control;
 pub(crate) mod engine;
 pub(crate) mod failure;

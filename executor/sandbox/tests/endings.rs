@@ -1,4 +1,4 @@
-//! How runs end, and what is reported about it: codes, signals, limits, output to the last byte.
+//! Ends of runs, and the report about each: codes, signals, limits, output to the last byte.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod support;
 

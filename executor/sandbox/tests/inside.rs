@@ -1,4 +1,4 @@
-//! What a command sees and can do, asserted from inside a real sandbox.
+//! The view and the rights of a command, asserted from inside a real sandbox.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod support;
 

@@ -1,4 +1,4 @@
-//! What a run leaves that is hard to remove, and what the start-up sweep finds. That nothing else is left is shown by the
+//! Files that are hard to remove after a run, and the leftovers that the start-up sweep finds. That nothing else is left is shown by the
 //! conformance suite, for each engine.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod support;
@@ -11,10 +11,10 @@ use std::process::Command;
 use sandbox::{SandboxConfig, SandboxHost};
 use support::{Machine, config};
 
-/// Those of cgroup v1, and the only directory of v2.
+/// Controllers of cgroup v1, and the only directory of v2.
 const CONTROLLERS: [&str; 6] = ["", "memory", "pids", "cpu", "cpuacct", "blkio"];
 
-/// Of each host that uses this configuration's parent, in every hierarchy.
+/// Groups of each host that uses this configuration's parent, in every hierarchy.
 fn groups_of_hosts(config: &SandboxConfig) -> Vec<PathBuf> {
     let parents =
         CONTROLLERS.map(|controller| Path::new("/sys/fs/cgroup").join(controller).join(&config.cgroup_parent));

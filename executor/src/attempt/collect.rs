@@ -36,9 +36,9 @@ struct Collection<'a> {
     attempt: &'a Attempt<'a>,
     workspace: BorrowedFd<'a>,
     record: &'a mut Record,
-    /// What is left of it for the requests to come.
+    /// The part of the budget that earlier requests have left.
     budget: Budget,
-    /// How many more files patterns may find.
+    /// The number of files that further patterns may find.
     matches: usize,
 }
 
@@ -164,7 +164,7 @@ impl Collection<'_> {
         });
     }
 
-    /// Of the artifact that was just collected. The same bytes are counted once, however often they were asked for.
+    /// Records the report of the artifact that was just collected. Equal files are counted once, however often they were requested.
     async fn report(&mut self, path: &str, ReadReport { format, counts }: ReadReport) {
         let counts = match counts {
             Ok(counts) => counts,

@@ -118,7 +118,7 @@ async fn start(attempt: &Attempt<'_>, trees: &Trees, env: &EnvValues) -> Result<
     attempt.context.host.start(spec).await
 }
 
-/// What made the command end.
+/// The cause of the command's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Itself,
@@ -186,7 +186,7 @@ fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
     }
 }
 
-/// What is known of limits about a command that failed by itself.
+/// The limit that a command which failed by itself has reached, if one is known.
 fn limit_reached(record: &Record) -> Option<&'static str> {
     if record.oom_killed {
         return Some("the kernel killed a process of the command because the memory limit was reached");

@@ -14,7 +14,7 @@ use super::Attempt;
 const TRIES: u32 = 5;
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 const BUFFER_BYTES: usize = 128 * 1024;
-/// How often progress is told, in bytes received.
+/// Bytes received between two reports of progress.
 const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,13 @@ impl FetchError {
         }
     }
 
-    /// Whether the same might work in a moment.
+    /// True if a retry may succeed.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Store(StoreError::Request { .. }))
     }
 }
 
-/// What came.
+/// A downloaded object.
 pub(super) struct Download {
     pub(super) path: TempPath,
     pub(super) sha256: String,

@@ -13,7 +13,7 @@ use crate::output::redact::Redaction;
 use crate::output::{Held, Stream, Totals, copy};
 use sandbox::Sandbox;
 
-/// How long output may take to reach its end once everything that could write to it is dead.
+/// Time for output to reach its end once everything that could write to it is dead.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 type Reader = JoinHandle<io::Result<Held>>;

@@ -64,7 +64,7 @@ pub(crate) async fn claim(
     }
 }
 
-/// Those of the attempts that should stop.
+/// Asks which of the attempts should stop.
 pub(crate) async fn to_stop(pool: &Pool, attempts: &[(RunId, u32)]) -> anyhow::Result<Vec<(RunId, Stop)>> {
     let client = pool.get().await.context("no database connection")?;
     let runs: Vec<&str> = attempts.iter().map(|(run, _)| run.as_str()).collect();

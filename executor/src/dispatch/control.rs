@@ -1,4 +1,4 @@
-//! How attempts learn that they should stop: by messages, which are hints and may be lost, and by asking the database.
+//! Stops attempts: on messages, which are hints and may be lost, and by asking the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::claim;
 use super::running::Stop;
 use crate::context::Context;
 
-/// How often to ask the database which attempts should stop.
+/// Interval at which the database is asked which attempts should stop.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 const CONTROL_PREFETCH: u16 = 64;
 

@@ -28,7 +28,7 @@ struct Entry {
     delivery: Delivery,
 }
 
-/// What a delivery is to the attempts that run here.
+/// The relation of a delivery to the attempts that run here.
 #[derive(Debug)]
 pub(crate) enum Adoption {
     /// Its run does not run here.

@@ -24,7 +24,7 @@ impl Slots {
         Self { free: Arc::new(Mutex::new(free)), permits: Arc::new(Semaphore::new(usize::from(count))) }
     }
 
-    /// Whether another run would find a slot now.
+    /// True if another run would find a slot now.
     pub(crate) fn has_free(&self) -> bool {
         self.permits.available_permits() > 0
     }

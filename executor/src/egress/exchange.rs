@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_secs(300);
 
 pub(super) type Body = Either<Full<Bytes>, Incoming>;
 
-/// What a request leads to, beyond its answer.
+/// The work that follows the answer to a request.
 #[derive(Debug, Default)]
 enum Sequel {
     #[default]
@@ -114,7 +114,7 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> (Response<Body>,
     }
 }
 
-/// Where the request wants to go, or what was expected.
+/// The destination of the request, or a text that says what was expected.
 fn target(request: &Request<Incoming>, tunnels: bool) -> Result<(Host, u16), &'static str> {
     const HOST: &str = "expected a host name or an address";
     let uri = request.uri();

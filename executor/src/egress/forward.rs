@@ -39,7 +39,7 @@ impl Forward {
     }
 }
 
-/// As the server itself is asked. The host in the header is the one that was checked, whatever the run wrote there.
+/// Rewrites a proxy request into a request to the server itself. The Host header names the host that was checked, whatever the run wrote there.
 fn rewritten(mut request: Request<Incoming>) -> Option<Request<Incoming>> {
     let host = HeaderValue::from_str(request.uri().authority()?.as_str()).ok()?;
     let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
@@ -55,7 +55,7 @@ fn rewritten(mut request: Request<Incoming>) -> Option<Request<Incoming>> {
     Some(request)
 }
 
-/// What is between two neighbours only (RFC 9110, 7.6.1). hyper writes its own where they are needed.
+/// Removes hop-by-hop headers (RFC 9110, 7.6.1). hyper writes its own where they are needed.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)

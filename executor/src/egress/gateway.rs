@@ -13,7 +13,7 @@ pub type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Syn
 #[derive(Clone)]
 pub struct Gateway {
     pub(super) resolve: Arc<Resolve>,
-    /// What the operator opens beside the public internet.
+    /// Networks that the operator opens beside the public internet.
     pub(super) open: Arc<[Network]>,
 }
 

@@ -1,4 +1,4 @@
-//! What a run tried to reach: each attempt is entered when it is over, by destination and result.
+//! The destinations that a run tried to reach: each visit is entered when it is over, by destination and result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ pub(super) struct Visit {
     host: Host,
     port: u16,
     reason: Option<EgressReason>,
-    /// Of the connection to the destination.
+    /// Bytes of the connection to the destination.
     pub(super) traffic: Arc<Traffic>,
     at: Timestamp,
 }
@@ -45,7 +45,7 @@ impl Visit {
         self.port
     }
 
-    /// It did not come to a connection, or this one had to end.
+    /// The connection was not made, or had to be closed.
     pub(super) fn failed(&mut self, reason: EgressReason) {
         self.reason = Some(reason);
     }

@@ -12,7 +12,7 @@ use super::exchange;
 use super::gateway::Gateway;
 use super::shared::Shared;
 
-/// Of a run at the same time; more wait until one of them ends. Package managers open up to 64.
+/// Maximum concurrent connections per run; further ones queue. Package managers open up to 64.
 const CONNECTIONS: usize = 128;
 /// After an error that may last, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);

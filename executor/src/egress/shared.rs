@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::gateway::Gateway;
 use super::ledger::Ledger;
 
-/// Names of a run that are looked up at the same time. Each takes a thread, also when nobody waits for it any more.
+/// Maximum concurrent name lookups per run. Each takes a thread, also when nobody waits for it any more.
 const LOOKUPS: usize = 4;
 
 #[derive(Debug)]

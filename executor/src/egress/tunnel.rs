@@ -1,4 +1,4 @@
-//! What follows a CONNECT: bytes in both directions, unread but for one thing. If they begin with a TLS handshake, the
+//! The tunnel after a CONNECT: bytes in both directions, of which one thing is read. If they begin with a TLS handshake, the
 //! server name in it must be the one that the policy was asked about.
 
 use bytes::BytesMut;
@@ -40,7 +40,7 @@ impl Tunnel {
     }
 }
 
-/// What the client says first, as far as it takes to know whom it wants; nothing if the server speaks first.
+/// The first bytes of the client, until they tell which server it wants; none if the server speaks first.
 async fn first_words(client: &mut (impl AsyncRead + Unpin), upstream: &Counted) -> std::io::Result<BytesMut> {
     let mut first = BytesMut::new();
     while first.len() < HELLO_BYTES {

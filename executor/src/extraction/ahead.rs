@@ -24,7 +24,7 @@ pub(super) fn read_ahead<R: Read + Send, T>(inner: R, consume: impl FnOnce(Ahead
     })
 }
 
-/// Until the end, an error, or nobody wants more.
+/// Reads until the end or an error, or until the reader is dropped.
 fn fill(mut inner: impl Read, empty: &Receiver<Vec<u8>>, filled: &SyncSender<io::Result<Vec<u8>>>) {
     while let Ok(mut buffer) = empty.recv() {
         buffer.resize(BUFFER_BYTES, 0);

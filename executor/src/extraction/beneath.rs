@@ -14,13 +14,13 @@ use super::links::points_outside;
 /// A directory that a path was resolved to, and the name that is left.
 pub(super) struct Beneath<'a> {
     root: BorrowedFd<'a>,
-    /// Who gets everything, if not the calling user.
+    /// The owner of everything that is created, if not the calling user.
     owner: Option<(Uid, Gid)>,
     /// Archives list the files of a folder one after the other: most lookups are for the same parent.
     parent: Option<(PathBuf, OwnedFd)>,
 }
 
-/// What stood in the way.
+/// The reason why something was not created.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// The archive contradicts itself or tries to leave.
@@ -158,7 +158,7 @@ fn open_directory(at: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd
     rustix::fs::openat2(at, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), beneath)
 }
 
-/// What was just made here, and nothing that it leads to.
+/// Changes the owner of `name`; a symlink is not followed.
 fn give(parent: BorrowedFd<'_>, name: &OsStr, owner: Option<(Uid, Gid)>) -> rustix::io::Result<()> {
     let Some((uid, gid)) = owner else { return Ok(()) };
     rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)

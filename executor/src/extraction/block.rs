@@ -31,7 +31,7 @@ pub(super) struct Block(pub(super) [u8; BLOCK_BYTES]);
 /// Offsets and lengths of what is stored of a sparse file.
 pub(super) type Segments = Vec<(u64, u64)>;
 
-/// What a header describes.
+/// The kind of entry that a header describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
@@ -118,7 +118,7 @@ impl Block {
         Ok(Time { seconds, nanoseconds: 0 })
     }
 
-    /// Of a sparse file in GNU's format: the size with holes.
+    /// The size of a sparse file in GNU's format, holes included.
     pub(super) fn real_size(&self) -> Result<u64, &'static str> {
         size(&self.0[REAL_SIZE])
     }
@@ -128,7 +128,7 @@ impl Block {
         Ok((segments(&self.0[SPARSE])?, self.0[SPARSE_CONTINUES] != 0))
     }
 
-    /// As [`Block::segments`], of a block that follows.
+    /// [`Block::segments`] of a block that continues the list.
     pub(super) fn more_segments(&self) -> Result<(Segments, bool), &'static str> {
         Ok((segments(&self.0[MORE_SPARSE])?, self.0[MORE_SPARSE_CONTINUES] != 0))
     }

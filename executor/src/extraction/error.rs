@@ -49,7 +49,7 @@ pub enum ExtractError {
     Abandoned,
 }
 
-/// How far it could be read.
+/// The place in the archive up to which it could be read.
 fn place(entries: u64, last: &str) -> String {
     if entries == 0 { String::new() } else { format!(", after {entries} entries (last seen: {last:?})") }
 }
@@ -65,7 +65,7 @@ impl ExtractError {
     }
 }
 
-/// Whether the operating system failed, rather than a decoder: those describe bytes and have no error number.
+/// True if the operating system failed, and not a decoder: a decoder's errors have no error number.
 pub(super) fn system_failed(error: &io::Error) -> bool {
     let number = |cause: &(dyn Error + 'static)| cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
     causes(error).any(|cause| number(cause).is_some())

@@ -23,12 +23,12 @@ use super::members::{HEADER_BYTES, Member, Members, TarError};
 const BUFFER_BYTES: usize = 128 * 1024;
 /// Below it, starting a thread to decompress costs more than it saves.
 const AHEAD_FROM_BYTES: u64 = 64 * 1024;
-/// What an entry costs on disk beside its content, for the cache's bookkeeping.
+/// Disk space of an entry beside its content, for the cache's bookkeeping.
 const ENTRY_DISK_BYTES: u64 = 4096;
-/// Of a name in a message.
+/// Longest name in a message.
 const SHOWN_CHARS: usize = 200;
 
-/// What was written.
+/// Totals of one extraction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extracted {
     pub entries: u64,
@@ -49,7 +49,7 @@ pub fn extract(
     extract_for(None, archive, root, limits, abandoned)
 }
 
-/// The same; everything that is made belongs to this user and group.
+/// [`extract`], where everything that is created belongs to this user and group.
 pub(crate) fn extract_for(
     owner: Option<u32>,
     archive: File,

@@ -1,4 +1,4 @@
-//! How much a stranger's archive may ask of us.
+//! The limits of a stranger's archive.
 
 /// Every limit is inclusive.
 #[derive(Debug, Clone, Copy)]

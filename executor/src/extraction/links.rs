@@ -1,4 +1,4 @@
-//! Where links of an archive lead, by their text alone.
+//! The target of a link in an archive, judged by its text alone.
 use std::ffi::OsStr;
 use std::path::{Component, Path};
 

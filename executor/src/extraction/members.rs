@@ -8,16 +8,16 @@ use super::sparse::{Layout, MapReader};
 
 /// For the headers of one member.
 pub(super) const HEADER_BYTES: u64 = 1 << 20;
-/// What fits in the size field of a header. Larger sizes can only be in an extended header.
+/// The largest size that fits into the size field of a header. Larger sizes are in an extended header.
 const OCTAL_SIZE_MAX: u64 = 0o777_7777_7777;
 
-/// What a header and its extensions say together.
+/// One entry, as its header and the extensions of the header describe it.
 #[derive(Debug)]
 pub(super) struct Member {
     /// Never empty, without NUL.
     pub(super) path: Vec<u8>,
     pub(super) kind: Kind,
-    /// Where a link leads; without NUL.
+    /// The target of a link; without NUL.
     pub(super) link: Vec<u8>,
     pub(super) mode: u32,
     pub(super) modified: Time,
@@ -41,7 +41,7 @@ pub(super) enum TarError {
 
 pub(super) struct Members<R> {
     input: R,
-    /// What was read so far of the headers of a member.
+    /// Bytes read so far of the current member's headers.
     header_bytes: u64,
     /// From a global header.
     modified: Option<Time>,
@@ -175,7 +175,7 @@ impl<R: Read> Members<R> {
         Ok(self.block()?.ok_or_else(ended)?)
     }
 
-    /// What belongs to a header that describes another one, to the end of its last block.
+    /// The body of a header that describes another header, up to the end of its last block.
     fn body(&mut self, header: &Block) -> Result<Vec<u8>, TarError> {
         let size = header.size().map_err(TarError::Refused)?;
         if size > HEADER_BYTES {

@@ -10,7 +10,7 @@ pub(super) struct Time {
     pub(super) nanoseconds: u32,
 }
 
-/// What one extended header says, of what matters here.
+/// The records of one extended header that matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Extended {
     pub(super) path: Option<Vec<u8>>,

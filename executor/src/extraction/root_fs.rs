@@ -19,10 +19,10 @@ use super::extract::Extracted;
 use super::limits::ExtractLimits;
 
 const BUFFER_BYTES: usize = 128 * 1024;
-/// What an entry costs on disk beside its content, for the cache's bookkeeping.
+/// Disk space of an entry beside its content, for the cache's bookkeeping.
 const ENTRY_DISK_BYTES: u64 = 4096;
 
-/// As [`extract`](super::extract::extract), and fails unless the tar has the digest `sha256` (lower-case hexadecimal).
+/// Extracts like [`extract`](super::extract::extract), and fails unless the tar has the digest `sha256` (lower-case hexadecimal).
 pub(crate) fn extract_root_fs(
     archive: File,
     root: BorrowedFd<'_>,

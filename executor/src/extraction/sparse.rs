@@ -1,4 +1,4 @@
-//! Where the stored bytes of a file belong: sparse files store their segments one after the other, without the holes.
+//! The layout of a file's stored bytes: sparse files store their segments one after the other, without the holes.
 use super::block::{BLOCK_BYTES, Segments};
 
 /// In order, without overlaps, within the file. A file without holes is one segment.
@@ -49,7 +49,7 @@ impl Layout {
         Ok(Self { segments })
     }
 
-    /// Where the next stored byte belongs, and how many may follow it there. `None` when all were taken.
+    /// The offset of the next stored byte, and how many bytes may follow it there. `None` when all were taken.
     pub(super) fn next(&self) -> Option<(u64, u64)> {
         self.segments.last().map(|segment| (segment.offset, segment.length)).filter(|&(_, length)| length > 0)
     }

@@ -1,4 +1,4 @@
-//! Where UTF-8 characters begin and end at the edges of a piece of output.
+//! UTF-8 characters at the edges of a piece of output.
 
 /// Length without a UTF-8 sequence that is cut off by the end. What is no UTF-8 at all counts as complete.
 pub(super) fn complete_len(bytes: &[u8]) -> usize {

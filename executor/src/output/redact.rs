@@ -15,7 +15,7 @@ use schemas::env::EnvValues;
 use self::secrets::Secrets;
 use self::stream::{Redacted, Stream};
 
-/// What to replace in all output of one attempt, and how often it was. Its clones count together.
+/// The secrets to replace in all output of one attempt, and the number of replacements. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Redaction {
     /// `None` when there is nothing to look for.
@@ -35,7 +35,7 @@ impl Redaction {
         Redacted { from, stream }
     }
 
-    /// As [`Redaction::apply`], of reads that end where the pieces do.
+    /// [`Redaction::apply`] for reads that end where the pieces do.
     pub(crate) fn apply_to_pieces(&self, pieces: &[&[u8]]) -> Vec<u8> {
         let Some(secrets) = self.secrets.clone() else { return pieces.concat() };
         let mut stream = Stream::new(secrets, Arc::clone(&self.count));
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((out.as_str(), nothing.count()), ("hunter22", 0));
     }
 
-    /// Of everything at once, byte by byte: the longest text that begins here, or the byte itself.
+    /// A second implementation, on the whole output: at each byte the longest text that begins there, or the byte itself.
     fn naive(texts: &[Vec<u8>], output: &[u8]) -> (Vec<u8>, u64) {
         let (mut redacted, mut count, mut at) = (Vec::new(), 0, 0);
         while at < output.len() {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     proptest! {
-        /// Of few letters, so that much overlaps.
+        /// Few letters, so that much overlaps.
         #[test]
         fn chunks_do_not_matter(
             values in prop::collection::vec("[ab\n]{4,14}", 1..5),

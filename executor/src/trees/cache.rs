@@ -20,7 +20,7 @@ use super::key::TreeKey;
 use super::shelf::Shelf;
 use crate::extraction::{ExtractError, ExtractLimits, extract_for, extract_root_fs};
 
-/// What an operator configures.
+/// The configuration of one cache.
 #[derive(Debug, Clone)]
 pub struct CacheConfig {
     /// Used by this cache alone.
@@ -76,7 +76,7 @@ struct Inner {
     next_temporary: AtomicU64,
 }
 
-/// What the cache is made from.
+/// The format of the archives that a cache extracts.
 #[derive(Debug, Clone, Copy)]
 enum Format {
     Archive,

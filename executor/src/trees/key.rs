@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Whose archive, and which. Tenants do not share trees, so that nobody learns from timing what others have.
+/// The organization and the digest of an archive. Tenants do not share trees, so that nobody learns from timing what others have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TreeKey {
     org: String,
@@ -23,7 +23,7 @@ impl TreeKey {
         valid.then(|| Self { org: org.to_owned(), sha256: sha256.to_owned(), owner: None })
     }
 
-    /// The same, in a tree in which everything belongs to this user and group (and, with `None`, to whoever extracts it).
+    /// The key of a tree in which everything belongs to this user and group; with `None`, to the user that extracts it.
     #[must_use]
     pub fn owned_by(self, owner: Option<u32>) -> Self {
         Self { owner, ..self }
@@ -51,7 +51,7 @@ impl TreeKey {
         Some(Self::new(org, sha256)?.owned_by(owner)).filter(|key| key.name() == name)
     }
 
-    /// Whether this folder is still as it was made: which ids are whose may have changed since.
+    /// True if the folder still belongs to the key's owner: the ids of slots may have changed since it was made.
     pub(super) fn is_owner(&self, tree: &Path) -> bool {
         let owner = |owner| fs::metadata(tree).is_ok_and(|tree| tree.uid() == owner);
         self.owner.is_none_or(owner)

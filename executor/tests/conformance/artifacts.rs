@@ -1,4 +1,4 @@
-//! What a run hands out, and what it tries to: opened from outside, in the workspace that a sandbox has left.
+//! Files that a run hands out, and files that it must not hand out: opened from outside, in the workspace that a sandbox has left.
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
@@ -12,7 +12,7 @@ struct Requested {
     name: &'static str,
     #[expect(dead_code, reason = "read by people, and by whoever looks for a CVE")]
     mechanism: &'static str,
-    /// What the command does before it ends.
+    /// The command, which ends after this.
     command: &'static str,
     path: &'static str,
     expect: Result<&'static str, ArtifactErrorCode>,

@@ -8,7 +8,7 @@ use Expect::{Refused, Same};
 
 use crate::tarball::{Raw, extract_bytes, gnu_list, gnu_tar, gzip, look, tar};
 
-/// What has to come of an archive.
+/// The expected result of an archive.
 #[derive(Clone, Copy)]
 pub(crate) enum Expect<'a> {
     /// The tree of GNU tar.

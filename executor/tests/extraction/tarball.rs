@@ -22,7 +22,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// Of POSIX.1-1988, mode 0644.
+    /// A header of POSIX.1-1988, mode 0644.
     pub(crate) fn new(kind: u8, name: impl AsRef<[u8]>) -> Self {
         let mut raw = Self { block: [0; 512], body: Vec::new(), checksum: true }.at(0, name);
         raw.block[156] = kind;
@@ -143,7 +143,7 @@ pub(crate) fn extract_bytes(folder: &Path, archive: &[u8], limits: &ExtractLimit
     extract(File::open(folder.join("archive")).unwrap(), root.as_fd(), limits, &AtomicBool::new(false))
 }
 
-/// What lies in a folder: everything that extraction is supposed to take over.
+/// The content of a folder: everything that extraction is supposed to take over.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Folder {
@@ -188,7 +188,7 @@ pub(crate) fn look(root: &Path) -> BTreeMap<PathBuf, Found> {
     found
 }
 
-/// What GNU tar makes of an archive, as root, in `folder/gnu`; or its complaint.
+/// Extracts an archive with GNU tar, as root, into `folder/gnu`; returns its complaint if there is one.
 pub(crate) fn gnu_tar(folder: &Path) -> Result<BTreeMap<PathBuf, Found>, String> {
     let gnu = folder.join("gnu");
     fs::create_dir(&gnu).unwrap();

@@ -89,7 +89,7 @@ fn git() {
     check(&format!("cd source; git init -q .; git add -A; {commit}; git {out} --prefix=some/folder/"));
 }
 
-/// Those that a machine need not have.
+/// Programs that a machine need not have.
 #[test]
 fn others_where_they_are_installed() {
     let has =

@@ -25,7 +25,7 @@ use crate::protocol::request::Request;
 /// Space for the bundle and the state of an OCI runtime.
 const OCI_BYTES: &str = "16m";
 
-/// What engines take from the host, besides their own programs.
+/// Paths of the host that engines need, besides their own programs.
 const NEEDED: [&str; 4] = ["/usr", "/proc", "/dev", STAGE];
 
 /// Gives the fork server a mount namespace of its own, without the host's mounts that lead to nothing in [`NEEDED`] or

@@ -33,7 +33,7 @@ const PID: &str = "/mnt/oci/pid";
 const ID: &str = "run";
 /// `PF_FORKNOEXEC`, linux/sched.h: the process executed nothing since it was forked.
 const NOTHING_EXECUTED: u64 = 0x40;
-/// Of what the runtime says about a failure.
+/// Longest text of the runtime about a failure.
 const LONGEST_FAILURE: usize = 2048;
 
 /// Returns when the sandbox is gone. `users` is the slot's user namespace for runtimes.
@@ -212,7 +212,7 @@ fn said() -> Option<String> {
     Some(shortened(&error.msg))
 }
 
-/// What it starts is collected as an orphan.
+/// Has the runtime signal the command. The process that this starts is collected as an orphan.
 fn terminate_when_asked(runtime: &Runtime, network: Network, control: &OwnedFd) {
     while let Ok(Some(message)) = control::receive(control.as_fd()) {
         if message.text == TERMINATE {

@@ -1,4 +1,4 @@
-//! What a helper gives up, and whose end is its own end.
+//! The privileges that a helper gives up, and the end that it shares with the executor.
 use std::fs;
 use std::io;
 

@@ -18,7 +18,7 @@ pub struct SandboxConfig {
     ///
     /// [entered]: crate::rootless::enter
     pub uid_base: Option<u32>,
-    /// How many slots are meant to be used: there must be an id for each.
+    /// Number of slots: there must be an id for each.
     pub slots: u32,
     pub disk: DiskLimit,
     /// Control group under which this host makes its own, relative to the mount point of each controller or, in a user

@@ -67,7 +67,7 @@ impl Engine {
         }
     }
 
-    /// What it is given to read.
+    /// The instructions that the engine reads.
     pub(super) fn render(&self, spec: &SandboxSpec<'_>) -> Result<Vec<u8>, SandboxError> {
         let view = View::of(spec);
         match self {

@@ -28,7 +28,7 @@ use crate::protocol::request::{Network, Request, memfd};
 
 /// Generous: a start takes about 10 ms, unless the machine is in trouble.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How much of bubblewrap's own complaint goes into an error.
+/// Longest part of bubblewrap's own complaint in an error.
 const COMPLAINT_BYTES: u64 = 4096;
 
 /// A specification that may travel to another thread.
@@ -127,10 +127,10 @@ impl Launch {
     }
 }
 
-/// What the run writes to, with the modes that it has there.
+/// The folders that the run writes to, with their modes.
 const WRITTEN: [(&str, u32); 2] = [("upper", 0o755), ("tmp", 0o1777)];
 
-/// The folders that the helper mounts on, and what the run writes to: those of the overlay, and `/tmp`.
+/// Creates the folders that the helper mounts on, and those that the run writes to: of the overlay, and `/tmp`.
 fn fill(run_dir: &Path, layers: Option<&Path>, uid: u32) -> io::Result<()> {
     fs::create_dir(run_dir.join("lower"))?;
     if let Some(layers) = layers {

@@ -9,12 +9,12 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use super::error::{SandboxError, Step as _};
 use crate::kernel::mounts::{READ_ONLY, set_attributes};
 
-/// How a slot comes to own a tree.
+/// The way in which a slot comes to own a tree.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Owner<'a> {
-    /// Root does, and this user namespace maps root to the slot.
+    /// Root owns the tree, and this user namespace maps root to the slot.
     Mapped(BorrowedFd<'a>),
-    /// It does on disk, with this id.
+    /// The slot owns the tree on disk, with this id.
     Is(u32),
 }
 

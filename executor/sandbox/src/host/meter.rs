@@ -16,10 +16,10 @@ use crate::kernel::disk::{BYTES_PER_INODE, DiskUsage, Kept};
 
 /// After a measurement that took no time; one that takes longer is followed by a longer pause.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Of the pause, in measurements: at most about a tenth of a processor.
+/// Length of the pause in durations of a measurement: at most about a tenth of a processor.
 const PAUSE_FOR_EACH: u32 = 10;
 
-/// How many open files are looked at, in one measurement.
+/// Maximum open files examined in one measurement.
 const MOST_DESCRIPTORS: usize = 100_000;
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Of the run in this group that writes to these folders, and has them on these devices.
+    /// Measures the run in this group, which writes to these folders on these devices.
     pub(super) fn start(folders: Vec<PathBuf>, devices: Vec<u64>, bytes: u64, cgroup: Arc<Cgroup>) -> io::Result<Self> {
         let most = Usage { bytes, files: bytes / BYTES_PER_INODE };
         let (end, ended) = mpsc::channel();
@@ -59,7 +59,7 @@ impl Meter {
         Ok(Self { folders, most, watch: Some((end, thread)) })
     }
 
-    /// What is there at the end, when nobody can change it any more. Blocking.
+    /// Measures once more at the end, when nobody can change anything. Blocking.
     pub(super) fn finish(&mut self) -> io::Result<DiskUsage> {
         let ended_for = self.watch.take().and_then(|(end, thread)| {
             drop(end);
@@ -76,7 +76,7 @@ impl Meter {
     }
 }
 
-/// What these processes have open on these devices and have deleted.
+/// The deleted files on these devices that these processes still have open.
 fn nameless(pids: &BTreeSet<i32>, devices: &[u64]) -> Usage {
     let mut sum = Usage { bytes: 0, files: 0 };
     let mut known = HashSet::new();

@@ -1,4 +1,4 @@
-//! What a run leaves on the machine, and its complete removal: on the normal path, on every error path (by `Drop`),
+//! Traces of a run on the machine, and their complete removal: on the normal path, on every error path (by `Drop`),
 //! and after a crash (the start-up sweep does the same from the outside).
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ struct Held {
     space: Space,
 }
 
-/// What limits what the run writes.
+/// The limit on what a run writes, and its keeper.
 #[derive(Debug)]
 pub(super) enum Space {
     Unlimited,

@@ -19,10 +19,10 @@ use crate::kernel::process::{Ending, Process};
 use crate::protocol::control;
 use crate::protocol::message::TERMINATE;
 
-/// How the command ended. Both are `None` only if the command's end was not seen.
+/// The end of the command. Both are `None` only if the command's end was not seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
-    /// What `wait` returned for the command; 128 + n if signal n ended it inside the sandbox, as shells report it.
+    /// The result of `wait` for the command; 128 + n if signal n ended it inside the sandbox, as shells report it.
     pub exit_code: Option<i32>,
     /// The signal that ended the sandbox as a whole (9 after [`Sandbox::kill`] or if the kernel ran out of memory).
     pub signal: Option<i32>,
@@ -57,18 +57,18 @@ pub struct Sandbox {
     remains: Remains,
 }
 
-/// Where the processes of the command are, among those of the sandbox.
+/// The processes of the command among those of the sandbox.
 #[derive(Debug)]
 pub(super) enum Target {
     /// All but these: bubblewrap's monitor and pid 1, which must survive a SIGTERM to report how the command ended.
     AllBut([i32; 2]),
-    /// Those of this user.
+    /// The processes of this user.
     User(u32),
     /// In a guest, which is reached through the runtime, and that through this socket.
     Guest(OwnedFd),
 }
 
-/// What a started sandbox consists of.
+/// The parts of a started sandbox.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) monitor: Arc<Process>,
@@ -115,7 +115,7 @@ impl Sandbox {
         self.stderr.take()
     }
 
-    /// Where the command's connections to its egress proxy arrive, once; `None` without egress. As long as it or one of
+    /// The listener for the command's connections to its egress proxy, once; `None` without egress. As long as it or one of
     /// its connections is open, the network namespace stays.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
         self.listener.take()

@@ -30,7 +30,7 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    /// Of the host's mounts, helpers will see those that lead to `needed` and what they always need.
+    /// Starts the thread. Helpers will see the mounts of the host that lead to `needed` and to what they always need.
     pub(super) fn start(helper: PathBuf, needed: Vec<PathBuf>) -> io::Result<Self> {
         let (starter, requests) = mpsc::channel::<mpsc::Sender<Started>>();
         thread::Builder::new().name("sandbox-spawner".into()).spawn(move || {

@@ -28,7 +28,7 @@ pub struct SandboxSpec<'a> {
     pub network: Network,
 }
 
-/// What the command finds at `/`, read-only.
+/// The command's `/`, read-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root<'a> {
     /// The host's `/usr`, and an `/etc` made for the purpose.

@@ -1,4 +1,4 @@
-//! What a stranger's folders take on the disk, counted while the stranger may go on: never following a symlink, with
+//! Disk usage of a stranger's folders, counted while the stranger may go on: never following a symlink, with
 //! neither stack nor open files growing with depth, and no further than to a limit.
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 
 /// Paths that would be longer than the kernel takes go on from an open folder.
 const LONGEST_PATH: usize = 3000;
-/// Of `stat(2)`, whatever the file system's own blocks are.
+/// The block of `stat(2)`, whatever the file system's own blocks are.
 const BLOCK_BYTES: u64 = 512;
 
 /// A sum that stops counting beyond what matters.
@@ -25,7 +25,7 @@ pub(super) struct Usage {
 /// A folder to look into.
 #[derive(Debug)]
 struct Folder {
-    /// Where its path begins, if that is not where its parent's does.
+    /// The folder at which its path begins, if that is not its parent's.
     start: Option<OwnedFd>,
     parent: Option<Rc<Folder>>,
     name: OsString,
@@ -47,7 +47,7 @@ impl Folder {
         rustix::fs::openat2(start, path, flags, Mode::empty(), beneath)
     }
 
-    /// The same folder as the beginning of paths.
+    /// A folder at which paths begin.
     fn anchored(folder: OwnedFd) -> Rc<Self> {
         Rc::new(Self { start: Some(folder), parent: None, name: OsString::new(), path_bytes: 0 })
     }

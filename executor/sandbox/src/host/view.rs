@@ -1,4 +1,4 @@
-//! What a command sees, as one description for every engine: the root, what is mounted on it, the user and the
+//! The view of a command, as one description for every engine: the root, the mounts on it, the user and the
 //! environment. Engines render it (`engine`); none adds anything of its own.
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::protocol::request::{Network, PROXY};
 pub(super) const HOSTNAME: &str = "crownest";
 pub(super) const WORKING_FOLDER: &str = "/workspace";
 const HOME: &str = "/home/runner";
-/// Where `pip install` and its like put programs of a user. First in the `PATH` of every run that sets none itself.
+/// The folder in which `pip install` and its like put programs of a user. First in the `PATH` of every run that sets none itself.
 pub const HOME_PROGRAMS: &str = "/home/runner/.local/bin";
 
 const BASE_ENV: [(&str, &str); 8] = [

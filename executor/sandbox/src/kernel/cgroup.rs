@@ -23,15 +23,15 @@ pub(crate) use limits::Overhead;
 pub(crate) use usage::Accounting;
 pub use usage::ResourceUsage;
 
-/// Where control groups are mounted.
+/// The folder in which control groups are mounted.
 pub(crate) const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// Where a host makes its groups.
+/// The place in the hierarchies at which a host makes its groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Of each hierarchy as a whole.
+    /// At the root of each hierarchy.
     Root,
-    /// The groups that this process is in, which an administrator has delegated to its user.
+    /// In the groups of this process, which an administrator has delegated to its user.
     Own,
 }
 
@@ -191,7 +191,7 @@ impl Cgroup {
         }
     }
 
-    /// What the kernel counted; to be read after the last member ended and before [`remove`](Self::remove).
+    /// The kernel's counters; to be read after the last member ended and before [`remove`](Self::remove).
     pub(crate) fn accounting(&self) -> Accounting {
         let mut accounting = match &self.version {
             Version::V1(controllers) => v1::accounting(controllers, &self.path),

@@ -36,7 +36,7 @@ pub(crate) struct Disk {
     empty_bytes: u64,
 }
 
-/// What a run had taken of its slot's disk when it ended.
+/// Disk space that a run had taken when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskUsage {
     pub used_bytes: u64,
@@ -45,7 +45,7 @@ pub struct DiskUsage {
     pub kept: Kept,
 }
 
-/// What keeps a disk limit.
+/// The mechanism that keeps a disk limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// "Full" means that no space, or no inode, was left.

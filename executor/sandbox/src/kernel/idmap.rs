@@ -11,7 +11,7 @@ const RUNTIME: u32 = 100_000;
 const GUEST_KERNEL: u32 = 200_000;
 /// No slot's ids may be larger than this below the largest.
 pub(crate) const HIGHEST: u32 = GUEST_KERNEL;
-/// As which runsc runs its kernel.
+/// The user as which runsc runs its kernel.
 const NOBODY: u32 = 65_534;
 
 /// The owner of a cached tree becomes the user of the slot.
@@ -24,7 +24,7 @@ pub(crate) fn of_runtime(uid: u32) -> String {
     format!("0 {} 1\n{USER_ID} {uid} 1\n{NOBODY} {} 1\n", runtime_uid(uid), uid + GUEST_KERNEL)
 }
 
-/// Of the slot with this `uid`, on the host.
+/// The runtime's user for the slot with this `uid`, on the host.
 pub(crate) fn runtime_uid(uid: u32) -> u32 {
     uid + RUNTIME
 }

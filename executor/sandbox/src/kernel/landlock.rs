@@ -18,7 +18,7 @@ pub(crate) fn program() -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// What this kernel has; `None` for no Landlock.
+/// The version of Landlock in this kernel; `None` for no Landlock.
 pub(crate) fn version() -> Option<i64> {
     const VERSION: u32 = 1;
     // SAFETY: with this flag and no attributes, the call only answers a number.

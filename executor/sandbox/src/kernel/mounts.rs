@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rustix::mount::MountAttrFlags;
 
-/// Of everything that a run writes to.
+/// Attributes of mounts that a run writes to.
 pub(crate) const WRITABLE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV.union(MountAttrFlags::MOUNT_ATTR_NOSUID);
-/// Of everything else that a stranger's command may see.
+/// Attributes of all other mounts that a stranger's command may see.
 pub(crate) const READ_ONLY: MountAttrFlags = WRITABLE.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
 
 /// `struct mount_attr` of mount_setattr(2).

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-/// How long the kernel may take to tear down killed processes before cleanup counts as failed.
+/// Time for the kernel to tear down killed processes, after which cleanup counts as failed.
 pub(crate) const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How a process ended.
+/// The end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Exited(i32),
@@ -38,7 +38,7 @@ impl Process {
         Arc::clone(&self.handle)
     }
 
-    /// How it ended, which the kernel tells once; `None` while it runs.
+    /// The end of the process, which the kernel tells once; `None` while it runs.
     pub(crate) fn ending(&self) -> io::Result<Option<Ending>> {
         let status = waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
         Ok(status.and_then(|status| {

@@ -41,7 +41,7 @@ pub enum RootlessError {
     Io(#[from] io::Error),
 }
 
-/// Whether [`enter`] has what it needs, as far as one can say without doing it.
+/// Checks that [`enter`] has what it needs, as far as can be told without doing it.
 ///
 /// # Errors
 /// The error says what to do.
@@ -53,7 +53,7 @@ pub(crate) fn check() -> Result<(), RootlessError> {
 /// Does nothing for root. To be called before this process has a second thread.
 ///
 /// # Errors
-/// If the machine or the user is not prepared for that; the error says what to do.
+/// The error says how to prepare the machine or the user.
 pub fn enter() -> Result<(), RootlessError> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     if uid.is_root() {
@@ -64,7 +64,7 @@ pub fn enter() -> Result<(), RootlessError> {
     mapper.map()
 }
 
-/// What maps this process's ids.
+/// The commands that map this process's ids.
 fn commands(uid: u32, gid: u32) -> Result<Vec<(&'static str, Command)>, RootlessError> {
     let user = name_of(&fs::read_to_string("/etc/passwd")?, uid).ok_or(RootlessError::NoName(uid))?;
     let pid = std::process::id().to_string();
@@ -96,7 +96,7 @@ pub(crate) fn execute(mut command: impl Iterator<Item = OsString>) -> io::Error 
 /// A child outside of the namespace, because that is where the mapping programs have their privilege.
 struct Mapper {
     pid: i32,
-    /// It maps when this is written to, and ends when it is closed.
+    /// The child maps when this is written to, and ends when this is closed.
     go: OwnedFd,
     complaint: OwnedFd,
 }
@@ -145,7 +145,7 @@ fn name_of(passwd: &str, uid: u32) -> Option<String> {
     })
 }
 
-/// What a file in the form of subuid(5) grants to this user: first ids and how many.
+/// The ranges that a file in the form of subuid(5) grants to this user: first ids and how many.
 fn ranges(file: &str, user: &str, uid: u32) -> Vec<(u32, u32)> {
     let uid = uid.to_string();
     file.lines()
@@ -158,7 +158,7 @@ fn ranges(file: &str, user: &str, uid: u32) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// As newuidmap wants it: inside, outside, how many. Inside, `own` is root, and what is granted comes after it.
+/// The arguments of newuidmap: inside, outside, how many. Inside, `own` is root, and the granted ids follow it.
 fn map(own: u32, granted: &[(u32, u32)]) -> Vec<String> {
     let mut map = vec![(0, own, 1)];
     let mut next = 1_u32;

@@ -55,7 +55,7 @@ pub(crate) fn filter() -> io::Result<Vec<u8>> {
     Ok(program.into_iter().flat_map(Instruction::to_bytes).collect())
 }
 
-/// The same for an OCI runtime on this machine: `linux.seccomp` of its configuration. No two rules match one call, because
+/// The filter for an OCI runtime on this machine: `linux.seccomp` of its configuration. No two rules match one call, because
 /// libseccomp would prefer that without conditions.
 pub(crate) fn oci_filter() -> io::Result<Value> {
     let architecture = native()?;

@@ -1,4 +1,4 @@
-//! Whose user ids this process may give to runs: any of the machine, or those of the user namespace that it is in
+//! The user ids that this process may give to runs: any of the machine, or those of the user namespace that it is in
 //! ([`rootless`](super::rootless)).
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 /// Inode of the machine's own user namespace (`PROC_USER_INIT_INO` of Linux), the same on every machine.
 const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFD;
-/// Of slot 0, where nobody chose another one.
+/// The default id of slot 0.
 const FIRST_OF_MACHINE: u32 = 1_700_000;
 /// Debian gives smaller ones to services.
 const FIRST_ALLOWED_OF_MACHINE: u32 = 1_000;
@@ -41,7 +41,7 @@ impl Users {
         }
     }
 
-    /// Whether cached trees are shown to runs with the owner mapped. Linux maps owners only for those who are privileged
+    /// True if cached trees are shown to runs with the owner mapped. Linux maps owners only for those who are privileged
     /// over the file system, which in a namespace nobody is.
     pub(crate) fn can_map_owners(self) -> bool {
         self == Self::Machine
@@ -71,7 +71,7 @@ fn ranges(map: &str) -> Vec<(u32, u32, u32)> {
     ranges
 }
 
-/// Up to which id everything from 1 is mapped.
+/// The last id up to which every id from 1 is mapped.
 fn last_id(ranges: &[(u32, u32, u32)]) -> u32 {
     let mut next = 0;
     for (inside, _, count) in ranges {

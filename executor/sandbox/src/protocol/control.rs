@@ -17,7 +17,7 @@ use crate::kernel::process::wait_readable;
 const MESSAGE_BYTES: usize = 2048;
 const FDS: usize = 5;
 
-/// What one side tells the other.
+/// A message with its file descriptors.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) text: Vec<u8>,
@@ -64,7 +64,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     Ok(Some(Message { text, fds }))
 }
 
-/// The same, but an error if there is none until the deadline.
+/// [`receive`], with an error if there is no message until the deadline.
 pub(crate) fn receive_by(socket: BorrowedFd<'_>, deadline: Instant) -> io::Result<Option<Message>> {
     wait_readable(socket, deadline)?;
     receive(socket)

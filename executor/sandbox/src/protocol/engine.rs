@@ -15,7 +15,7 @@ pub(crate) struct Runtime {
     pub(crate) kind: RuntimeKind,
 }
 
-/// What the processes of a command are to the host.
+/// The relation of a command's processes to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RuntimeKind {
     /// Processes of the host (runc, crun).

@@ -1,6 +1,6 @@
-//! Where the helper puts things in its own mount namespace, so that what the host renders for an engine can name them.
+//! Paths in the helper's own mount namespace, which the host names in what it renders for an engine.
 
-/// Where the staging folder appears, in the helper's namespace only: every Linux has this folder, and every parent of
+/// The staging folder, in the helper's namespace only: every Linux has this folder, and every parent of
 /// it can be entered by anybody, which is not so of the executor's own folders.
 pub(crate) const STAGE: &str = "/mnt";
 /// The root that goes with the host's `/usr`, inside [`STAGE`].

@@ -14,7 +14,7 @@ use super::failure::{At as _, Failure};
 
 const PROXY_WORD: &str = "proxy";
 
-/// What the command's own network namespace has, beside loopback.
+/// The content of the command's own network namespace, beside loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     Nothing,
@@ -23,7 +23,7 @@ pub enum Network {
     Proxy,
 }
 
-/// Where an egress proxy listens, inside.
+/// The address of the egress proxy, inside.
 pub(crate) const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3128);
 
 /// One sandbox to set up.
@@ -33,7 +33,7 @@ pub(crate) struct Request {
     pub(crate) uid: u32,
     /// Has `lower`, and either `upper`, `work` and `tmp` or, for these, `disk`.
     pub(crate) run_dir: PathBuf,
-    /// What to mount at `disk`, and the folder in it that has `upper`, `work` and `tmp`.
+    /// The device to mount at `disk`, and the folder in it that has `upper`, `work` and `tmp`.
     pub(crate) disk: Option<(PathBuf, OsString)>,
     /// Prepared once per host: `etc`, and mount points `root`, `tmp` and `workspace`.
     pub(crate) stage: PathBuf,

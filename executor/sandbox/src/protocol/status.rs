@@ -20,7 +20,7 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// Up to 4 KiB are written as one piece.
+    /// Writes the document; up to 4 KiB are written as one piece.
     pub(crate) fn write(&self, pipe: &OwnedFd) -> io::Result<()> {
         rustix::io::write(pipe, &serde_json::to_vec(self)?)?;
         Ok(())

@@ -13,7 +13,7 @@ pub(crate) struct Call {
     number: libc::c_long,
     arguments: &'static str,
     expect: &'static str,
-    /// What a guest's kernel answers, if not the same.
+    /// The answer of a guest's kernel, if it differs.
     guest: Option<&'static str>,
 }
 

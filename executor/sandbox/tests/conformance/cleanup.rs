@@ -69,7 +69,7 @@ fn left(config: &SandboxConfig) -> BTreeSet<String> {
     found
 }
 
-/// When a host is gone, so is what waited for runs, and a moment later what was on its way to that.
+/// Helpers that wait for runs end with their host, and a moment later those that were being prepared.
 fn close(host: SandboxHost, config: &SandboxConfig) {
     drop(host);
     let deadline = Instant::now() + DEADLINE;

@@ -1,4 +1,4 @@
-//! How runs end, and that nothing is made up about it.
+//! Ends of runs, reported as they were and never made up.
 use std::time::Duration;
 
 use sandbox::{Exit, Limits, Sandbox, SandboxError};

@@ -1,4 +1,4 @@
-//! What the command finds at `/`, and what of it it can change.
+//! The command's files: what is at `/`, and which parts of it can be changed.
 use sandbox::Limits;
 
 use crate::case::{Case, Expect, Try, check};

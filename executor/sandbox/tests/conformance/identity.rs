@@ -1,4 +1,4 @@
-//! Who the command is: user, privileges, session, environment, what it inherits.
+//! The identity of the command: user, privileges, session, environment, inherited descriptors.
 use sandbox::Limits;
 
 use crate::case::{Case, Expect, Try, check};

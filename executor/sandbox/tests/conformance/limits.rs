@@ -95,7 +95,7 @@ async fn a_full_disk_is_told_as_such(engine: Engine) {
     }
 }
 
-/// What is in one of them is missing in the other: space, and files (16 KiB each).
+/// Space and files (16 KiB each) that one of them takes are missing in the other.
 async fn workspace_and_tmp_have_one_limit(engine: Engine) {
     if engine == Rootless {
         return what_is_in_both_is_measured(engine).await;

@@ -1,4 +1,4 @@
-//! What the host sees of a run: users, capabilities, namespaces, descriptors and filters of its processes.
+//! A run seen from the host: users, capabilities, namespaces, descriptors and filters of its processes.
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

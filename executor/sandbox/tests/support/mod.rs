@@ -1,4 +1,4 @@
-//! What the executor's tests share: a host of their own on real disk, and a run from start to finish.
+//! Shared by the tests that need a sandbox: a host of their own on real disk, and a run from start to finish.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses its part; a failed step is a failed test")]
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -11,16 +11,16 @@ const USER: &str = "crownest-test";
 const ENTER: &str = "crownest-sandbox";
 /// Name of the group; set in the process that has it.
 const GROUP: &str = "CROWNEST_TEST_GROUP";
-/// Those of cgroup v1, or the only hierarchy of v2.
+/// Controllers of cgroup v1, or the only hierarchy of v2.
 const V1: [&str; 5] = ["memory", "pids", "cpu", "cpuacct", "blkio"];
 const V2: [&str; 1] = [""];
 
-/// Where hosts make their groups, in the hierarchy of this controller (`""` on cgroup v2).
+/// The folder in which hosts make their groups, in the hierarchy of this controller (`""` on cgroup v2).
 pub(crate) fn groups_of(controller: &str) -> PathBuf {
     Path::new("/sys/fs/cgroup").join(controller).join(std::env::var_os(GROUP).unwrap_or_default())
 }
 
-/// Whether this is that process.
+/// True in the process that the ordinary user started.
 fn is_ordinary() -> bool {
     std::env::var_os(GROUP).is_some()
 }
@@ -42,7 +42,7 @@ pub(crate) fn test(name: &str, check: impl Future<Output = ()>) {
     ordinary.remove_groups();
 }
 
-/// What the user needs, removed with it.
+/// Files and control groups of the user; dropping it removes them.
 pub(crate) struct Ordinary {
     folder: tempfile::TempDir,
     uid: u32,
@@ -77,7 +77,7 @@ impl Ordinary {
         self.uid
     }
 
-    /// That the user may write to.
+    /// A folder that the user may write to.
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
@@ -87,7 +87,7 @@ impl Ordinary {
         self.members().into_iter().map(|member| (member.uid, member.name)).collect()
     }
 
-    /// Those that execute this.
+    /// The pids of processes in the group that execute this program.
     pub(crate) fn pids(&self, name: &str) -> Vec<i32> {
         self.members().into_iter().filter(|member| member.name == name).map(|member| member.pid).collect()
     }

@@ -1,12 +1,12 @@
-//! How programs write a text when they do not write it as it is.
+//! Encodings in which programs write a text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-/// What is not escaped in a URL beside letters and digits: by RFC 3986, by `encodeURIComponent`, by Python's `quote`.
+/// Characters beside letters and digits that a URL does not escape: by RFC 3986, by `encodeURIComponent`, by Python's `quote`.
 const URL_SAFE: [&[u8]; 3] = [b"-._~", b"-._~!*'()", b"-._~/"];
 
-/// As parts of URLs and forms, and of JSON. Most texts look the same in all of them.
+/// The text as a part of URLs, forms and JSON. Most texts look the same in all of them.
 pub(super) fn escaped(text: &str) -> Vec<String> {
     let mut forms: Vec<String> = URL_SAFE.iter().map(|safe| percent(text, safe)).collect();
     forms.push(forms[0].replace("%20", "+"));
@@ -41,7 +41,7 @@ fn percent(text: &str, safe: &[u8]) -> String {
     written
 }
 
-/// As JSON that is ASCII only, which is Python's.
+/// The text in JSON that is ASCII only, as Python writes it.
 fn ascii(json: &str) -> String {
     let mut written = String::with_capacity(json.len());
     for c in json.chars() {

@@ -35,7 +35,7 @@ impl Secrets {
         Ok(Some(Self { matcher, texts, longest }))
     }
 
-    /// Where the longest end of `bytes` begins that may become one of the texts once more bytes come.
+    /// The start of the longest end of `bytes` that may become one of the texts once more bytes come.
     pub(super) fn open_end(&self, bytes: &[u8]) -> usize {
         let first = bytes.len().saturating_sub(self.longest - 1);
         (first..bytes.len()).find(|&at| self.is_begun(&bytes[at..])).unwrap_or(bytes.len())

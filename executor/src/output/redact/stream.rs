@@ -13,7 +13,7 @@ use super::secrets::Secrets;
 const READ_BYTES: usize = 32 * 1024;
 pub(super) const REPLACEMENT: &[u8] = b"***";
 
-/// What may be the beginning of a secret waits for more.
+/// A stream with its search. Bytes that may begin a secret wait for more.
 #[derive(Debug)]
 pub(super) struct Stream {
     secrets: Arc<Secrets>,

@@ -1,4 +1,4 @@
-//! What to look for in output because of one value.
+//! The texts that are searched for because of one value.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ pub(super) fn texts_of(value: &str) -> Vec<Vec<u8>> {
     forms.iter().flat_map(|form| pieces(form)).collect()
 }
 
-/// Of nearly equal length, so that none is too short to be looked for.
+/// Splits a text into pieces of nearly equal length, so that none is too short to be searched for.
 pub(super) fn pieces(mut text: &str) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     for left in (1..=text.len().div_ceil(PIECE_BYTES)).rev() {

@@ -16,7 +16,7 @@ use crate::protocol::request::Network;
 
 /// No files: pid 1 and the runtime have other users than the command, and those are not shown at all.
 const ONLY_OWN_PROCESSES: &str = "hidepid=2";
-/// Of the kernel as a whole, and needed by nobody.
+/// Files about the kernel as a whole, which no command needs.
 const MASKED: [&str; 9] = [
     "/proc/acpi",
     "/proc/asound",

@@ -23,6 +23,6 @@ pub(crate) struct Overhead {
     pub(crate) pids: u32,
     /// Processes and threads of the host for one of the command's.
     pub(crate) pids_for_each: u32,
-    /// It is always exactly this, so that what the kernel counts can be told apart.
+    /// The numbers above are exact, so that they can be subtracted from the kernel's counters.
     pub(crate) is_exact: bool,
 }

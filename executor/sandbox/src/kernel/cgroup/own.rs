@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::v2::SUPERVISOR;
 
-/// What /proc/self/cgroup says, or (by default) the root of every hierarchy.
+/// The content of /proc/self/cgroup, or (by default) the root of every hierarchy.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     /// Names of controllers, none for v2, and a path that is relative to the mount point.

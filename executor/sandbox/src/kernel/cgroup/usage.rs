@@ -1,4 +1,4 @@
-//! What a run used, in the kernel's words, and the small text formats in which the kernel tells it.
+//! The resources that a run used, as the kernel counts them, and the kernel's small text formats.
 use std::fs;
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use super::limits::Limits;
 use super::usage::{Accounting, ResourceUsage, keyed, number};
 
 const ATTEMPTS: usize = 100;
-/// Where an executor without privilege puts itself.
+/// The group into which an executor without privilege moves itself.
 pub(super) const SUPERVISOR: &str = "crownest-supervisor";
 const CPU_PERIOD_US: u64 = 100_000;
 /// Without these a run would not be limited.

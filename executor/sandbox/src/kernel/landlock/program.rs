@@ -3,7 +3,7 @@
 //! are made. Arguments: the descriptor of the sandbox's status, the program to become, and its arguments. If it cannot
 //! become that, it says so as a status: its own exit code must not pass for the command's.
 //!
-//! What it gives up: writing anywhere but in the sandbox's own folders, making devices anywhere, and, from Landlock 6 on,
+//! The rights that it gives up: writing anywhere but in the sandbox's own folders, making devices anywhere, and, from Landlock 6 on,
 //! signals and abstract sockets to processes outside, of which bubblewrap is one. A kernel without Landlock is no error.
 #![no_std]
 #![no_main]

@@ -18,7 +18,7 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// What the kernel does with a call.
+/// The kernel's answer to a system call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Fails with this error, and is not executed.
@@ -31,7 +31,7 @@ pub(super) enum Answer {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instruction {
     code: u16,
-    /// How many instructions to skip if the condition holds, and if not.
+    /// Instructions to skip if the condition holds, and if not.
     skip: [u8; 2],
     value: u32,
 }
@@ -136,7 +136,7 @@ pub(super) struct Data {
     pub(super) arguments: [u64; 6],
 }
 
-/// What the kernel's interpreter would return.
+/// A second implementation of the kernel's interpreter.
 #[cfg(test)]
 pub(super) fn run(program: &[Instruction], data: &Data) -> u32 {
     let (mut at, mut loaded) = (0, 0);

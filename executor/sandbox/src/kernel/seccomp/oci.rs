@@ -1,6 +1,6 @@
-//! The same answers in the words of the OCI runtime specification (`linux.seccomp`).
+//! The filter's answers in the words of the OCI runtime specification (`linux.seccomp`).
 //!
-//! Those words know rules that hold, and a comparison with a masked argument, but no "unless". So a condition becomes
+//! The specification has rules, and comparisons with a masked argument, but no "unless". So a condition becomes
 //! the patterns of bits for which a call is refused, and those for which it is not.
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::rules::Test;
 /// Some bits of some arguments: `(position, mask, value)`, at most one of a position.
 pub(super) type Pattern = Vec<(u8, u32, u32)>;
 
-/// What refuses, if one of them matches, and what allows. Together they match everything, and none of the one is also
+/// The patterns that refuse a call, and the patterns that allow it. Together they match everything, and none of the one is also
 /// of the other.
 pub(super) fn patterns(rules: &[&[Test]]) -> [Vec<Pattern>; 2] {
     let mut refused = Vec::new();
@@ -47,7 +47,7 @@ fn matching(test: Test, holds: bool) -> Vec<Pattern> {
     }
 }
 
-/// What matches a pattern of each.
+/// The patterns that match where a pattern of each side matches.
 fn both(left: &[Pattern], right: &[Pattern]) -> Vec<Pattern> {
     left.iter().flat_map(|a| right.iter().filter_map(|b| intersection(a, b))).collect()
 }
