@@ -39,11 +39,11 @@ pub struct AmqpConfig {
     pub pool: String,
 }
 
-/// A broker and the names used there. Nothing is connected yet; cheap to clone.
+/// A broker and the names used there, not connected yet. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Amqp {
     url: Secret,
-    /// Shown in the broker's list of connections.
+    /// Name in the broker's list of connections.
     service: &'static str,
     pub topology: Topology,
 }

@@ -27,6 +27,7 @@ mod python_node;
 mod retention;
 mod runs;
 mod sandbox_limits;
+mod schema_files;
 mod services;
 mod tables;
 mod tables_crashes;

@@ -1,5 +1,5 @@
 //! Our tree against another implementation of C2SP tlog-tiles and tlog-checkpoint (Cloudflare's, after Go's checksum
-//! database): it finds our tiles where it looks for them, and each accepts the proofs of the other.
+//! database): it finds our tiles where it looks for them, and each accepts the other's proofs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,7 +23,7 @@ impl reference::TileReader for Store {
 
     fn read_tiles(&self, tiles: &[reference::Tile]) -> Result<Vec<Vec<u8>>, reference::Error> {
         let read = |tile: &reference::Tile| {
-            // It may name the height, which tlog-tiles fixes at 8.
+            // The path may name the height, which tlog-tiles fixes at 8.
             let path = tile.path().replacen("tile/8/", "tile/", 1);
             self.0.get(&path).unwrap_or_else(|| panic!("we have no {path}")).clone()
         };
