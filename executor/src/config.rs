@@ -11,7 +11,7 @@ use infra::network::Network;
 use infra::ops::OpsConfig;
 use infra::s3::S3Config;
 
-use crate::sandbox::{DiskLimit, EngineConfig};
+use sandbox::{DiskLimit, EngineConfig};
 
 #[derive(Debug, Clone, Args)]
 pub struct ExecutorConfig {
@@ -44,14 +44,14 @@ pub struct ExecutorSettings {
     /// (/etc/subuid), from 1 [default: 1700000, or of an ordinary user the first that no other executor has]
     #[arg(long, env = "CROWNEST_UID_BASE", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..=2_000_000_000))]
     pub uid_base: Option<u32>,
-    /// What runs the sandboxes: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
+    /// The sandbox engine: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
     #[arg(long, env = "CROWNEST_ENGINE", value_enum, default_value_t = EngineName::Bubblewrap, value_name = "ENGINE")]
     pub engine: EngineName,
     /// The OCI runtime, for `--engine oci`: a file, or a name to look for in PATH. One whose name begins with runsc is used as
     /// gVisor, any other as runc
     #[arg(long, env = "CROWNEST_OCI_RUNTIME", default_value = "runc", value_name = "FILE")]
     pub oci_runtime: PathBuf,
-    /// What the OCI runtime is told before its own command, separated by blanks, such as `--platform=kvm`
+    /// Arguments for the OCI runtime before its own command, separated by blanks, such as `--platform=kvm`
     #[arg(
         long,
         env = "CROWNEST_OCI_RUNTIME_ARGS",

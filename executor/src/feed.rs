@@ -27,7 +27,7 @@ const ZSTD_LEVEL: i32 = 1;
 /// Events that may wait to be written; then the command waits, too.
 const QUEUE: usize = 64;
 
-/// Where a feed begins and goes to.
+/// The start of a feed: its run and attempt, its first number, and its queue.
 #[derive(Debug, Clone)]
 pub(crate) struct FeedStart {
     pub run: RunId,
@@ -35,8 +35,8 @@ pub(crate) struct FeedStart {
     pub next_seq: u64,
     pub target: Target,
     pub traceparent: String,
-    /// Whether the first output is sent at once.
-    pub hurry: bool,
+    /// The first output is sent at once.
+    pub flush_first_output: bool,
 }
 
 #[derive(Debug)]
@@ -154,7 +154,7 @@ impl Writer {
     fn add(&mut self, kind: EventKind) {
         let now = Instant::now();
         let wait = match &kind {
-            EventKind::Stdout(_) | EventKind::Stderr(_) if self.start.hurry && !self.had_output => {
+            EventKind::Stdout(_) | EventKind::Stderr(_) if self.start.flush_first_output && !self.had_output => {
                 self.had_output = true;
                 FIRST_OUTPUT_WAIT
             }

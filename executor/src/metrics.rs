@@ -1,4 +1,4 @@
-//! What the executor counts.
+//! The executor's metrics.
 
 use std::time::Instant;
 
@@ -22,12 +22,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// A phase of an attempt that began then and is over now.
+    /// Records the time of a phase of an attempt that began then and is over now.
     pub(crate) fn phase(&self, name: &str, begun: Instant) {
         self.phase_seconds.with_label_values(&[name]).observe(begun.elapsed().as_secs_f64());
     }
 
-    /// What a run has tried to reach.
+    /// Counts the destinations that a run has tried to reach.
     pub(crate) fn egress(&self, report: &EgressReport) {
         for attempt in &report.attempts {
             let result = attempt.reason.map_or("connected", EgressReason::as_str);

@@ -14,7 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crownest-database", &["crownest-infra", "crownest-schemas"]),
     ("crownest-verifier", &["crownest-schemas"]),
     ("crownest-ingest", SERVICE),
-    ("crownest-executor", SERVICE),
+    ("crownest-executor", &["crownest-database", "crownest-infra", "crownest-sandbox", "crownest-schemas"]),
+    ("crownest-sandbox", &["crownest-schemas"]),
     ("crownest-collector", SERVICE),
     ("crownest-metering", SERVICE),
     ("crownest-local", LOCAL),
@@ -51,14 +52,17 @@ const BENCH: &[&str] = &[
     "crownest-infra",
     "crownest-ingest",
     "crownest-local",
+    "crownest-sandbox",
     "crownest-schemas",
     "crownest-tests",
 ];
 const FUZZ: &[&str] = &["crownest", "crownest-executor", "crownest-ingest", "crownest-schemas", "crownest-verifier"];
 
 /// Crates with the beginnings of names that none of their dependencies has, however indirect.
-const NEVER: &[(&str, &[&str])] =
-    &[("crownest-verifier", &["aws-", "hyper", "lapin", "postgres", "reqwest", "tokio", "rustls"])];
+const NEVER: &[(&str, &[&str])] = &[
+    ("crownest-verifier", &["aws-", "hyper", "lapin", "postgres", "reqwest", "tokio", "rustls"]),
+    ("crownest-sandbox", &["aws-", "hyper", "lapin", "postgres", "tokio-postgres", "reqwest", "rustls"]),
+];
 
 const HERE: &str = "tests/tests/crates.rs";
 

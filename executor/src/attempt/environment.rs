@@ -18,7 +18,7 @@ pub(super) fn open(attempt: &Attempt<'_>) -> Result<EnvValues, Interrupted> {
     let Some(sealed) = &attempt.sealed_env else {
         return Err(failed("the environment variables of this run are not stored any more".to_owned()));
     };
-    let Some(keyring) = &attempt.parts.keyring else {
+    let Some(keyring) = &attempt.context.keyring else {
         let message = "the environment variables cannot be decrypted: this executor has no key (--env-key-file)";
         return Err(failed(message.to_owned()));
     };

@@ -7,12 +7,13 @@ use schemas::message::StreamTotals;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::JoinHandle;
 
-use super::{Attempt, Record};
-use crate::output::{self, Held, Stream, Totals};
-use crate::redact::Redaction;
-use crate::sandbox::Sandbox;
+use super::Attempt;
+use super::record::Record;
+use crate::output::redact::Redaction;
+use crate::output::{Held, Stream, Totals, copy};
+use sandbox::Sandbox;
 
-/// How long output may take to reach its end once everything that could write to it is dead.
+/// Time for output to reach its end once everything that could write to it is dead.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 type Reader = JoinHandle<io::Result<Held>>;
@@ -25,10 +26,9 @@ pub(super) struct Streams {
 impl Streams {
     /// Begins to read them.
     pub(super) fn read(attempt: &Attempt<'_>, sandbox: &mut Sandbox, redaction: &Redaction) -> Self {
-        let (feed, cap) = (&attempt.feed, &attempt.parts.output_cap);
-        let read = |stream, from: Receiver| {
-            tokio::spawn(output::copy(stream, redaction.apply(from), feed.clone(), cap.clone()))
-        };
+        let (feed, cap) = (&attempt.feed, &attempt.context.output_cap);
+        let read =
+            |stream, from: Receiver| tokio::spawn(copy(stream, redaction.apply(from), feed.clone(), cap.clone()));
         Self {
             stdout: sandbox.take_stdout().map(|from| read(Stream::Stdout, from)),
             stderr: sandbox.take_stderr().map(|from| read(Stream::Stderr, from)),
@@ -72,7 +72,7 @@ async fn drained(stream: Stream, reader: Option<Reader>, record: &mut Record) ->
 async fn stored(attempt: &Attempt<'_>, stream: Stream, held: Option<Held>, record: &mut Record) -> Totals {
     let Some(held) = held else { return Totals::default() };
     let totals = held.send(stream, &attempt.feed).await;
-    let (metrics, name) = (&attempt.parts.metrics, stream.as_str());
+    let (metrics, name) = (&attempt.context.metrics, stream.as_str());
     metrics.output_bytes.with_label_values(&[name]).inc_by(totals.total);
     if totals.dropped > 0 {
         metrics.output_dropped_bytes.with_label_values(&[name]).inc_by(totals.dropped);

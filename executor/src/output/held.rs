@@ -3,8 +3,9 @@
 
 use schemas::event::Omitted;
 
+use super::characters::{complete_len, rest_len};
+use super::stream::{EVENT_BYTES, Stream};
 use super::tail::Tail;
-use super::{EVENT_BYTES, Stream, complete_len, rest_len};
 use crate::feed::Feed;
 
 /// A stream that was read to its end.
@@ -107,7 +108,7 @@ mod tests {
     use schemas::event::{EventKind, Output};
     use tokio::io::AsyncWriteExt as _;
 
-    use super::super::{OutputCap, copy};
+    use super::super::copy::{OutputCap, copy};
     use super::*;
     use crate::feed::Entry;
 

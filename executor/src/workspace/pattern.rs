@@ -7,11 +7,9 @@ use globset::{GlobBuilder, GlobMatcher};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::artifact::normalize;
-use super::walk::{Budget, Depth, WalkError, open_place, walk};
+use super::place::{normalize, open_place};
+use super::walk::{Budget, Depth, WalkError, walk};
 
-/// Files that the patterns of a run may find together: each is an artifact, and the run's last message names all.
-pub const MATCHES: usize = 1_000;
 /// A search that takes longer is not worth its result; patterns of strangers may be slow to match.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Longer ones are no patterns anybody writes, only work.
@@ -27,7 +25,7 @@ pub struct Pattern {
     depth: Depth,
 }
 
-/// What a pattern found, in the order of a walk.
+/// The files that a pattern found, in the order of a walk.
 #[derive(Debug)]
 pub struct Matches {
     /// Relative to the workspace; regular files at the time of the search.

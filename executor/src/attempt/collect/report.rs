@@ -49,7 +49,7 @@ impl ReportReader {
     }
 }
 
-/// What the async side sends, until it has no more.
+/// Bytes that the async side sends.
 struct Received {
     chunks: mpsc::Receiver<Bytes>,
     chunk: Bytes,
