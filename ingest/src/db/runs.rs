@@ -41,10 +41,10 @@ pub(crate) async fn insert(
     queued_at: Option<Timestamp>,
 ) -> Result<(), DbError> {
     let sql = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
-            template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms, keep_sandbox,
+            template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms,
             traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at, batch_id,
             env_keys, template_root_fs, network)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19, $20,
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
             $21, $22, $23)";
     let archive = run.archive.as_ref();
     execute(
