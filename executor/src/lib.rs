@@ -22,5 +22,5 @@ pub mod supervised;
 pub mod trees;
 pub mod workspace;
 
-pub use config::ExecutorConfig;
+pub use config::{EngineName, ExecutorConfig, ExecutorSettings};
 pub use service::{Executor, start};

@@ -12,7 +12,7 @@ use sandbox::{Limits, SandboxConfig, SandboxHost};
 use schemas::id::ExecutorId;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::ExecutorConfig;
+use crate::config::{ExecutorConfig, ExecutorSettings};
 use crate::context::Context;
 use crate::dispatch::running::Running;
 use crate::dispatch::slots::Slots;
@@ -32,10 +32,11 @@ pub struct Executor {
 
 /// Checks the machine, opens everything and starts to work, until `shutdown`.
 pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyhow::Result<Executor> {
+    let settings = &config.settings;
     let keyring = config.keyring.open()?;
-    let host = open_host(&config).await?;
-    let (cache, templates) = open_caches(&config).await?;
-    let downloads = config.work_dir.join("downloads");
+    let host = open_host(settings).await?;
+    let (cache, templates) = open_caches(settings).await?;
+    let downloads = settings.work_dir.join("downloads");
     // An unfinished download of a former process is useless.
     sandbox::remove_tree(&downloads).context("cannot empty the download folder")?;
     std::fs::create_dir_all(&downloads).context("cannot create the download folder")?;
@@ -46,7 +47,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let publisher = amqp.publisher();
     let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
-    metrics.slots.set(i64::from(config.slots));
+    metrics.slots.set(i64::from(settings.slots));
     let id = ExecutorId::new();
     let context = Arc::new(Context {
         id: id.clone(),
@@ -60,50 +61,50 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         templates,
         downloads,
         keyring,
-        gateway: Gateway::new(&config.egress_allow_address),
-        limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
-        output_cap: OutputCap { bytes: config.output_cap_bytes, folder: config.work_dir.clone() },
-        grace: config.grace(),
+        gateway: Gateway::new(&settings.egress_allow_address),
+        limits: Limits { memory_bytes: settings.memory_bytes, pids: settings.pids, cpu_millis: settings.cpu_millis },
+        output_cap: OutputCap { bytes: settings.output_cap_bytes, folder: settings.work_dir.clone() },
+        grace: settings.grace(),
         metrics,
         running: Running::default(),
-        slots: Slots::new(config.slots),
+        slots: Slots::new(settings.slots),
     });
     // Past the deadline, attempts end their sandboxes, and their jobs are delivered again elsewhere.
-    let drain = Drain { deadline: config.drain(), overdue: Overdue::Aborted };
+    let drain = Drain { deadline: settings.drain(), overdue: Overdue::Aborted };
     let mut service = Service::start("executor", drain, shutdown, &ops, &config.ops).await?;
     // Until the last attempt has ended, it can be canceled.
     service.beside(control::listen(Arc::clone(&context), service.drained()));
     service.beside(control::watch(Arc::clone(&context), service.drained()));
-    service.work(worker::work(context, config.slots, service.shutdown(), service.aborted()));
+    service.work(worker::work(context, settings.slots, service.shutdown(), service.aborted()));
     let ops_address = service.ops_address();
-    tracing::info!(executor = %id, %ops_address, slots = config.slots, engine = ?config.engine, "executor started");
+    tracing::info!(executor = %id, %ops_address, slots = settings.slots, engine = ?settings.engine, "executor started");
     Ok(Executor { id, service })
 }
 
-async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
-    std::fs::create_dir_all(&config.work_dir)
-        .with_context(|| format!("--work-dir: cannot create {}", config.work_dir.display()))?;
+async fn open_host(settings: &ExecutorSettings) -> anyhow::Result<SandboxHost> {
+    std::fs::create_dir_all(&settings.work_dir)
+        .with_context(|| format!("--work-dir: cannot create {}", settings.work_dir.display()))?;
     let sandbox = SandboxConfig {
-        helper_path: config.sandbox_helper.clone(),
-        uid_base: config.uid_base,
-        slots: config.slots.into(),
-        engine: config.engine(),
-        disk: config.disk(),
-        ..SandboxConfig::new(config.work_dir.join("sandboxes"))
+        helper_path: settings.sandbox_helper.clone(),
+        uid_base: settings.uid_base,
+        slots: settings.slots.into(),
+        engine: settings.engine(),
+        disk: settings.disk(),
+        ..SandboxConfig::new(settings.work_dir.join("sandboxes"))
     };
     SandboxHost::open(sandbox).await.context("this machine cannot run sandboxes")
 }
 
 /// The caches of archives and of templates.
-async fn open_caches(config: &ExecutorConfig) -> anyhow::Result<(TreeCache, TreeCache)> {
+async fn open_caches(settings: &ExecutorSettings) -> anyhow::Result<(TreeCache, TreeCache)> {
     let archives = CacheConfig {
-        folder: config.work_dir.join("cache"),
-        max_bytes: config.cache_bytes,
+        folder: settings.work_dir.join("cache"),
+        max_bytes: settings.cache_bytes,
         limits: ExtractLimits::default(),
     };
     let templates = CacheConfig {
-        folder: config.work_dir.join("templates"),
-        max_bytes: config.template_cache_bytes,
+        folder: settings.work_dir.join("templates"),
+        max_bytes: settings.template_cache_bytes,
         limits: ExtractLimits::ROOT_FS,
     };
     // Extracted files are as open as their archive has them, whoever started this process.

@@ -31,6 +31,12 @@ pub struct AmqpConfig {
     #[arg(long, env = "CROWNEST_AMQP_URL", value_name = "URL", hide_env_values = true,
           value_parser = URL)]
     pub amqp_url: Secret,
+    #[command(flatten)]
+    pub names: AmqpNames,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AmqpNames {
     /// First part of every queue and exchange name
     #[arg(long, env = "CROWNEST_AMQP_PREFIX", default_value = "crownest", value_name = "NAME")]
     pub amqp_prefix: String,
@@ -50,7 +56,7 @@ pub struct Amqp {
 
 impl Amqp {
     pub fn new(config: &AmqpConfig, service: &'static str) -> Self {
-        let topology = Topology::new(&config.amqp_prefix, &config.pool);
+        let topology = Topology::new(&config.names.amqp_prefix, &config.names.pool);
         Self { url: config.amqp_url.clone(), service, topology }
     }
 }

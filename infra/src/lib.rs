@@ -4,7 +4,6 @@
 pub mod amqp;
 pub mod config;
 pub mod keyring;
-pub mod local;
 pub mod network;
 pub mod ops;
 pub mod s3;
