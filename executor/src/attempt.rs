@@ -58,7 +58,7 @@ enum Interrupted {
         message: String,
     },
     Canceled,
-    /// Stop without a word.
+    /// Stop without a report.
     Silent,
 }
 

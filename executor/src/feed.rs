@@ -58,7 +58,7 @@ impl Feed {
         Self { sender }
     }
 
-    /// Nobody publishes what this one is told: a test looks at it.
+    /// A feed that publishes nothing; a test reads its entries.
     #[cfg(test)]
     pub(crate) fn unwritten() -> (Self, mpsc::Receiver<Entry>) {
         let (sender, receiver) = mpsc::channel(10_000);
@@ -169,7 +169,7 @@ impl Writer {
         let begin = self.lines.len();
         if let Err(error) = serde_json::to_writer(&mut self.lines, &event) {
             // Events are plain data: this cannot happen, and if it did, half a line must not be left.
-            tracing::error!(run = %self.start.run, %error, "an event could not be written");
+            tracing::error!(run = %self.start.run, %error, "cannot write an event");
             self.lines.truncate(begin);
             return;
         }
@@ -185,7 +185,7 @@ impl Writer {
         }
         let message = EventMessage { run_id: self.start.run.clone(), attempt: self.start.attempt, segment, end };
         let body = message.encode().map_err(|error| {
-            tracing::error!(run = %self.start.run, %error, "a message could not be written");
+            tracing::error!(run = %self.start.run, %error, "cannot write a message");
             PublishError::Stopped
         })?;
         let message = Message {
@@ -201,7 +201,7 @@ impl Writer {
 
     fn take_segment(&mut self) -> Result<Segment, PublishError> {
         let frame = zstd::bulk::compress(&self.lines, ZSTD_LEVEL).map_err(|error| {
-            tracing::error!(run = %self.start.run, %error, "a segment could not be compressed");
+            tracing::error!(run = %self.start.run, %error, "cannot compress a segment");
             PublishError::Stopped
         })?;
         let segment = Segment {

@@ -14,8 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crownest-database", &["crownest-infra", "crownest-schemas"]),
     ("crownest-verifier", &["crownest-schemas"]),
     ("crownest-ingest", SERVICE),
-    ("crownest-executor", &["crownest-database", "crownest-infra", "crownest-sandbox", "crownest-schemas"]),
-    ("crownest-sandbox", &["crownest-schemas"]),
+    ("crownest-sandbox", &[]),
+    ("crownest-executor", EXECUTOR),
     ("crownest-collector", SERVICE),
     ("crownest-metering", SERVICE),
     ("crownest-local", LOCAL),
@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crownest-fuzz", FUZZ),
 ];
 const SERVICE: &[&str] = &["crownest-database", "crownest-infra", "crownest-schemas"];
+const EXECUTOR: &[&str] = &["crownest-database", "crownest-infra", "crownest-sandbox", "crownest-schemas"];
 const LOCAL: &[&str] = &[
     "crownest-collector",
     "crownest-database",
@@ -42,6 +43,7 @@ const CLIENT: &[&str] = &[
     "crownest-ingest",
     "crownest-local",
     "crownest-metering",
+    "crownest-sandbox",
     "crownest-schemas",
     "crownest-verifier",
 ];
@@ -60,8 +62,8 @@ const FUZZ: &[&str] = &["crownest", "crownest-executor", "crownest-ingest", "cro
 
 /// Crates with the beginnings of names that none of their dependencies has, however indirect.
 const NEVER: &[(&str, &[&str])] = &[
-    ("crownest-verifier", &["aws-", "hyper", "lapin", "postgres", "reqwest", "tokio", "rustls"]),
     ("crownest-sandbox", &["aws-", "hyper", "lapin", "postgres", "tokio-postgres", "reqwest", "rustls"]),
+    ("crownest-verifier", &["aws-", "hyper", "lapin", "postgres", "reqwest", "tokio", "rustls"]),
 ];
 
 const HERE: &str = "tests/tests/crates.rs";

@@ -43,7 +43,7 @@ struct Collection<'a> {
 }
 
 impl Collection<'_> {
-    /// A name that is there is meant literally, whatever characters are in it.
+    /// Collects one request. A name that exists is meant literally, whatever characters are in it.
     async fn collect(&mut self, request: &ArtifactRequest) {
         match open_artifact(self.workspace, &request.path) {
             Ok(Artifact::File(found)) => {

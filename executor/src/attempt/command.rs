@@ -80,7 +80,7 @@ pub(super) async fn run(
     verdict.map(|(exit, cause)| judge(exit, cause, record))
 }
 
-/// With many long secrets, preparing the search takes up to 0.2 s.
+/// Prepares the search for secrets, which takes up to 0.2 s with many long ones.
 async fn redaction(env: &EnvValues) -> Result<Redaction, Interrupted> {
     if env.is_empty() {
         return Ok(Redaction::default());
@@ -143,7 +143,7 @@ async fn watch_over(
     };
     tracing::info!(?cause, "the command is asked to end");
     if let Err(error) = sandbox.terminate() {
-        tracing::warn!(%error, "the command could not be asked to end");
+        tracing::warn!(%error, "cannot ask the command to end");
     }
     tokio::select! {
         exit = sandbox.wait() => return exit.map(|exit| (exit, cause)).map_err(|error| unavailable(&error)),
@@ -152,7 +152,7 @@ async fn watch_over(
     }
     tracing::info!(?cause, "the command did not end in time and is killed");
     if let Err(error) = sandbox.kill() {
-        tracing::error!(%error, "the sandbox could not be killed");
+        tracing::error!(%error, "cannot kill the sandbox");
     }
     sandbox.wait().await.map(|exit| (exit, cause)).map_err(|error| unavailable(&error))
 }
@@ -200,7 +200,7 @@ fn limit_reached(record: &Record) -> Option<&'static str> {
     })
 }
 
-/// Returns when the attempt should stop without a word; a cancellation comes too late for that.
+/// Returns when the attempt should stop without a report; a cancellation comes too late for that.
 async fn silenced(mut stop: watch::Receiver<Option<Stop>>, abort: &CancellationToken) {
     if let Interrupted::Canceled = stopped(&mut stop, abort).await {
         abort.cancelled().await;

@@ -48,13 +48,13 @@ pub(super) struct Download {
     pub(super) bytes: u64,
 }
 
-/// With `told_bytes`, the size to expect, the run's events tell how far it is.
+/// Downloads an object, with retries. With `told_bytes`, the expected size, the run's events tell the progress.
 pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
     let mut tries = 1;
     loop {
         match once(attempt, key, told_bytes).await {
             Err(error) if error.is_passing() && tries < TRIES => {
-                tracing::warn!(%error, tries, key, "an object could not be downloaded, trying again");
+                tracing::warn!(%error, tries, key, "cannot download an object; retrying");
                 tokio::time::sleep(RETRY_DELAY * tries).await;
                 tries += 1;
             }

@@ -26,7 +26,7 @@ pub(crate) async fn run(
             Verdict::Failed { reason }
         }
         Err(Interrupted::Silent) => {
-            tracing::warn!("the attempt stops without a report: it was overtaken, or this executor shuts down");
+            tracing::warn!("the attempt stops without a report: a newer one has the run, or this executor shuts down");
             attempt.context.metrics.attempts.with_label_values(&["silent"]).inc();
             return AttemptEnd::Unreported;
         }
@@ -52,7 +52,7 @@ pub(crate) async fn run(
             AttemptEnd::Reported
         }
         Err(error) => {
-            tracing::error!(%error, "the ending could not be published, the job will be redelivered");
+            tracing::error!(%error, "cannot publish the ending; the job will be redelivered");
             AttemptEnd::Unreported
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Begins to read them.
+    /// Starts reading both streams.
     pub(super) fn read(attempt: &Attempt<'_>, sandbox: &mut Sandbox, redaction: &Redaction) -> Self {
         let (feed, cap) = (&attempt.feed, &attempt.context.output_cap);
         let read =
@@ -35,12 +35,12 @@ impl Streams {
         }
     }
 
-    /// Nobody wants to hear the rest.
+    /// Stops reading.
     pub(super) fn abandon(self) {
         [self.stdout, self.stderr].iter().flatten().for_each(JoinHandle::abort);
     }
 
-    /// Waits for the ends of both, then sends what had to wait for that.
+    /// Waits for the ends of both, then sends what was held back.
     pub(super) async fn finish(self, attempt: &Attempt<'_>, record: &mut Record) {
         let stdout = drained(Stream::Stdout, self.stdout, record).await;
         let stderr = drained(Stream::Stderr, self.stderr, record).await;
@@ -63,7 +63,7 @@ async fn drained(stream: Stream, reader: Option<Reader>, record: &mut Record) ->
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it did not end although its writers are dead".to_owned(),
     };
-    tracing::error!(stream = stream.as_str(), failure, "output could not be read to its end");
+    tracing::error!(stream = stream.as_str(), failure, "cannot read an output to its end");
     record.truncated_streams.push(stream.as_str().to_owned());
     None
 }

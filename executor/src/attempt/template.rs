@@ -11,7 +11,7 @@ use crate::trees::{CacheError, CachedTree, TreeKey};
 /// Operators import templates for everybody.
 const OWNER: &str = "template";
 
-/// `None` where the template is the host's `/usr`.
+/// The template's tree; `None` if the template is the host's `/usr`.
 pub(super) async fn tree(attempt: &Attempt<'_>) -> Result<Option<CachedTree>, Interrupted> {
     let template = &attempt.job.template;
     let Some(root_fs) = &template.root_fs else { return Ok(None) };

@@ -13,9 +13,9 @@ pub(crate) enum Claim {
     /// Run it, as this attempt, numbering events from `next_seq`.
     /// `sealed_env`: its environment variables, encrypted.
     Go { attempt: u32, next_seq: u64, sealed_env: Option<Vec<u8>> },
-    /// The job was published twice, and somebody has it.
+    /// The job was published twice, and another executor has the run.
     Duplicate,
-    /// Over, or somebody else ends it.
+    /// The run has ended, or another process ends it.
     Ended,
     /// Say that it is canceled, with this token.
     Canceled { token: u32 },

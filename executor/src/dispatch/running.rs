@@ -12,7 +12,7 @@ use tokio::sync::watch;
 pub(crate) enum Stop {
     /// Somebody canceled the run: end it properly.
     Canceled,
-    /// A newer attempt has the run: stop without a word.
+    /// A newer attempt has the run: stop without a report.
     Fenced,
 }
 

@@ -77,7 +77,7 @@ async fn handle(
     let answer = loop {
         match claim(&context.pool, &job.run_id, &context.id, &sandbox_id, &command_id, delivery.redelivered).await {
             Ok(answer) => break answer,
-            Err(error) => tracing::warn!(error = %format!("{error:#}"), "a run could not be claimed, trying again"),
+            Err(error) => tracing::warn!(error = %format!("{error:#}"), "cannot claim a run; retrying"),
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY_DELAY) => {}
@@ -163,7 +163,7 @@ async fn abandon(
     };
     match published {
         Ok(()) => delivery.ack().await,
-        Err(error) => tracing::error!(%error, "an ending could not be published, the job will be redelivered"),
+        Err(error) => tracing::error!(%error, "cannot publish an ending; the job will be redelivered"),
     }
 }
 
@@ -177,6 +177,6 @@ async fn fence_older(context: &Context, run: &RunId, attempt: u32) {
         traceparent: None,
     };
     if let Err(error) = context.publisher.publish(message).await {
-        tracing::debug!(%error, "an older attempt could not be told to stop");
+        tracing::debug!(%error, "cannot tell an older attempt to stop");
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::shared::Shared;
 
 const RESOLVE_TIME: Duration = Duration::from_secs(10);
-/// For each address.
+/// Time limit for each address.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Addresses of a name to try.
 const ADDRESSES: usize = 4;

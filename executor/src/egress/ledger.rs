@@ -19,7 +19,7 @@ struct Entries {
     not_listed: u64,
 }
 
-/// One attempt; entered when dropped, so that none is forgotten, however its connection ends.
+/// A visit to a destination; entered when dropped, so that none is forgotten, however its connection ends.
 #[derive(Debug)]
 pub(super) struct Visit {
     ledger: Arc<Ledger>,

@@ -61,7 +61,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
         match accepted {
             Ok((client, _)) => drop(connections.spawn(exchange::serve(client, Arc::clone(&shared)))),
             Err(error) => {
-                tracing::warn!(%error, "an egress proxy could not take a connection");
+                tracing::warn!(%error, "an egress proxy cannot accept a connection; retrying");
                 tokio::time::sleep(PAUSE).await;
             }
         }

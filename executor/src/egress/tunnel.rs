@@ -58,7 +58,7 @@ async fn first_words(client: &mut (impl AsyncRead + Unpin), upstream: &Counted) 
 
 #[derive(Debug)]
 enum Begun {
-    /// No TLS.
+    /// Not TLS.
     Different,
     Incomplete,
     Tls {

@@ -60,7 +60,7 @@ impl Block {
         self.0.iter().all(|&byte| byte == 0)
     }
 
-    /// Some old programs added signed bytes.
+    /// Compares the checksum. Some old programs added signed bytes.
     pub(super) fn checksum_matches(&self) -> bool {
         let byte_at = |at: usize| if CHECKSUM.contains(&at) { b' ' } else { self.0[at] };
         let unsigned: i64 = (0..BLOCK_BYTES).map(|at| i64::from(byte_at(at))).sum();
@@ -87,7 +87,7 @@ impl Block {
         }
     }
 
-    /// Without long names, which are elsewhere.
+    /// The name in this header. Long names are in entries of their own.
     pub(super) fn name(&self) -> Vec<u8> {
         let mut name = Vec::new();
         // GNU's own format has other things where POSIX has the prefix.
@@ -103,10 +103,10 @@ impl Block {
         until_nul(&self.0[LINK]).to_vec()
     }
 
-    /// Permission bits alone.
+    /// The permission bits.
     pub(super) fn mode(&self) -> Result<u32, &'static str> {
         let mode = number(&self.0[MODE]).and_then(|mode| u32::try_from(mode & 0o777).ok());
-        mode.ok_or("its mode is no number")
+        mode.ok_or("its mode is not a number")
     }
 
     pub(super) fn size(&self) -> Result<u64, &'static str> {
@@ -114,7 +114,7 @@ impl Block {
     }
 
     pub(super) fn modified(&self) -> Result<Time, &'static str> {
-        let seconds = number(&self.0[MODIFIED]).ok_or("its time is no number")?;
+        let seconds = number(&self.0[MODIFIED]).ok_or("its time is not a number")?;
         Ok(Time { seconds, nanoseconds: 0 })
     }
 
@@ -145,7 +145,7 @@ fn until_nul(field: &[u8]) -> &[u8] {
 }
 
 fn size(field: &[u8]) -> Result<u64, &'static str> {
-    let size = number(field).ok_or("its size is no number")?;
+    let size = number(field).ok_or("its size is not a number")?;
     u64::try_from(size).map_err(|_| "its size is negative")
 }
 

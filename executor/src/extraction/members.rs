@@ -6,7 +6,7 @@ use super::block::{BLOCK_BYTES, Block, Kind};
 use super::pax::{Extended, Time};
 use super::sparse::{Layout, MapReader};
 
-/// For the headers of one member.
+/// Maximum bytes of the headers of one member.
 pub(super) const HEADER_BYTES: u64 = 1 << 20;
 /// The largest size that fits into the size field of a header. Larger sizes are in an extended header.
 const OCTAL_SIZE_MAX: u64 = 0o777_7777_7777;
@@ -21,7 +21,7 @@ pub(super) struct Member {
     pub(super) link: Vec<u8>,
     pub(super) mode: u32,
     pub(super) modified: Time,
-    /// With holes.
+    /// The size, holes included.
     pub(super) size: u64,
 }
 
@@ -239,7 +239,7 @@ impl<R: Read> Members<R> {
         let size = match (kind, real_size) {
             (Kind::GnuSparse, None) => self.gnu_sparse(block, stored)?,
             (Kind::File, Some(size)) => self.pax_sparse(stored, size)?,
-            (_, Some(_)) => return Err(TarError::Refused("it has a sparse map and is no file")),
+            (_, Some(_)) => return Err(TarError::Refused("it has a sparse map and is not a file")),
             (_, None) => {
                 self.content = Layout::whole(stored);
                 stored
@@ -307,7 +307,7 @@ fn stored_size(block: &Block, extended: Option<u64>, kind: Kind) -> Result<u64, 
     // For some readers content follows, for others the next header.
     let empty = matches!(kind, Kind::HardLink | Kind::Symlink | Kind::Directory | Kind::Device | Kind::Fifo);
     if size != 0 && empty {
-        return Err("it has a size and is no file");
+        return Err("it has a size and is not a file");
     }
     Ok(size)
 }

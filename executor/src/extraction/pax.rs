@@ -26,7 +26,7 @@ pub(super) struct PaxSparse {
     pub(super) major: Option<u64>,
     pub(super) minor: Option<u64>,
     pub(super) name: Option<Vec<u8>>,
-    /// With holes.
+    /// The size, holes included.
     pub(super) real_size: Option<u64>,
     /// Something of another format was said.
     other: bool,
@@ -36,7 +36,7 @@ pub(super) struct PaxSparse {
 const OTHER_SPARSE: &str = "sparse files in this format are not supported (create it without --sparse)";
 
 impl Extended {
-    /// For the entry that follows.
+    /// Parses a header for the entry that follows.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let mut extended = Self::default();
         for record in records(bytes) {
@@ -44,8 +44,8 @@ impl Extended {
             match key {
                 b"path" => once(&mut extended.path, text(value)?)?,
                 b"linkpath" => once(&mut extended.link, text(value)?)?,
-                b"size" => once(&mut extended.size, decimal(value).ok_or("its extended size is no number")?)?,
-                b"mtime" => once(&mut extended.modified, time(value).ok_or("its extended time is no time")?)?,
+                b"size" => once(&mut extended.size, decimal(value).ok_or("its extended size is not a number")?)?,
+                b"mtime" => once(&mut extended.modified, time(value).ok_or("its extended time is not a time")?)?,
                 b"hdrcharset" => charset(value)?,
                 b"SCHILY.realsize" | b"SUN.holesdata" => extended.sparse.get_or_insert_default().other = true,
                 _ => {
@@ -58,7 +58,7 @@ impl Extended {
         Ok(extended)
     }
 
-    /// For all entries that follow. Only a time makes sense for many; what else would change them is a trap.
+    /// Parses a header for all entries that follow. Only a time makes sense for many; everything else that changes them is a trap.
     pub(super) fn parse_global(bytes: &[u8]) -> Result<Option<Time>, &'static str> {
         let all = Self::parse(bytes)?;
         if all.path.is_some() || all.link.is_some() || all.size.is_some() || all.sparse.is_some() {
@@ -70,7 +70,7 @@ impl Extended {
 
 impl PaxSparse {
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
-        let number = || decimal(value).ok_or("a number of its sparse map is none");
+        let number = || decimal(value).ok_or("its sparse map has a field that is not a number");
         match key {
             b"major" => once(&mut self.major, number()?),
             b"minor" => once(&mut self.minor, number()?),

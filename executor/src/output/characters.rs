@@ -1,6 +1,6 @@
 //! UTF-8 characters at the edges of a piece of output.
 
-/// Length without a UTF-8 sequence that is cut off by the end. What is no UTF-8 at all counts as complete.
+/// Length without a UTF-8 sequence that is cut off by the end. Bytes that are not UTF-8 count as complete.
 pub(super) fn complete_len(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let at = bytes.len() - back;

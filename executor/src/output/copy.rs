@@ -59,7 +59,7 @@ pub(crate) async fn copy(
     }
 }
 
-/// Everything to the end into the tail, at the speed of the command. `buffer` begins with `filled` bytes of it.
+/// Reads everything to the end into the tail, at the speed of the command. `buffer` begins with `filled` bytes of it.
 async fn hold_back(
     mut from: impl AsyncRead + Unpin,
     mut buffer: Vec<u8>,

@@ -1,5 +1,5 @@
-//! What an output stream still has to send once it has ended: a marker for what was left out, and the tail. Sending
-//! it takes as long as the broker takes, which is no concern of the command's any more.
+//! The rest of an output stream once it has ended: a marker for the omitted bytes, and the tail. Sending
+//! the rest takes as long as the broker takes, which no longer concerns the command.
 
 use schemas::event::Omitted;
 
@@ -63,7 +63,7 @@ impl Sender<'_> {
             let read = match read {
                 Ok(read) => read,
                 Err(error) => {
-                    tracing::error!(stream = self.stream.as_str(), %error, "the end of an output cannot be read");
+                    tracing::error!(stream = self.stream.as_str(), %error, "cannot read the end of an output");
                     return;
                 }
             };

@@ -12,7 +12,7 @@ use super::walk::{Budget, Depth, WalkError, walk};
 
 /// A search that takes longer is not worth its result; patterns of strangers may be slow to match.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Longer ones are no patterns anybody writes, only work.
+/// Longest pattern: nobody writes longer ones, they are only work.
 const MAX_BYTES: usize = 1024;
 
 /// `*` and `?` match within a name, `**` as a whole name any number of folders, `[…]` one of some characters, `{a,b}`
@@ -35,7 +35,7 @@ pub struct Matches {
 }
 
 impl Pattern {
-    /// `None` if that is no pattern, but the plain name of one file.
+    /// Parses a pattern; `None` if the text is the plain name of one file.
     pub fn parse(requested: &str) -> Option<Self> {
         if !requested.contains(['*', '?', '[', '{']) || requested.len() > MAX_BYTES {
             return None;

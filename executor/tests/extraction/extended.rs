@@ -32,7 +32,7 @@ fn what_they_say() {
         (
             "time is none",
             &[Raw::extended(b'x', &[("mtime", "yesterday")]), Raw::named("f")],
-            Refused("PaxHeaders/x", "time is no time"),
+            Refused("PaxHeaders/x", "time is not a time"),
         ),
         (
             "what others say",

@@ -59,7 +59,7 @@ fn names_and_types() {
         (
             "label that is none",
             &[Raw::new(b'V', "label").gnu().at(100, "0001288")],
-            Refused("label", "mode is no number"),
+            Refused("label", "mode is not a number"),
         ),
         ("incremental dump", &[Raw::new(b'D', "d").gnu()], Refused("d", "type is not supported")),
         ("continued from another tape", &[Raw::new(b'M', "f").gnu()], Refused("f", "type is not supported")),
@@ -90,6 +90,6 @@ fn permissions() {
         ("read-only folder with content", &[Raw::folder("d").mode(0o555), Raw::named("d/f").mode(0o444)], Same),
         ("writable by all, whatever the umask", &[Raw::named("f").mode(0o666), Raw::folder("d").mode(0o777)], Same),
         ("mode is missing", &[Raw::named("f").at(100, [0; 8])], Same),
-        ("mode is no number", &[Raw::named("f").at(100, "rw-r--r-")], Refused("f", "mode is no number")),
+        ("mode is not a number", &[Raw::named("f").at(100, "rw-r--r-")], Refused("f", "mode is not a number")),
     ]);
 }

@@ -76,7 +76,7 @@ pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd, users: Users) 
     Ok(overlay)
 }
 
-/// A place in memory for an OCI runtime, whose user is `uid` on the host.
+/// Mounts a folder in memory for an OCI runtime, whose user is `uid` on the host.
 pub(super) fn mount_oci(uid: u32) -> Result<(), Failure> {
     let folder = || -> io::Result<OwnedFd> {
         let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -102,7 +102,7 @@ fn attach(mount: &OwnedFd, target: &str) -> rustix::io::Result<()> {
     move_mount(mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// `layers` has the folders `upper` and `work`.
+/// Mounts overlayfs. `layers` has the folders `upper` and `work`.
 fn overlay(layers: &Path, users: Users) -> rustix::io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let context = context.as_fd();

@@ -36,7 +36,7 @@ const NOTHING_EXECUTED: u64 = 0x40;
 /// Longest text of the runtime about a failure.
 const LONGEST_FAILURE: usize = 2048;
 
-/// Returns when the sandbox is gone. `users` is the slot's user namespace for runtimes.
+/// Runs the sandbox, and returns when it is gone. `users` is the slot's user namespace for runtimes.
 pub(super) fn run(
     runtime: &Runtime,
     network: Network,
@@ -79,7 +79,7 @@ pub(super) fn run(
     }
 }
 
-/// The exit code of the command, or why there is none. What is left when this returns is killed by the kernel.
+/// Returns the exit code of the command, or why it has none. The kernel kills whatever is left when this returns.
 /// `parent` is readable once the helper is gone.
 fn pid_1(
     runtime: &Runtime,
@@ -121,7 +121,7 @@ fn prepare(configuration: OwnedFd, parent: &OwnedFd) -> Result<(), Failure> {
     bundle.flush().at("write the bundle")
 }
 
-/// The runtime, with what it is told whatever it is to do.
+/// The runtime's command with the arguments that all its subcommands need.
 fn call(runtime: &Runtime, network: Network) -> Command {
     let mut command = Command::new(&runtime.program);
     command.args(["--root", STATE, "--log", LOG, "--log-format", "json"]);
@@ -193,7 +193,7 @@ fn flags(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()
 }
 
-/// The last error that the runtime logged, or of what a guest's kernel died.
+/// The last error that the runtime logged, or the panic of a guest's kernel.
 fn said() -> Option<String> {
     #[derive(Deserialize)]
     struct Line {

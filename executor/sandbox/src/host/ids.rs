@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 use super::error::{SandboxError, Step as _};
 use crate::kernel::users::Users;
 
-/// Ids are reserved by the block. As many as there can be slots.
+/// Ids in a block, by which they are reserved: as many as there can be slots.
 const BLOCK: u32 = 1024;
 const STEP: &str = "user ids";
 
@@ -23,7 +23,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// For so many slots, from `chosen`, or else the first that nobody has.
+    /// Reserves an id for each slot: from `chosen`, or else the first free ones.
     pub(super) fn reserve(users: Users, chosen: Option<u32>, slots: u32) -> Result<Self, SandboxError> {
         let slots = slots.max(1);
         let first = chosen.unwrap_or(users.first());
@@ -57,7 +57,7 @@ fn first_free(owner: u32, first: u32, last: u32, slots: u32) -> io::Result<Optio
     Ok(None)
 }
 
-/// `None` if somebody has one of them.
+/// Reserves the blocks of these ids; `None` if another executor has one of them.
 fn reserve(owner: u32, first: u32, slots: u32) -> io::Result<Option<Vec<OwnedFd>>> {
     let blocks: Range<u32> = first / BLOCK..(first + slots - 1) / BLOCK + 1;
     let mut reserved = Vec::new();

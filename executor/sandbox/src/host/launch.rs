@@ -40,7 +40,7 @@ pub(super) struct Launch {
     command: OsString,
     limits: Limits,
     network: Network,
-    /// For the engine.
+    /// Instructions for the engine.
     instructions: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ impl Launch {
         })
     }
 
-    /// Blocking, in a runtime's context.
+    /// Starts the sandbox. Blocking; call this in the context of an async runtime.
     pub(super) fn start(self, machine: &Machine, slot: Slot) -> Result<Sandbox, SandboxError> {
         let deadline = Instant::now() + DEADLINE;
         let uid = slot.uid();
@@ -154,8 +154,8 @@ fn meter(run_dir: &Path, workspace: &OwnedFd, bytes: u64, cgroup: Arc<Cgroup>) -
     Meter::start(folders.into(), devices, bytes, cgroup)
 }
 
-/// Two messages at most: the workspace (and the socket of an egress proxy), then either a failure, or that the sandbox has
-/// started. bubblewrap says that by the end of the stream, because executing it closed the helper's socket.
+/// Receives at most two messages: the workspace (and the socket of an egress proxy), then either a failure, or that the
+/// sandbox has started. bubblewrap says that by the end of the stream, because executing it closed the helper's socket.
 fn handshake(control: &OwnedFd, deadline: Instant) -> Result<(OwnedFd, Option<OwnedFd>), SandboxError> {
     const STEP: &str = "set up the sandbox";
     let failure = |text: &[u8]| SandboxError::unavailable(STEP, String::from_utf8_lossy(text));

@@ -18,7 +18,7 @@ pub(super) enum Owner<'a> {
     Is(u32),
 }
 
-/// Attached nowhere yet, and gone with the descriptor.
+/// Makes the mount, which is attached nowhere and ends with the descriptor.
 pub(super) fn mount(tree: &Path, owner: Owner<'_>) -> Result<OwnedFd, SandboxError> {
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = open_tree(CWD, tree, clone).step("clone the cached tree")?;

@@ -57,7 +57,7 @@ impl Machine {
         let runs = config.work_dir.join("runs");
         fs::create_dir_all(&runs).step("create the work directory")?;
         if let Err(error) = spread_over_the_disk(&runs) {
-            tracing::debug!(%error, "the file system takes no hint about run directories");
+            tracing::debug!(%error, "the file system does not take the hint about run directories");
         }
         let work_dir = config.work_dir.canonicalize().step("create the work directory")?;
         fs::set_permissions(&work_dir, Permissions::from_mode(0o700)).step("create the work directory")?;
@@ -109,12 +109,12 @@ impl Machine {
         self.work_dir.join("stage")
     }
 
-    /// A limit that must be kept by measuring.
+    /// The disk limit, if it must be kept by measuring.
     pub(super) fn measured_bytes(&self) -> Option<u64> {
         self.disk_bytes.filter(|_| !self.users.can_make_disks())
     }
 
-    /// `None` where there is no limit, or no disk to keep it.
+    /// The disk of a slot; `None` where there is no limit, or no disk to keep it.
     pub(super) fn disk(&self, slot: u32) -> io::Result<Option<Arc<Disk>>> {
         let Some(bytes) = self.disk_bytes.filter(|_| self.users.can_make_disks()) else { return Ok(None) };
         if let Some(disk) = lock(&self.disks).get(&slot) {
@@ -130,12 +130,12 @@ impl Machine {
         (!self.users.can_map_owners()).then_some(uid)
     }
 
-    /// To mount a cached tree with; `None` if it must belong to the slot.
+    /// The user namespace that maps the owner of a cached tree; `None` if trees must belong to the slot.
     pub(super) fn idmap(&self, uid: u32, deadline: Instant) -> Result<Option<Arc<OwnedFd>>, SandboxError> {
         self.users.can_map_owners().then(|| self.user_namespace(idmap::of_tree(uid), deadline)).transpose()
     }
 
-    /// For an OCI runtime to live in.
+    /// The user namespace in which an OCI runtime lives.
     pub(super) fn runtime_users(&self, uid: u32, deadline: Instant) -> Result<Arc<OwnedFd>, SandboxError> {
         self.user_namespace(idmap::of_runtime(uid), deadline)
     }

@@ -14,7 +14,7 @@ use super::usage::{Usage, usage};
 use crate::kernel::cgroup::Cgroup;
 use crate::kernel::disk::{BYTES_PER_INODE, DiskUsage, Kept};
 
-/// After a measurement that took no time; one that takes longer is followed by a longer pause.
+/// Pause after a measurement; a slow one is followed by a longer pause.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Length of the pause in durations of a measurement: at most about a tenth of a processor.
 const PAUSE_FOR_EACH: u32 = 10;
@@ -44,12 +44,12 @@ impl Meter {
                     Ok(used) if exceeds(used, most) => {
                         tracing::info!(?used, "a run has more on disk than its limit and is ended");
                         if let Err(error) = cgroup.kill() {
-                            tracing::error!(%error, "a run that is beyond its disk limit could not be killed");
+                            tracing::error!(%error, "cannot kill a run that is beyond its disk limit");
                         }
                         return Some(used);
                     }
                     Ok(_) => {}
-                    Err(error) => tracing::warn!(%error, "what a run has on disk cannot be measured"),
+                    Err(error) => tracing::warn!(%error, "cannot measure the disk usage of a run; retrying"),
                 }
                 pause = PAUSE.max(begun.elapsed() * PAUSE_FOR_EACH);
             }

@@ -16,7 +16,7 @@ use crate::protocol::control;
 use crate::protocol::message::READY;
 use crate::protocol::task::Task;
 
-/// Nobody waits for it, but for the next one in line.
+/// Time limit for preparing a helper.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A helper that has nothing to do yet.
@@ -73,7 +73,7 @@ impl Ready {
     fn discard(self) {
         let ended = self.helper.kill().and_then(|()| self.cgroup.kill_and_wait()).and_then(|()| self.cgroup.remove());
         if let Err(error) = ended {
-            tracing::warn!(%error, "a helper that waited for a run could not be removed");
+            tracing::warn!(%error, "cannot remove a helper that waited for a run");
         }
     }
 }
@@ -104,14 +104,14 @@ impl ReadyPool {
                 match Ready::prepare(&preparing.spawner, &preparing.hierarchy) {
                     Ok(ready) => preparing.waiting().push(ready),
                     // The run that misses it tries again, and reports.
-                    Err(error) => tracing::warn!(%error, "no helper could be prepared for the next run"),
+                    Err(error) => tracing::warn!(%error, "cannot prepare a helper for the next run"),
                 }
             }
         })?;
         Ok(Self { shared, work: Some((sender, thread)) })
     }
 
-    /// One that waited, or a new one. Blocking.
+    /// Takes a helper that waited, or prepares a new one. Blocking.
     pub(super) fn take(&self) -> Result<Ready, SandboxError> {
         loop {
             let waiting = self.shared.waiting().pop();
@@ -123,7 +123,7 @@ impl ReadyPool {
         }
     }
 
-    /// Has one prepared in the place of one that was taken.
+    /// Has a helper prepared to replace one that was taken.
     pub(super) fn refill(&self) {
         if let Some((wanted, _)) = &self.work {
             // An error means that the thread panicked: runs then prepare for themselves.
@@ -131,7 +131,7 @@ impl ReadyPool {
         }
     }
 
-    /// Ends all that wait; none is prepared from here on. Blocking.
+    /// Ends all waiting helpers; none is prepared from here on. Blocking.
     pub(super) fn close(&mut self) {
         let Some((wanted, thread)) = self.work.take() else { return };
         drop(wanted);

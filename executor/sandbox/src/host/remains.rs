@@ -12,7 +12,7 @@ use crate::kernel::disk::{Disk, DiskUsage};
 use crate::kernel::process::Process;
 use crate::kernel::removal::remove_tree;
 
-/// The last that is known of a run.
+/// The last facts about a run.
 #[derive(Debug)]
 pub(super) struct Reclaimed {
     pub(super) accounting: Accounting,
@@ -66,7 +66,7 @@ impl Remains {
         Self { held: Some(Held { helper, cgroup, run_dir, slot, space }) }
     }
 
-    /// Has what the run writes limited by this.
+    /// Limits the run's writes by this meter.
     pub(super) fn measure(&mut self, meter: Meter) {
         if let Some(held) = &mut self.held {
             held.space = Space::Measured(meter);
@@ -84,8 +84,7 @@ impl Held {
         let killed = self.helper.kill().and_then(|()| self.cgroup.kill_and_wait());
         let accounting = self.cgroup.accounting();
         let disk = self.space.usage();
-        let disk =
-            disk.inspect_err(|error| tracing::warn!(%error, "the disk of a slot cannot be asked")).ok().flatten();
+        let disk = disk.inspect_err(|error| tracing::warn!(%error, "cannot measure the disk of a slot")).ok().flatten();
         let cleanup = killed
             .at("kill leftover processes")
             .and_then(|()| match &self.space {
@@ -108,7 +107,7 @@ impl Drop for Remains {
         // May wait for the kernel, and `drop` may run on an async worker.
         std::thread::spawn(move || {
             if let Err(error) = held.reclaim().cleanup {
-                tracing::error!(%error, "an abandoned sandbox could not be cleaned up");
+                tracing::error!(%error, "cannot clean up an abandoned sandbox");
             }
         });
     }

@@ -84,7 +84,7 @@ pub(super) struct Started {
 }
 
 impl Sandbox {
-    /// Needs a runtime's context.
+    /// Watches a started sandbox. Call this in the context of an async runtime.
     pub(super) fn new(started: Started) -> io::Result<Self> {
         let Started { monitor, target, status, stdout, stderr, workspace, listener, cgroup, remains } = started;
         // SAFETY: the descriptor is open for as long as the `Arc<OwnedFd>` that is handed over here.

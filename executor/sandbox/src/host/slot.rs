@@ -33,12 +33,12 @@ impl Slot {
         self.machine.ids.first + self.number
     }
 
-    /// A helper in the place of the one that a run in this slot has used up.
+    /// Has a helper prepared to replace the one that the slot's run has used up.
     pub(super) fn refill(&self) {
         self.machine.ready.refill();
     }
 
-    /// Never give this slot to another run.
+    /// Blocks the slot until the executor restarts.
     pub(super) fn block(mut self) {
         self.blocked = true;
     }

@@ -57,7 +57,7 @@ impl Spawner {
         // The data behind the lock is valid after every statement: a panic elsewhere does not spoil it.
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         if server.as_ref().is_some_and(|socket| ask(socket, task, fds).is_err()) {
-            tracing::warn!("the fork server for sandboxes is gone, starting another");
+            tracing::warn!("the fork server for sandboxes is gone; starting another");
             *server = None;
         }
         let socket = match &mut *server {
@@ -101,7 +101,7 @@ fn start_server(helper: &Path, needed: &[PathBuf]) -> io::Result<(Child, OwnedFd
     Ok((child, ours))
 }
 
-/// An error means that the server is gone and has not read this.
+/// Sends a request. An error means that the server is gone and has not read it.
 fn ask(server: &OwnedFd, task: Task, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     control::send(server.as_fd(), task.word().as_bytes(), fds)
 }

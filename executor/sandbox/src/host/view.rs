@@ -25,7 +25,7 @@ const BASE_ENV: [(&str, &str); 8] = [
     ("CROWNEST", "1"),
 ];
 
-/// Both ways of writing them are in use, and curl for one knows `http_proxy` in lower case only.
+/// Both spellings are in use: curl, for one, knows `http_proxy` in lower case only.
 const PROXY_ENV: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 const NO_PROXY_ENV: [(&str, &str); 3] = [
@@ -39,9 +39,9 @@ const NO_PROXY_ENV: [(&str, &str); 3] = [
 pub(super) struct View<'a> {
     /// A folder that the helper has; read-only inside.
     pub(super) root: &'static str,
-    /// In this order.
+    /// Mounts, in this order.
     pub(super) mounts: &'static [Mount],
-    /// The caller's over the base.
+    /// The caller's variables over the base.
     pub(super) env: BTreeMap<&'a OsStr, Cow<'a, OsStr>>,
     /// With a proxy, the helper has made the network namespace, as root: the command has no power over it.
     pub(super) network: Network,

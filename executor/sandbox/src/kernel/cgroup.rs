@@ -46,11 +46,11 @@ enum Version {
 #[derive(Debug, Clone)]
 pub(crate) struct Hierarchy {
     version: Version,
-    /// Relative to each of these folders.
+    /// This host's group, relative to each folder of `version`.
     parent: PathBuf,
-    /// On top of what runs may have.
+    /// Processes of the sandbox itself, on top of the limits of runs.
     overhead: Overhead,
-    /// Groups so far, for their names.
+    /// Number of groups made so far, which names the next one.
     made: Arc<AtomicU64>,
 }
 
@@ -81,7 +81,7 @@ impl Hierarchy {
         Ok(Self { version, parent, overhead, made: Arc::default() })
     }
 
-    /// Makes a group, without limits yet. Its name says nothing: it is there before the run.
+    /// Makes a group without limits. Its name is a number, because a group is there before its run.
     pub(crate) fn create(&self) -> io::Result<Cgroup> {
         let cgroup = self.group(&self.made.fetch_add(1, Ordering::Relaxed).to_string());
         for directory in cgroup.directories() {

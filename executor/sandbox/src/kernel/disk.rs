@@ -20,11 +20,11 @@ const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4c82;
 const LOOP_CONFIGURE: libc::Ioctl = 0x4c0a;
 /// The device is freed with its last user.
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
-/// Another process may take the device that we were offered.
+/// Tries to get a loop device: another process may take the one that we were offered.
 const ATTEMPTS: usize = 32;
-/// One inode for so many bytes: as many files as mkfs.ext4 allows by default.
+/// Bytes per inode: as many files as mkfs.ext4 allows by default.
 pub(crate) const BYTES_PER_INODE: u64 = 16_384;
-/// Nothing more can be written, give or take what the file system itself needs.
+/// A disk with less free space counts as full: the file system itself needs some.
 const FULL_BELOW_BYTES: u64 = 64 * 1024;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Disk {
     /// The root of a mount that is attached nowhere.
     root: OwnedFd,
     device: PathBuf,
-    /// Used when new.
+    /// Bytes that the empty file system uses.
     empty_bytes: u64,
 }
 
@@ -69,7 +69,7 @@ struct LoopConfig {
 }
 
 impl Disk {
-    /// Takes some 30 ms, and a few hundred KiB of the host's disk. Blocking.
+    /// Makes the file system, which takes some 30 ms and a few hundred KiB of the host's disk. Blocking.
     pub(crate) fn create(folder: &Path, bytes: u64) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let image = rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?;

@@ -19,7 +19,7 @@ pub(crate) fn of_tree(uid: u32) -> String {
     format!("{TREE_OWNER} {uid} 1\n")
 }
 
-/// In a sandbox of an OCI runtime: its own root, which owns nothing on the host, and the user of the command.
+/// The map for a sandbox of an OCI runtime: its own root, which owns nothing on the host, and the user of the command.
 pub(crate) fn of_runtime(uid: u32) -> String {
     format!("0 {} 1\n{USER_ID} {uid} 1\n{NOBODY} {} 1\n", runtime_uid(uid), uid + GUEST_KERNEL)
 }

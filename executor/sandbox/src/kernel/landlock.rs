@@ -8,7 +8,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 /// Compiled by `build.rs`.
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/landlock"));
 
-/// To be executed by way of `/proc/self/fd`. Nobody can change it any more.
+/// The program as a sealed memfd, to be executed through `/proc/self/fd`.
 pub(crate) fn program() -> io::Result<OwnedFd> {
     let file = rustix::fs::memfd_create("landlock", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     if rustix::io::write(&file, PROGRAM)? != PROGRAM.len() {

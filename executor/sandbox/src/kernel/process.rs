@@ -17,7 +17,7 @@ pub(crate) enum Ending {
     Killed(i32),
 }
 
-/// Must be collected by [`ending`](Self::ending) or [`kill`](Self::kill), or it stays a zombie.
+/// A process that [`ending`](Self::ending) or [`kill`](Self::kill) must collect, or it stays a zombie.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: i32,
@@ -47,7 +47,7 @@ impl Process {
         }))
     }
 
-    /// Ends it and collects it, unless that was done before. Blocking.
+    /// Kills and collects the process, unless that was done before. Blocking.
     pub(crate) fn kill(&self) -> io::Result<()> {
         // An error means that it has ended.
         let _ = pidfd_send_signal(&self.handle, Signal::KILL);
@@ -60,7 +60,7 @@ impl Process {
     }
 }
 
-/// Returns when there is something to read, or that no more will come; at the deadline with an error.
+/// Waits until there is something to read or the end is reached; fails at the deadline.
 pub(crate) fn wait_readable(file: impl AsFd, deadline: Instant) -> io::Result<()> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

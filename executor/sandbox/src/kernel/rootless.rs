@@ -50,7 +50,7 @@ pub(crate) fn check() -> Result<(), RootlessError> {
     if uid.is_root() { Ok(()) } else { commands(uid.as_raw(), gid.as_raw()).map(drop) }
 }
 
-/// Does nothing for root. To be called before this process has a second thread.
+/// Enters a user namespace; does nothing for root. Call this before the process has a second thread.
 ///
 /// # Errors
 /// The error says how to prepare the machine or the user.

@@ -81,7 +81,7 @@ pub(crate) fn oci_filter() -> io::Result<Value> {
     }))
 }
 
-/// By number; what is not in here does not exist.
+/// Answers by number; a call without an answer does not exist.
 fn answers(architecture: &Architecture) -> Result<BTreeMap<u32, Answer>, String> {
     let mut answers = BTreeMap::new();
     let number = |name: &str| (architecture.number)(name).ok_or_else(|| format!("unknown system call `{name}`"));

@@ -8,9 +8,9 @@ use std::os::unix::fs::MetadataExt as _;
 const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFD;
 /// The default id of slot 0.
 const FIRST_OF_MACHINE: u32 = 1_700_000;
-/// Debian gives smaller ones to services.
+/// The smallest id that runs may have: Debian gives smaller ones to services.
 const FIRST_ALLOWED_OF_MACHINE: u32 = 1_000;
-/// Whoever started the executor is 0.
+/// The first id of runs in a user namespace: 0 is the user who started the executor.
 const FIRST_OF_NAMESPACE: u32 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Users {
         self == Self::Machine
     }
 
-    /// Loop devices, and file systems on them.
+    /// True if loop devices, and file systems on them, can be made.
     pub(crate) fn can_make_disks(self) -> bool {
         self == Self::Machine
     }

@@ -10,7 +10,7 @@ pub(crate) enum Engine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Runtime {
     pub(crate) program: PathBuf,
-    /// The operator's.
+    /// Arguments of the operator.
     pub(crate) arguments: Vec<String>,
     pub(crate) kind: RuntimeKind,
 }

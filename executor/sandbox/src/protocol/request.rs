@@ -83,7 +83,7 @@ impl Request {
         };
         let uid = uid.to_str().and_then(|uid| uid.parse().ok());
         Ok(Self {
-            uid: uid.ok_or_else(|| io::Error::other("the uid is no number")).at("parse the request")?,
+            uid: uid.ok_or_else(|| io::Error::other("the uid is not a number")).at("parse the request")?,
             run_dir: run_dir.into(),
             disk: (!device.is_empty()).then(|| (device.into(), folder.clone())),
             stage: stage.into(),

@@ -31,7 +31,7 @@ fn children(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
-/// A helper that waits for the next run is no run's.
+/// A helper that waits for the next run does not belong to a run.
 const WAITING: &str = "sandbox-ready";
 
 fn is_of_a_run(group: &Path) -> bool {

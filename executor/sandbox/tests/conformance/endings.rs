@@ -100,7 +100,7 @@ async fn wait(sandbox: &mut Sandbox) -> Exit {
     tokio::time::timeout(DEADLINE, sandbox.wait()).await.expect("the run hangs").expect("an exit")
 }
 
-/// A root file system in which there is no shell, and one whose shell is no program.
+/// A root file system without a shell, and one whose shell is not a program.
 async fn an_engine_that_fails_is_not_an_exit_code(engine: Engine) {
     let mut machine = engine.open().await;
     let root = machine.folder.path().join("broken");

@@ -42,7 +42,7 @@ impl Upload {
         self.object.write(bytes).await.map_err(|error| error.to_string())
     }
 
-    /// Visible only if everything went well.
+    /// Completes the object if everything went well, and discards it otherwise.
     async fn end<T>(self, outcome: Result<T, String>) -> Result<(Uploaded, T), String> {
         match outcome {
             Ok(value) => {

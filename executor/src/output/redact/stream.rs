@@ -59,7 +59,7 @@ impl Stream {
     }
 }
 
-/// A reader without secrets.
+/// A reader whose secrets are replaced.
 #[derive(Debug)]
 pub(crate) struct Redacted<R> {
     pub(super) from: R,

@@ -6,7 +6,7 @@ use crate::host::view::{HOSTNAME, Mount, View, WORKING_FOLDER};
 use crate::kernel::idmap::USER_ID;
 use crate::protocol::request::Network;
 
-/// NUL-separated. Values of the environment are in here, hence not on a command line.
+/// Renders the arguments, NUL-separated. They contain values of the environment, and so are never on a command line.
 pub(super) fn arguments(view: &View<'_>) -> Vec<u8> {
     let user = USER_ID.to_string();
     let mut args = Args(Vec::with_capacity(4096));

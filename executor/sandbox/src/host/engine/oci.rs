@@ -14,7 +14,7 @@ use crate::protocol::engine::RuntimeKind;
 use crate::protocol::layout::SHELL;
 use crate::protocol::request::Network;
 
-/// No files: pid 1 and the runtime have other users than the command, and those are not shown at all.
+/// Hides other users' processes: pid 1 and the runtime have other users than the command.
 const ONLY_OWN_PROCESSES: &str = "hidepid=2";
 /// Files about the kernel as a whole, which no command needs.
 const MASKED: [&str; 9] = [
@@ -30,7 +30,7 @@ const MASKED: [&str; 9] = [
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// There is no pid namespace in it: the runtime and all that it starts are in that of our own pid 1.
+/// Renders the configuration. It has no pid namespace: the runtime and all that it starts are in that of our own pid 1.
 pub(super) fn configuration(view: &View<'_>, kind: RuntimeKind, limits: Limits) -> Result<Vec<u8>, SandboxError> {
     let env: Vec<String> = view
         .env
@@ -107,13 +107,13 @@ fn memory(at: &str, mode: &str) -> Value {
     json!({ "destination": at, "type": "tmpfs", "source": "tmpfs", "options": options })
 }
 
-/// No more than this process may itself: the runtime could not raise it.
+/// A resource limit, at most this process's own: the runtime could not raise it.
 fn limit(name: &str, resource: Resource, most: u64) -> Value {
     let most = rlimits::at_most(resource, most);
     json!({ "type": name, "hard": most, "soft": most })
 }
 
-/// JSON has no other strings.
+/// The value as UTF-8, because JSON has no other strings.
 fn text(value: &OsStr) -> Result<&str, SandboxError> {
     value
         .to_str()

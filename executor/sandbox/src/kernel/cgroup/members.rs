@@ -33,7 +33,7 @@ pub(super) fn none(directory: &Path) -> io::Result<bool> {
     list(directory).map(|members| members.is_empty())
 }
 
-/// Nobody is a member of a group that is gone.
+/// Lists the members; a group that is gone has none.
 pub(super) fn list(directory: &Path) -> io::Result<BTreeSet<i32>> {
     match fs::read_to_string(directory.join("cgroup.procs")) {
         Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),

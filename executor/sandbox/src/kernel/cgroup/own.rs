@@ -1,5 +1,5 @@
-//! Which control groups this process is in: with root, of no matter; without, all that there is to work in, if an
-//! administrator has delegated it. The errors say how.
+//! The control groups of this process. They do not matter for root; without root they are the only ones to work in, if an
+//! administrator has delegated them. The errors say how.
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ impl Groups {
         fs::read_to_string("/proc/self/cgroup").map(|text| Self::parse(&text))
     }
 
-    /// By cgroups(7).
+    /// Parses the format of cgroups(7).
     fn parse(text: &str) -> Self {
         let group = |line: &str| {
             let (_, rest) = line.split_once(':')?;
@@ -34,7 +34,7 @@ impl Groups {
         own.map_or_else(|| mount.clone(), |(_, path)| mount.join(path))
     }
 
-    /// Not the one that an executor moved this process to, but the one that this is in.
+    /// The group of this process; if an executor has moved it into a supervisor group, that group's parent.
     pub(super) fn unified(&self, root: &Path) -> PathBuf {
         let own = self.groups.iter().find(|(names, _)| names.is_empty()).map_or(Path::new(""), |(_, path)| path);
         let own = if own.ends_with(SUPERVISOR) { own.parent().unwrap_or(own) } else { own };

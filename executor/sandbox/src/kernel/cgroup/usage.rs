@@ -7,7 +7,7 @@ use std::path::Path;
 pub struct ResourceUsage {
     pub cpu_user_ms: Option<u64>,
     pub cpu_system_ms: Option<u64>,
-    /// For how long something that could have run was held back by the CPU limit, added up over the processors.
+    /// Time for which the CPU limit held back runnable processes, summed over the processors.
     pub cpu_throttled_ms: Option<u64>,
     /// Includes page cache and tmpfs.
     pub memory_peak_bytes: Option<u64>,

@@ -10,13 +10,13 @@ const ATTEMPTS: usize = 100;
 /// The group into which an executor without privilege moves itself.
 pub(super) const SUPERVISOR: &str = "crownest-supervisor";
 const CPU_PERIOD_US: u64 = 100_000;
-/// Without these a run would not be limited.
+/// Controllers without which a run would not be limited.
 const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];
-/// Without this its I/O is not counted.
+/// The controller that counts I/O; a host works without it.
 const WANTED: &str = "io";
 
-/// Leaves a folder that is ours without processes: a group has either these or groups with controllers. What is in it
-/// (this process, and others of its user) goes to a group beside those of the runs.
+/// Empties a group of processes, because a group has either processes or groups with controllers. Its processes (this one,
+/// and others of its user) move to a group beside those of the runs.
 pub(super) fn make_room(folder: &Path) -> io::Result<()> {
     let room = folder.join(SUPERVISOR);
     match fs::create_dir(&room) {

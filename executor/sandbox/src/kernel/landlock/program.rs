@@ -4,7 +4,7 @@
 //! become that, it says so as a status: its own exit code must not pass for the command's.
 //!
 //! The rights that it gives up: writing anywhere but in the sandbox's own folders, making devices anywhere, and, from Landlock 6 on,
-//! signals and abstract sockets to processes outside, of which bubblewrap is one. A kernel without Landlock is no error.
+//! signals and abstract sockets to processes outside, of which bubblewrap is one. A kernel without Landlock is not an error.
 #![no_std]
 #![no_main]
 
