@@ -48,10 +48,20 @@ def folders():
 
 
 @functools.cache
+def source_files():
+    kinds = (".rs", ".sql", ".sh", ".py", ".toml")
+    return {name: (ROOT / name).read_text(errors="replace") for name in sorted(files()) if name.endswith(kinds)}
+
+
+@functools.cache
 def sources():
     """The text of everything that is not a document: settings and metrics that are named must occur there."""
-    kinds = (".rs", ".sql", ".sh", ".py", ".toml")
-    return "\n".join((ROOT / name).read_text(errors="replace") for name in sorted(files()) if name.endswith(kinds))
+    return "\n".join(source_files().values())
+
+
+def exists(path):
+    """Whether a path from the root, or the end of one, is a file or folder."""
+    return path in files() or path in folders() or any(name.endswith(f"/{path}") for name in files())
 
 
 class Document:
@@ -126,10 +136,8 @@ def check_paths(doc):
         if not re.fullmatch(r"[\w.\-]+(/[\w.\-]+)*", path) or path.startswith("-"):
             continue
         rooted = "/" in path and path.split("/")[0] in tops
-        known = path in files() or path in folders()
         relative = os.path.normpath(os.path.join(os.path.dirname(doc.name), path))
-        ends = any(name.endswith(f"/{path}") for name in files())
-        if (rooted or re.search(r"\.(rs|sh|sql|py|toml|md)$", path)) and not (known or ends or relative in files()):
+        if (rooted or re.search(r"\.(rs|sh|sql|py|toml|md)$", path)) and not (exists(path) or relative in files()):
             problem(doc.name, number, f"there is no file or folder `{span}`")
 
 
@@ -155,6 +163,15 @@ def check_names(doc):
             short = re.sub(r"^crownest_((ingest|executor|collector|metering)_)?", "", name)
             if name not in sources() and f'"{short}"' not in sources():
                 problem(doc.name, number, f"no source has the metric {name}")
+
+
+def check_sources():
+    """A document that a source names exists."""
+    for source, text in source_files().items():
+        for number, line in enumerate(text.splitlines(), 1):
+            for path in re.findall(r"[\w./-]*\w\.md\b", line):
+                if not exists(re.sub(r"^(\.\./)+", "", path)):
+                    problem(source, number, f"there is no document {path}")
 
 
 def check_syntax(doc):
@@ -288,6 +305,7 @@ def main():
                 check(doc)
     if not programs:
         check_tests(document("ARCHITECTURE.md"))
+        check_sources()
     if problems:
         sys.exit("\n".join([*problems, f"{len(problems)} problems in documents"]))
     print(f"{len(documents)} documents agree with the {'programs' if programs else 'repository'}")

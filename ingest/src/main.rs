@@ -39,7 +39,7 @@ struct Migrate {
 async fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).as_deref() == Some("migrate") {
         let Migrate { database_url } = parse_or_exit(std::env::args_os().skip(1));
-        return database::migrate(&database_url).await;
+        return Ok(database::migrate(&database_url).await?);
     }
     if std::env::args().nth(1).as_deref() == Some("openapi") {
         let OpenApi {} = parse_or_exit(std::env::args_os().skip(1));

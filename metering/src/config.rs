@@ -15,6 +15,13 @@ pub struct MeteringConfig {
     pub amqp: AmqpConfig,
     #[command(flatten)]
     pub ops: OpsConfig,
+    #[command(flatten)]
+    pub settings: MeteringSettings,
+}
+
+/// Everything that has a default.
+#[derive(Debug, Clone, Args)]
+pub struct MeteringSettings {
     /// How often to look for runs that could be admitted after a limit was raised, in milliseconds
     #[arg(long, env = "CROWNEST_METERING_SWEEP_MS", default_value_t = 2_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
@@ -24,7 +31,7 @@ pub struct MeteringConfig {
     pub drain_ms: u64,
 }
 
-impl MeteringConfig {
+impl MeteringSettings {
     pub(crate) fn sweep(&self) -> Duration {
         Duration::from_millis(self.sweep_ms)
     }

@@ -7,5 +7,5 @@ mod record;
 mod service;
 mod tables;
 
-pub use config::MeteringConfig;
+pub use config::{MeteringConfig, MeteringSettings};
 pub use service::start;

@@ -1,7 +1,8 @@
-//! What the database guards by itself: the state machine, and who may touch what.
+//! Guards of the database itself: the state machine, and the rights of roles.
 
+use infra::config::Secret;
 use schemas::run::RunStatus;
-use testkit::{Lease, Stack};
+use testkit::{Lease, Options, Stack};
 
 #[tokio::test]
 async fn the_database_has_the_same_state_machine() {
@@ -11,7 +12,7 @@ async fn the_database_has_the_same_state_machine() {
         for &next in RunStatus::ALL {
             let sql = "select ingest.run_can_become($1, $2)";
             let answer: bool = client.query_one(sql, &[&from.as_str(), &next.as_str()]).await.unwrap().get(0);
-            // The guard is asked about changes only, so a state and itself is of no interest to it.
+            // The guard only sees changes of state.
             if from != next {
                 assert_eq!(answer, from.can_become(next), "{from} -> {next}");
             }
@@ -52,4 +53,23 @@ async fn each_service_reaches_its_own_tables_only() {
             client.query("select * from ingest.claim_run('wsr_x', 'exe_x', 'sbx_x', 'cmd_x', false, 3)", &[]).await;
         assert_eq!(claim.is_ok(), service == "executor", "{service} claims");
     }
+}
+
+#[tokio::test]
+async fn a_database_of_another_version_is_refused_with_what_to_do() {
+    let stack = Stack::with(Options { executor: false, collector: false, metering: false, ..Options::default() }).await;
+    let client = stack.admin.get().await.unwrap();
+    let refused = async |history: &str| {
+        client.batch_execute(history).await.unwrap();
+        database::migrate(&Secret::new(stack.admin_url())).await.unwrap_err().to_string()
+    };
+    database::migrate(&Secret::new(stack.admin_url())).await.unwrap();
+    let newer = "insert into refinery_schema_history (version, name, applied_on, checksum)
+        values (999, 'the_future', '2026-01-01T00:00:00Z', '1')";
+    let message = refused(newer).await;
+    assert!(message.contains("expected migration none, found V999__the_future"), "{message}");
+    let other = "update refinery_schema_history set name = 'ingest_tables' where version = 2";
+    let message = refused(other).await;
+    assert!(message.contains("expected migration V2__ingest, found V2__ingest_tables"), "{message}");
+    assert!(message.contains("start with an empty database"), "{message}");
 }

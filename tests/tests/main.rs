@@ -1,10 +1,13 @@
 //! Everything that a user is promised, on real services: one file for each promise. One program, because each that links all
 //! services costs seconds of every build.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure")]
+
 mod admin;
 mod artifacts;
 mod attestations;
 mod cli;
+mod crates;
 mod database;
 mod egress;
 mod engines;
@@ -27,6 +30,7 @@ mod python_node;
 mod retention;
 mod runs;
 mod sandbox_limits;
+mod schema_files;
 mod services;
 mod tables;
 mod tables_crashes;
@@ -34,6 +38,7 @@ mod template_offers;
 mod templates;
 mod tenancy;
 mod test_reports;
+mod tlog_reference;
 mod up;
 mod up_as_an_ordinary_user;
 mod uploads;

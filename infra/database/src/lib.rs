@@ -13,7 +13,7 @@ pub mod row;
 pub use deadpool_postgres::{Client, GenericClient, PoolError, Transaction};
 pub use tokio_postgres::Row;
 
-pub use migrate::migrate;
+pub use migrate::{MigrateError, migrate};
 pub use outbox::{ContentType, Outbox, OutboxMessage};
 pub use pool::{OpenError, Pool, PostgresConfig, open};
 pub use row::DbError;

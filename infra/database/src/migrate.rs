@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use infra::config::Secret;
+use refinery::error::Kind;
 use tokio_postgres::{Config, NoTls};
 
 use crate::locks;
@@ -11,15 +12,49 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
+/// Why the schema cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error(
+        "the database was migrated by another version of CrowNest: expected migration {expected}, found {found}. \
+         Use the version that migrated it, or start with an empty database (`crownest up`: another folder for --data). \
+         Until the first release migrations may change, and no data is carried over"
+    )]
+    OtherVersion { expected: String, found: String },
+    #[error("a migration failed")]
+    Migration(#[source] refinery::Error),
+    #[error("no connection to the database")]
+    Connection(#[from] tokio_postgres::Error),
+}
+
 /// Applies the migrations that are missing. Safe to call from several processes at once.
-pub async fn migrate(url: &Secret) -> anyhow::Result<()> {
+pub async fn migrate(url: &Secret) -> Result<(), MigrateError> {
     let (mut client, connection) = Config::from_str(url.reveal())?.connect(NoTls).await?;
     let driver = tokio::spawn(connection);
     // refinery takes no lock of its own.
     client.execute("select pg_advisory_lock($1)", &[&locks::MIGRATION.0]).await?;
     // The lock goes with the session, so a crash in between leaves nothing behind.
-    embedded::migrations::runner().run_async(&mut client).await?;
+    embedded::migrations::runner().run_async(&mut client).await.map_err(explained)?;
     drop(client);
-    driver.await??;
+    // A driver that panicked or was canceled had no error of the connection to tell.
+    driver.await.unwrap_or(Ok(()))?;
     Ok(())
+}
+
+fn explained(error: refinery::Error) -> MigrateError {
+    let known = |version| embedded::migrations::runner().get_migrations().iter().any(|own| own.version() == version);
+    let none = || "none".to_owned();
+    match error.kind() {
+        Kind::DivergentVersion(found, expected) => {
+            MigrateError::OtherVersion { expected: expected.to_string(), found: found.to_string() }
+        }
+        // Either the database has it and this program does not, or the other way round.
+        Kind::MissingVersion(migration) if known(migration.version()) => {
+            MigrateError::OtherVersion { expected: migration.to_string(), found: none() }
+        }
+        Kind::MissingVersion(migration) => {
+            MigrateError::OtherVersion { expected: none(), found: migration.to_string() }
+        }
+        _ => MigrateError::Migration(error),
+    }
 }

@@ -1,4 +1,4 @@
-//! Consuming: a stream of deliveries that survives reconnects. What is not acknowledged comes again.
+//! Consuming: a stream of deliveries that survives reconnects. Unacknowledged messages are delivered again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,35 +15,35 @@ use tokio_util::sync::CancellationToken;
 use super::session::Session;
 use super::{Amqp, Source, TRACEPARENT};
 
-/// How often a consumer that is to stop looks whether everything was answered.
+/// Interval at which a stopping consumer checks that every delivery was answered.
 const ANSWER_POLL: Duration = Duration::from_millis(10);
 
-/// One delivery. Dropping it unanswered leaves it to the broker, which delivers it again once this session is gone.
+/// One delivery. The broker redelivers a delivery that was dropped unanswered, once this session is gone.
 #[derive(Debug)]
 pub struct Delivery {
     pub body: Bytes,
-    /// Delivered before, to somebody who did not acknowledge it.
+    /// True if the message was delivered before and not acknowledged.
     pub redelivered: bool,
     pub traceparent: Option<String>,
-    /// Queue that a dead letter comes from.
+    /// Queue that a dead letter was in before.
     pub dead_from: Option<String>,
     inner: LapinDelivery,
-    /// Keeps the connection open as long as there is something to answer.
+    /// Keeps the connection open while there is a delivery to answer.
     _session: Arc<Session>,
 }
 
-/// Dropping it stops consuming; what was delivered may still be acknowledged. Whoever must see messages in order ends it
-/// with [`finish`](Self::finish).
+/// Consumption of one source. Dropping a consumer stops it; its deliveries may still be acknowledged. A caller that
+/// needs messages in order ends it with [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Consumer {
-    /// Dropped first: nobody reconnects because nobody listens.
+    /// Dropped first, so that the lack of a listener does not cause a reconnect.
     stop: tokio_util::sync::DropGuard,
     deliveries: mpsc::Receiver<Delivery>,
     supervisor: JoinHandle<()>,
 }
 
 impl Amqp {
-    /// Consumes with at most `prefetch` unacknowledged deliveries: that is what bounds concurrency.
+    /// Consumes with at most `prefetch` unacknowledged deliveries, which bounds concurrency.
     pub fn consume(&self, source: Source, prefetch: u16) -> Consumer {
         let (sender, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
         let stop = CancellationToken::new();
@@ -53,45 +53,46 @@ impl Amqp {
 }
 
 impl Consumer {
-    /// The next delivery, however long it takes: a lost broker is reconnected behind this call.
+    /// Waits for the next delivery, however long it takes; a lost connection is restored meanwhile.
     pub async fn next(&mut self) -> Option<Delivery> {
         self.deliveries.recv().await
     }
 
-    /// Stops, once every delivery was answered or dropped; then whatever was not answered, and the queue, are somebody
-    /// else's in one step. A process that ends before that may hand the queue over first.
+    /// Stops once every delivery was answered or dropped; then unanswered deliveries and the queue go to another
+    /// consumer in one step. A process that ends earlier may hand the queue over first.
     pub async fn finish(self) {
         drop((self.stop, self.deliveries));
         let _ = self.supervisor.await;
     }
 
-    /// A delivery that is here already.
+    /// Returns a delivery that has already arrived.
     pub fn try_next(&mut self) -> Option<Delivery> {
         self.deliveries.try_recv().ok()
     }
 }
 
 impl Delivery {
-    /// Done. A lost connection is no error here: the message comes again, and handlers are idempotent.
+    /// Acknowledges the message. A lost connection is not an error here: the message is delivered again, and handlers
+    /// are idempotent.
     pub async fn ack(&self) {
         if let Err(error) = self.inner.acker.ack(BasicAckOptions::default()).await {
-            tracing::debug!(%error, "an acknowledgement was lost");
+            tracing::debug!(%error, "cannot acknowledge a message; it will be delivered again");
         }
     }
 
-    /// Cannot be handled, now or ever: to the dead-letter queue.
+    /// Sends a message that can never be handled to the dead-letter queue.
     pub async fn dead_letter(&self) {
         let options = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
         if let Err(error) = self.inner.acker.nack(options).await {
-            tracing::debug!(%error, "a rejection was lost");
+            tracing::debug!(%error, "cannot dead-letter a message; it will be delivered again");
         }
     }
 
-    /// Gives it back, for somebody else.
+    /// Returns the message to its queue, for another consumer.
     pub async fn give_back(&self) {
         let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
         if let Err(error) = self.inner.acker.nack(options).await {
-            tracing::debug!(%error, "a returned delivery was lost");
+            tracing::debug!(%error, "cannot return a message; it will be delivered again");
         }
     }
 
@@ -117,7 +118,7 @@ async fn supervise(amqp: Amqp, source: Source, prefetch: u16, sender: mpsc::Send
             () = stop.cancelled() => return,
         };
         if let Err(error) = forward(&amqp, source, prefetch, &session, &sender, &stop).await {
-            tracing::warn!(service = amqp.service, ?source, %error, "consuming interrupted");
+            tracing::warn!(service = amqp.service, ?source, %error, "consuming was interrupted; reconnecting");
         }
     }
 }
@@ -151,8 +152,9 @@ async fn forward(
     channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await
 }
 
-/// Cancelling would hand the queue to the next consumer at once, which would get later messages before those that are in
-/// work here are answered or come again. Closing the channel gives back what is unanswered and the queue in one step.
+/// Cancelling would hand the queue to the next consumer at once, which would get later messages before this consumer's
+/// unfinished ones are answered or delivered again. Closing the channel returns unanswered messages and hands over the
+/// queue in one step.
 async fn hold_until_answered(session: &Arc<Session>) -> lapin::Result<()> {
     while Arc::strong_count(session) > 1 {
         tokio::time::sleep(ANSWER_POLL).await;

@@ -1,4 +1,4 @@
-//! How many requests go to the store: what it costs, on most bills.
+//! Counter of requests to the store, which most providers bill.
 
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use super::lock::ObjectLock;
 use crate::ops::Ready;
 
-/// Whether a conditional put wrote the object.
+/// Outcome of a conditional put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     Created,
-    /// Another object was there; it is unchanged.
+    /// Another object exists and is unchanged.
     Exists,
 }
 
@@ -39,7 +39,7 @@ impl StoreError {
     }
 }
 
-/// An object as it was when it was read, and what the store calls this version of it.
+/// An object as it was when it was read, and the store's name for this version.
 #[derive(Debug, Clone)]
 pub struct Version {
     pub body: Bytes,
@@ -50,9 +50,9 @@ pub struct Version {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub key: String,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What the store calls this version of it.
+    /// The store's name for this version.
     pub etag: String,
 }
 
@@ -73,7 +73,7 @@ impl Store {
         &self.bucket
     }
 
-    /// Another bucket of the same store.
+    /// A handle to another bucket of the same store.
     #[must_use]
     pub fn in_bucket(&self, bucket: &str) -> Self {
         Self { bucket: bucket.to_owned(), ..self.clone() }
@@ -93,12 +93,12 @@ impl Store {
         }
     }
 
-    /// Writes an object that must not be there yet (`If-None-Match: *`).
+    /// Writes an object that must not exist yet (`If-None-Match: *`).
     pub async fn put_new(&self, key: &str, body: Bytes, content_type: &str) -> Result<Put, StoreError> {
         self.put_expecting(None, key, body, content_type).await
     }
 
-    /// Replaces this version of an object (`If-Match`), or nothing at all.
+    /// Replaces an object only if it still has this version (`If-Match`).
     pub async fn replace(
         &self,
         version: &Version,
@@ -129,7 +129,7 @@ impl Store {
         }
     }
 
-    /// The first `max_bytes` of the object with its version; `None` if there is none.
+    /// The first `max_bytes` of the object with its version; `None` if it does not exist.
     pub async fn get_version(&self, key: &str, max_bytes: u64) -> Result<Option<Version>, StoreError> {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let answer = request.range(format!("bytes=0-{}", max_bytes.saturating_sub(1))).send().await;
@@ -159,7 +159,7 @@ impl Store {
         Ok(answer.map_err(|error| StoreError::from_sdk("reading", key, error))?.body)
     }
 
-    /// The size of the object in bytes; `None` when there is none.
+    /// The size of the object in bytes; `None` if it does not exist.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
             Ok(head) => Ok(Some(head.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0))),
@@ -185,7 +185,7 @@ impl Store {
         Ok(listed)
     }
 
-    /// Deletes the object; deleting what is not there is no error.
+    /// Deletes the object; deleting a missing one is not an error.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk("deleting", key, error))
