@@ -35,11 +35,12 @@ docs: build
     infra/check-docs.py
     infra/check-docs.py --programs "${CARGO_TARGET_DIR:-target}/debug"
 
-# Write the generated files anew: JSON Schemas and the OpenAPI document
-generate:
+# Write the generated files anew: JSON Schemas, the OpenAPI document and the present database schema
+generate: build
     cargo run -q --locked -p crownest-schemas -- schemas/json
     cargo run -q --locked -p crownest-ingest --bin crownest-ingest -- openapi > schemas/openapi.json.new
     mv schemas/openapi.json.new schemas/openapi.json
+    UPDATE_SCHEMA=1 cargo nextest run --locked -p crownest-tests schema_files
 
 # Search for inputs that break a reader of strangers' bytes (`just fuzz --seconds 3600 archive`)
 fuzz *ARGS:

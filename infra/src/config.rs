@@ -1,4 +1,4 @@
-//! How services are configured: clap structs with `CROWNEST_*` variables, checked before anything is opened.
+//! Configuration of services: clap structs with `CROWNEST_*` variables, checked before anything is opened.
 
 mod secret_value;
 
@@ -41,7 +41,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Parses the command line and environment, or ends the process: 0 for help and version, 64 for what is wrong.
+/// Parses the command line and environment, or ends the process: with 0 for help and version, with 64 for a mistake.
 pub fn parse_or_exit<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> T {
     T::try_parse_from(arguments).unwrap_or_else(|error| {
         // Nothing can be done about a closed standard error.

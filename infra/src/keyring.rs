@@ -1,5 +1,5 @@
 //! Authenticated encryption with keys from a file, which can be rotated: the first one encrypts, all of them decrypt.
-//! What is encrypted, and what it is bound to, is the caller's business.
+//! The caller decides what is encrypted, and what it is bound to.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub struct Keyring(Vec<Key>);
 struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
-    /// For digests, so that one key never serves two purposes.
+    /// Derived for digests, so that one key never serves two purposes.
     digesting: [u8; KEY_BYTES],
 }
 
@@ -103,7 +103,7 @@ impl Keyring {
         Ok(Self(keys))
     }
 
-    /// Encrypts with the first key. What comes out opens with the same `context` only.
+    /// Encrypts with the first key. The result opens with the same `context` only.
     pub fn seal(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, getrandom::Error> {
         let key = &self.0[0];
         let mut nonce = [0; NONCE_BYTES];
@@ -130,7 +130,7 @@ impl Keyring {
         opened.map_err(|_| OpenError::Rejected { id: id.to_owned() })
     }
 
-    /// Digests that nobody can check guesses against without the key: of the first key, then of each older one.
+    /// Digests with the first key, then with each older one. Nobody can check guesses against them without the key.
     pub fn digests(&self, text: &[u8]) -> Vec<[u8; 32]> {
         self.0.iter().map(|key| hmac(&key.digesting, text)).collect()
     }
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(both.open(&before, b"").unwrap(), b"secret");
         assert_eq!(new.open(&after, b"").unwrap(), b"secret");
         assert_eq!(new.open(&before, b""), Err(OpenError::UnknownKey { id: "a".to_owned() }));
-        // Another key of the same name.
+        // A different key of the same name.
         let impostor = keyring(&line("a", "3")).unwrap();
         assert_eq!(impostor.open(&before, b""), Err(OpenError::Rejected { id: "a".to_owned() }));
         assert_eq!(both.digests(b"x"), [new.digests(b"x"), old.digests(b"x")].concat());

@@ -1,4 +1,4 @@
-//! What the CrowNest services stand on: PostgreSQL, RabbitMQ, S3, telemetry, configuration and shutdown.
+//! The foundation of the CrowNest services: RabbitMQ, S3, telemetry, configuration, and the start and stop of a service.
 //! No domain rules live here.
 
 pub mod amqp;

@@ -1,5 +1,5 @@
-//! Which addresses strangers may make us reach: the public internet, and nothing near us unless the operator says so.
-//! Whoever asks resolves a name first, and connects to the address that was checked, not to the name.
+//! The addresses that strangers may make us reach: the public internet, and nothing near us unless the operator says so.
+//! A caller resolves a name first, and connects to the address that was checked, not to the name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -72,7 +72,7 @@ const CLOSED_V4: [Network; 15] = [
     Network::v4(203, 0, 113, 24),
     Network::v4(224, 0, 0, 3),
 ];
-/// Everything that is assigned to somebody, …
+/// Global unicast addresses that are assigned …
 const OPEN_V6: Network = Network::v6(0x2000, 0, 3);
 /// … but not Teredo and its neighbours, documentation and 6to4, which lead elsewhere.
 const CLOSED_V6: [Network; 4] = [
@@ -82,9 +82,9 @@ const CLOSED_V6: [Network; 4] = [
     Network::v6(0x3fff, 0, 20),
 ];
 
-/// `allowed` is what the operator opens.
+/// `allowed` are the networks that the operator opens.
 pub fn may_reach(address: IpAddr, allowed: &[Network]) -> bool {
-    // An IPv4 address in IPv6 clothes is what it is.
+    // An IPv4-mapped address counts as the IPv4 address.
     let address = address.to_canonical();
     let public = match address {
         IpAddr::V4(_) => !CLOSED_V4.iter().any(|network| network.contains(address)),

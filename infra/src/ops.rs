@@ -1,4 +1,4 @@
-//! What operators look at, on a listener of its own: `/healthz`, `/readyz` and Prometheus `/metrics`.
+//! Health and metrics for operators, on a listener of their own: `/healthz`, `/readyz` and Prometheus `/metrics`.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone, Args)]
 pub struct OpsConfig {
-    /// Where to serve /healthz, /readyz and /metrics; port 0 takes a free one
+    /// Address that serves /healthz, /readyz and /metrics; port 0 takes a free one
     #[arg(long, env = "CROWNEST_OPS_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDR")]
     pub ops_listen: SocketAddr,
 }
@@ -27,7 +27,7 @@ pub trait Ready: Clone + Send + Sync + 'static {
     /// The name that `/readyz` gives it.
     const NAME: &'static str;
 
-    /// Why it does not answer, if it does not.
+    /// Returns the reason if the connection does not answer.
     fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
 }
 
@@ -86,7 +86,7 @@ impl Ops {
         tokio::spawn(async move {
             let served = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await;
             if let Err(error) = served {
-                tracing::error!(%error, "the operations listener failed");
+                tracing::error!(%error, "cannot serve health and metrics");
             }
         });
         Ok(address)
@@ -110,7 +110,7 @@ async fn metrics(State(ops): State<Arc<Ops>>) -> Response {
     match TextEncoder::new().encode_to_string(&ops.registry.gather()) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the metrics cannot be written");
+            tracing::error!(%error, "cannot write the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -1,4 +1,4 @@
-//! The object store: what CrowNest needs of S3, and nothing vendor-specific.
+//! The object store: the part of S3 that CrowNest needs, and nothing vendor-specific.
 
 mod hold;
 mod lock;
@@ -25,7 +25,7 @@ pub use presign::{PresignedPut, Presigner};
 pub use purge::Purged;
 pub use store::{Listed, Put, Store, StoreError, Version};
 
-/// When the client adds and checks the newer integrity checksums.
+/// When the client adds and checks S3's newer integrity checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Checksums {
     WhenSupported,
@@ -51,7 +51,7 @@ pub struct S3Config {
     pub s3_checksums: Checksums,
 }
 
-/// For clap: an endpoint as [`S3Config`] takes it.
+/// A parser for clap: an endpoint as [`S3Config`] takes it.
 pub fn parse_endpoint(text: &str) -> Result<String, &'static str> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let valid = host.is_some_and(|host| host.starts_with(|first: char| first.is_alphanumeric() || first == '['));
@@ -63,7 +63,7 @@ pub fn open(config: &S3Config) -> Store {
     Store::new(client(config, None), config.s3_bucket.clone())
 }
 
-/// The same, and its requests are among the metrics.
+/// A client like [`open`]'s whose requests are among the metrics.
 pub fn open_counted(config: &S3Config, registry: &Registry) -> prometheus::Result<Store> {
     let requests = Requests::new()?;
     registry.register(Box::new(requests.0.clone()))?;

@@ -21,7 +21,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Waits for `work`, but not longer than `deadline` after `shutdown`. False when work was left behind.
+/// Waits for `work`, but not longer than `deadline` after `shutdown`. Returns false if work was left behind.
 pub async fn drain(work: impl Future<Output = ()>, shutdown: &CancellationToken, deadline: Duration) -> bool {
     tokio::pin!(work);
     tokio::select! {

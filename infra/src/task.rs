@@ -1,4 +1,4 @@
-//! Periodic work: one loop for everything that looks at something now and then.
+//! Periodic work: one loop for all tasks that look at something at an interval.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 /// When to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// At once: there was as much to do as one look takes.
+    /// At once: the last look was full, so there may be more.
     AtOnce,
     AfterInterval,
 }
 
 impl Next {
-    /// A look that found `count` of at most `limit` looks again at once if it was full.
+    /// At once after a full look, which found `count` of at most `limit`.
     pub fn after(count: u64, limit: u64) -> Self {
         if count >= limit { Self::AtOnce } else { Self::AfterInterval }
     }

@@ -1,4 +1,4 @@
-//! Consuming: a stream of deliveries that survives reconnects. What is not acknowledged comes again.
+//! Consuming: a stream of deliveries that survives reconnects. Unacknowledged messages are delivered again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use tokio_util::sync::CancellationToken;
 use super::session::Session;
 use super::{Amqp, Source, TRACEPARENT};
 
-/// How often a consumer that is to stop looks whether everything was answered.
+/// Interval at which a stopping consumer checks for unanswered deliveries.
 const ANSWER_POLL: Duration = Duration::from_millis(10);
 
 /// One delivery. Dropping it unanswered leaves it to the broker, which delivers it again once this session is gone.
 #[derive(Debug)]
 pub struct Delivery {
     pub body: Bytes,
-    /// Delivered before, to somebody who did not acknowledge it.
+    /// The message was delivered before, to a consumer that did not acknowledge it.
     pub redelivered: bool,
     pub traceparent: Option<String>,
-    /// Queue that a dead letter comes from.
+    /// The queue that a dead letter comes from.
     pub dead_from: Option<String>,
     inner: LapinDelivery,
     /// Keeps the connection open as long as there is something to answer.
     _session: Arc<Session>,
 }
 
-/// Dropping it stops consuming; what was delivered may still be acknowledged. Whoever must see messages in order ends it
+/// Dropping a consumer stops it; its deliveries may still be acknowledged. Whoever must see messages in order ends it
 /// with [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Consumer {
@@ -43,7 +43,7 @@ pub struct Consumer {
 }
 
 impl Amqp {
-    /// Consumes with at most `prefetch` unacknowledged deliveries: that is what bounds concurrency.
+    /// Consumes with at most `prefetch` unacknowledged deliveries, which bounds concurrency.
     pub fn consume(&self, source: Source, prefetch: u16) -> Consumer {
         let (sender, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
         let stop = CancellationToken::new();
@@ -53,33 +53,33 @@ impl Amqp {
 }
 
 impl Consumer {
-    /// The next delivery, however long it takes: a lost broker is reconnected behind this call.
+    /// Waits for the next delivery, however long it takes; a lost connection is made again behind this call.
     pub async fn next(&mut self) -> Option<Delivery> {
         self.deliveries.recv().await
     }
 
-    /// Stops, once every delivery was answered or dropped; then whatever was not answered, and the queue, are somebody
-    /// else's in one step. A process that ends before that may hand the queue over first.
+    /// Stops once every delivery was answered or dropped. Unanswered deliveries and the queue then pass to somebody else
+    /// in one step. A process that ends before that may hand the queue over first.
     pub async fn finish(self) {
         drop((self.stop, self.deliveries));
         let _ = self.supervisor.await;
     }
 
-    /// A delivery that is here already.
+    /// Returns a delivery that has already arrived.
     pub fn try_next(&mut self) -> Option<Delivery> {
         self.deliveries.try_recv().ok()
     }
 }
 
 impl Delivery {
-    /// Done. A lost connection is no error here: the message comes again, and handlers are idempotent.
+    /// Acknowledges the message. A lost connection is not an error: the message comes again, and handlers are idempotent.
     pub async fn ack(&self) {
         if let Err(error) = self.inner.acker.ack(BasicAckOptions::default()).await {
             tracing::debug!(%error, "an acknowledgement was lost");
         }
     }
 
-    /// Cannot be handled, now or ever: to the dead-letter queue.
+    /// Sends the message to the dead-letter queue: it can never be handled.
     pub async fn dead_letter(&self) {
         let options = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
         if let Err(error) = self.inner.acker.nack(options).await {
@@ -87,7 +87,7 @@ impl Delivery {
         }
     }
 
-    /// Gives it back, for somebody else.
+    /// Gives the message back, for another consumer.
     pub async fn give_back(&self) {
         let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
         if let Err(error) = self.inner.acker.nack(options).await {
@@ -117,7 +117,7 @@ async fn supervise(amqp: Amqp, source: Source, prefetch: u16, sender: mpsc::Send
             () = stop.cancelled() => return,
         };
         if let Err(error) = forward(&amqp, source, prefetch, &session, &sender, &stop).await {
-            tracing::warn!(service = amqp.service, ?source, %error, "consuming interrupted");
+            tracing::warn!(service = amqp.service, ?source, %error, "cannot consume; reconnecting");
         }
     }
 }

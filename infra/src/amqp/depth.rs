@@ -1,4 +1,4 @@
-//! How many messages wait in each durable queue, for metrics.
+//! The depth of each durable queue, for metrics.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use lapin::types::FieldTable;
 use super::Amqp;
 use super::session::{ConnectError, Session};
 
-/// For all queues together.
+/// Deadline for the answers about all queues together.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One queue as the broker sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepth {
     pub queue: String,
-    /// Ready to be delivered; what a consumer holds unacknowledged is not counted.
+    /// Messages ready to be delivered, without the unacknowledged ones that consumers hold.
     pub messages: u32,
 }
 
@@ -29,7 +29,7 @@ pub enum DepthError {
     Broker(#[from] lapin::Error),
 }
 
-/// Asks on a connection of its own, which is kept: a question that fails must not disturb publishing or consuming.
+/// Asks on a connection of its own, which is kept: a failed question must not disturb publishing or consuming.
 #[derive(Debug)]
 pub struct QueueDepths {
     amqp: Amqp,

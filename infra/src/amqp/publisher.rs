@@ -1,4 +1,4 @@
-//! Publishing with confirms: what `publish` accepted is confirmed by the broker in the end, in order, over any
+//! Publishing with confirms: the broker confirms in the end every message that `publish` accepted, in order, over any
 //! number of reconnects. After a reconnect everything unconfirmed is sent again, so a message may arrive twice.
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use super::session::Session;
 use super::{Amqp, TRACEPARENT, Target};
 use crate::ops::Ready;
 
-/// Messages that wait for their confirm at one time; more than that waits in `publish`.
+/// Maximum unconfirmed messages; further ones wait in `publish`.
 const WINDOW: usize = 1024;
 const QUEUE: usize = 256;
 /// Pause after a refused message, before everything unconfirmed is sent again.
@@ -31,7 +31,7 @@ pub struct Message {
     pub target: Target,
     pub body: Bytes,
     pub content_type: &'static str,
-    /// W3C trace context of the run that this is about.
+    /// W3C trace context of the run that the message is about.
     pub traceparent: Option<String>,
 }
 
@@ -48,7 +48,7 @@ struct Pending {
     done: oneshot::Sender<Result<(), PublishError>>,
 }
 
-/// Resolves once the broker has the message safely.
+/// Resolves once the broker has stored the message.
 #[derive(Debug)]
 pub struct Receipt(oneshot::Receiver<Result<(), PublishError>>);
 
@@ -58,7 +58,7 @@ impl Receipt {
     }
 }
 
-/// A handle to one publishing connection. It stops when the last clone is dropped and all is confirmed.
+/// A handle to one publishing connection, which ends when the last clone is dropped and every message is confirmed.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     sender: mpsc::Sender<Pending>,
@@ -75,7 +75,7 @@ impl Amqp {
 }
 
 impl Publisher {
-    /// Takes the message; the order of calls is the order of delivery to one queue.
+    /// Accepts a message. The order of calls is the order of delivery to one queue.
     pub async fn publish(&self, message: Message) -> Result<Receipt, PublishError> {
         let (done, receipt) = oneshot::channel();
         self.sender.send(Pending { message, done }).await.map_err(|_| PublishError::Stopped)?;
@@ -101,7 +101,7 @@ async fn supervise(amqp: Amqp, mut receiver: mpsc::Receiver<Pending>, connected:
         match ended {
             Ok(()) => return,
             Err(error) => {
-                tracing::warn!(service = amqp.service, %error, unconfirmed = unconfirmed.len(), "publishing interrupted");
+                tracing::warn!(service = amqp.service, %error, unconfirmed = unconfirmed.len(), "cannot publish; reconnecting");
                 tokio::time::sleep(REFUSED_DELAY).await;
             }
         }
@@ -116,7 +116,7 @@ enum Interrupted {
     Broker(#[from] lapin::Error),
 }
 
-/// Publishes until every handle is gone and all is confirmed.
+/// Publishes until every handle is gone and every message is confirmed.
 async fn publish_all(
     session: &Session,
     receiver: &mut mpsc::Receiver<Pending>,

@@ -1,4 +1,4 @@
-//! One connection with one channel and the topology declared, and how long to wait before trying again.
+//! One connection with one channel and the topology declared, and the delays between attempts to connect.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::{Amqp, setup};
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Making the queues for the first time, others first; 10 s where one of them has to be made again.
+/// Deadline for declaring the queues for the first time, after other clients; 10 s are for a queue that is made again.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The services of one process take turns here; others they meet at the broker.
 static SETTING_UP: Mutex<()> = Mutex::const_new(());
 
-/// Dropping it closes the channel and the connection; what was not acknowledged goes back to its queue.
+/// Dropping a session closes channel and connection; unacknowledged messages go back to their queues.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) channel: Channel,
@@ -61,7 +61,7 @@ impl Session {
             match Self::open(amqp, purpose).await {
                 Ok(session) => return session,
                 Err(error) => {
-                    tracing::warn!(service = amqp.service, purpose, %error, ?delay, "no broker, trying again");
+                    tracing::warn!(service = amqp.service, purpose, %error, ?delay, "cannot connect to the broker; retrying");
                     tokio::time::sleep(delay).await;
                     delay = (delay * 2).min(LONGEST_DELAY);
                 }

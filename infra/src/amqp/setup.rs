@@ -44,7 +44,7 @@ pub(super) async fn is_complete(topology: &Topology, connection: &Connection) ->
     }
 }
 
-/// An exclusive queue belongs to one connection at a time, and is gone with it.
+/// An exclusive queue belongs to one connection, and goes with it.
 async fn lock(topology: &Topology, connection: &Connection) -> lapin::Result<Channel> {
     loop {
         let channel = connection.create_channel().await?;
@@ -66,7 +66,7 @@ async fn delete_if_leaderless(queue: String, connection: &Connection) -> lapin::
     if declared.message_count() > 0 || declared.consumer_count() > 0 {
         return Ok(());
     }
-    // Should it get a message after all, that goes back to its place when the channel is closed.
+    // A message that arrives nevertheless goes back to its place when the channel is closed.
     channel.basic_qos(1, BasicQosOptions::default()).await?;
     let consume =
         channel.basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
@@ -74,7 +74,7 @@ async fn delete_if_leaderless(queue: String, connection: &Connection) -> lapin::
         consumer?;
         return channel.close(200, "it has a leader".into()).await;
     }
-    tracing::warn!(queue, "the broker was killed while it made this queue and lost its leader: making it anew");
+    tracing::warn!(queue, "the queue has no leader, since the broker was killed while it made the queue: making it again");
     let channel = connection.create_channel().await?;
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.map(drop)
 }

@@ -1,5 +1,5 @@
-//! Every queue and exchange, declared in one place. All queues are quorum queues, but for the private
-//! (exclusive) ones that carry hints.
+//! Every queue and exchange, declared in one place. All queues are quorum queues, except the private (exclusive) ones
+//! that carry hints.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -18,7 +18,7 @@ pub struct Topology {
     pool: String,
 }
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub exchange: String,
@@ -32,21 +32,21 @@ impl Target {
     }
 }
 
-/// What to consume from.
+/// A kind of queue to consume from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Jobs,
     Events(u32),
     Usage,
     Dead,
-    /// What is new, for live streams; a private queue of this consumer.
+    /// Notices of new events, for live streams; a private queue of this consumer.
     Live,
-    /// What to stop, for executors; a private queue of this consumer.
+    /// Runs to stop, for executors; a private queue of this consumer.
     Control,
 }
 
 impl Source {
-    /// One consumer at a time, and what it is given in order must be handled in order.
+    /// The queue has one consumer at a time, which handles its messages in order.
     pub(super) fn is_ordered(self) -> bool {
         matches!(self, Self::Events(_))
     }
@@ -90,12 +90,12 @@ impl Topology {
         self.fanout("control")
     }
 
-    /// Never used; declared after everything else, see `setup`.
+    /// The marker: never used, and declared after everything else (see `setup`).
     pub(super) fn marker(&self) -> String {
         format!("{}.declared.{}", self.prefix, self.pool)
     }
 
-    /// Held by whoever declares for the first time, see `setup`.
+    /// Held by the client that declares for the first time (see `setup`).
     pub(super) fn lock(&self) -> String {
         format!("{}.declaring", self.prefix)
     }
@@ -107,7 +107,7 @@ impl Topology {
         names
     }
 
-    /// Declares everything durable. Declaring again what is there changes nothing.
+    /// Declares everything durable. Declaring it again changes nothing.
     pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         for fanout in [self.live(), self.control()] {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -119,7 +119,7 @@ impl Topology {
             let mut arguments = FieldTable::default();
             insert_text(&mut arguments, "x-queue-type", "quorum");
             if name == dead {
-                // The last stop: a message stays until somebody looked at it.
+                // The last stop: a message stays until somebody has looked at it.
             } else {
                 arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
                 insert_text(&mut arguments, "x-dead-letter-exchange", "");
@@ -145,7 +145,7 @@ impl Topology {
         channel.queue_declare(self.marker().into(), options, arguments).await.map(drop)
     }
 
-    /// The queue to consume a source from; private queues are made here.
+    /// Returns the queue of a source; private queues are made here.
     pub(super) async fn queue_of(&self, source: Source, channel: &Channel) -> lapin::Result<ShortString> {
         let fanout = match source {
             Source::Jobs => return Ok(self.jobs().routing_key.into()),
@@ -164,7 +164,7 @@ impl Topology {
     }
 }
 
-/// The default exchange routes to the queue that is named.
+/// The default exchange routes to the queue of that name.
 fn queue(name: String) -> Target {
     Target { exchange: String::new(), routing_key: name }
 }

@@ -8,7 +8,7 @@ use clap::{Arg, Command, Error};
 
 use super::Secret;
 
-/// For `value_parser`: what is expected, and whether a text is that.
+/// A `value_parser`: a description of the expected form, and its check.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretValue {
     pub expected: &'static str,

@@ -1,5 +1,5 @@
-//! S3 legal holds: what is held is not deleted, whatever its retention and whoever has the keys of the store, until the hold
-//! is taken off.
+//! S3 legal holds: a held object is not deleted, whatever its retention and whoever has the keys of the store, until the hold
+//! is cleared.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::store::{Store, StoreError};
 
-/// Requests under way for one folder.
+/// Maximum concurrent requests for one folder.
 const CONCURRENT: usize = 8;
-/// Of one request. The folder as a whole has none, so that a large one comes to an end, too.
+/// Deadline of one request. The folder as a whole has none, so that a large folder comes to an end, too.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub enum LegalHold {
 }
 
 impl Store {
-    /// Sets or clears the hold of all versions of all objects in a folder, and returns how many there are. Doing it again
-    /// changes nothing. A version that is gone meanwhile is an error: whoever tries again does not find it.
+    /// Sets or clears the hold of all versions of all objects in a folder, and returns their number. Repeating the call
+    /// changes nothing. A version that goes meanwhile is an error: a repeated call does not find it.
     pub async fn hold_folder(&self, folder: &str, hold: LegalHold) -> Result<usize, StoreError> {
         let prefix = format!("{folder}/");
         let found = self.within_deadline(&prefix, self.versions_under(&prefix)).await?;
@@ -39,7 +39,7 @@ impl Store {
         Ok(count)
     }
 
-    /// What the store says of each version of an object, delete markers left out.
+    /// The hold of each version of an object, without delete markers.
     pub async fn legal_holds(&self, key: &str) -> Result<Vec<LegalHold>, StoreError> {
         let mut found = Vec::new();
         for version in self.versions(key).await?.into_iter().filter(|version| !version.is_marker) {

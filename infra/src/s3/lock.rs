@@ -1,5 +1,5 @@
-//! S3 Object Lock: until its time is over, what is locked is neither deleted nor replaced, not even by who has the keys of
-//! the store.
+//! S3 Object Lock: a locked object is neither deleted nor replaced until its time is over, not even by those who have the keys
+//! of the store.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,9 +15,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LockMode {
-    /// Whoever may bypass governance may delete still
+    /// Only credentials that may bypass governance can delete
     Governance,
-    /// Nobody may
+    /// Nobody can delete
     Compliance,
 }
 
@@ -26,13 +26,13 @@ pub struct ObjectLockConfig {
     /// Lock evidence, statements and event logs in the store (S3 Object Lock), which the bucket must have
     #[arg(long, env = "CROWNEST_OBJECT_LOCK_MODE", value_name = "MODE", requires = "object_lock_days")]
     pub object_lock_mode: Option<LockMode>,
-    /// For how many days from the seal on
+    /// Days of the lock, from the seal on
     #[arg(long, env = "CROWNEST_OBJECT_LOCK_DAYS", value_name = "DAYS", requires = "object_lock_mode",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub object_lock_days: Option<u32>,
 }
 
-/// How new objects are locked.
+/// The lock of new objects: its mode and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectLock {
     mode: LockMode,
@@ -52,24 +52,24 @@ impl ObjectLock {
             LockMode::Compliance => ObjectLockMode::Compliance,
         };
         let until = DateTime::from(SystemTime::now() + DAY * self.days);
-        // S3 wants to be sure of the bytes that it will have to keep.
+        // S3 requires a checksum of bytes that it has to keep.
         put.object_lock_mode(mode).object_lock_retain_until_date(until).checksum_algorithm(ChecksumAlgorithm::Crc32)
     }
 }
 
 impl Store {
-    /// The same bucket; what is new by this handle is locked.
+    /// A handle to this bucket that locks every object it writes.
     #[must_use]
     pub fn locking(&self, lock: Option<ObjectLock>) -> Self {
         Self { lock, ..self.clone() }
     }
 
-    /// Whether what is new by this handle is locked.
+    /// True if this handle locks every object it writes.
     pub fn locks(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// Whether objects of this bucket can be locked.
+    /// Asks the store whether objects of this bucket can be locked.
     pub async fn has_object_lock(&self) -> Result<bool, StoreError> {
         match self.client.get_object_lock_configuration().bucket(&self.bucket).send().await {
             Ok(answer) => {

@@ -1,5 +1,5 @@
 //! Streams into the store: small ones as one put, larger ones as a multipart upload in constant memory.
-//! Nothing is visible before `finish`; a dropped upload is aborted by `abort`, or by the store's own lifecycle rule.
+//! Nothing is visible before `finish`. `abort` discards an upload; a dropped one is left to the store's lifecycle rule.
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::store::{Store, StoreError};
 
-/// Every part but the last has this length (S3 asks for at least 5 MiB), and this much is held in memory.
+/// Length of every part but the last (S3 asks for at least 5 MiB), and of the buffer in memory.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// An object being written, in order.
@@ -22,7 +22,7 @@ pub struct Multipart {
 }
 
 impl Store {
-    /// Begins an object whose length need not be known. It replaces what is there.
+    /// Begins an object whose length need not be known. It replaces an object that is there.
     pub fn begin(&self, key: &str, content_type: &str) -> Multipart {
         Multipart {
             store: self.clone(),
@@ -71,13 +71,13 @@ impl Multipart {
         sent.map(drop).map_err(|error| StoreError::from_sdk("completing", &self.key, error))
     }
 
-    /// Gives up; what was sent is discarded by the store.
+    /// Gives up; the store discards the parts that were sent.
     pub async fn abort(self) {
         let Some(upload_id) = self.upload_id else { return };
         let request = self.store.client.abort_multipart_upload();
         let sent = request.bucket(&self.store.bucket).key(&self.key).upload_id(upload_id).send().await;
         if let Err(error) = sent {
-            tracing::warn!(key = self.key, %error, "an abandoned upload could not be aborted");
+            tracing::warn!(key = self.key, %error, "cannot abort an abandoned upload");
         }
     }
 

@@ -9,25 +9,25 @@ use aws_sdk_s3::presigning::PresigningConfig;
 
 use super::{Checksums, S3Config, StoreError, client};
 
-/// Signs for one bucket, as its clients reach it. Nothing is sent.
+/// Signs URLs of one bucket under the address by which clients reach it. Nothing is sent.
 #[derive(Debug, Clone)]
 pub struct Presigner {
     client: Client,
     bucket: String,
 }
 
-/// A PUT that anybody may make.
+/// A signed PUT, which needs no credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresignedPut {
     pub url: String,
-    /// To be sent with it, as they are; the signature covers them.
+    /// Headers that the client must send unchanged; the signature covers them.
     pub headers: BTreeMap<String, String>,
 }
 
 impl Presigner {
-    /// `endpoint` is the store's, as clients reach it.
+    /// `endpoint` is the store's address for clients.
     pub fn new(config: &S3Config, endpoint: &str) -> Self {
-        // A checksum of our own choosing would be one of no bytes.
+        // The SDK would add a checksum of an empty body.
         let config =
             S3Config { s3_endpoint: endpoint.to_owned(), s3_checksums: Checksums::WhenRequired, ..config.clone() };
         Self { client: client(&config, None), bucket: config.s3_bucket }

@@ -6,18 +6,18 @@ use aws_sdk_s3::types::ObjectLockLegalHoldStatus;
 
 use super::store::{Store, StoreError};
 
-/// What became of an object.
+/// The result of purging an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purged {
-    /// Nothing of it is left, or there was nothing.
+    /// Nothing of the object is left, or there was no object.
     Gone,
-    /// Object Lock keeps a version of it: until then, or for as long as a legal hold lasts. Nothing was deleted.
+    /// Object Lock keeps a version: until then, or for as long as a legal hold lasts. Nothing was deleted.
     Locked { until: Option<SystemTime> },
 }
 
 impl Store {
-    /// Deletes all versions of the object. What is locked is not even tried: a version under retention could be deleted by
-    /// whoever may bypass governance.
+    /// Deletes all versions of the object, unless one is locked: credentials that may bypass governance could delete it in
+    /// spite of its lock, so that no deletion is tried.
     pub async fn purge(&self, key: &str) -> Result<Purged, StoreError> {
         let versions = self.versions(key).await?;
         for version in &versions {
@@ -31,18 +31,18 @@ impl Store {
         Ok(Purged::Gone)
     }
 
-    /// What a bucket keeps under a key, however often it was deleted or replaced.
+    /// All versions that a bucket keeps under a key, however often the object was deleted or replaced.
     pub async fn version_ids(&self, key: &str) -> Result<Vec<String>, StoreError> {
         Ok(self.versions(key).await?.into_iter().map(|version| version.id).collect())
     }
 
-    /// Refused by the store if it is locked.
+    /// Deletes one version. The store refuses if that version is locked.
     pub async fn delete_version(&self, key: &str, id: &str) -> Result<(), StoreError> {
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).version_id(id).send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk("deleting", key, error))
     }
 
-    /// Of this very key, delete markers too. Without versioning the object is the version `null`.
+    /// Versions of exactly this key, delete markers too. Without versioning the object is the version `null`.
     pub(super) async fn versions(&self, key: &str) -> Result<Vec<Version>, StoreError> {
         let (mut found, mut after) = (Vec::new(), Some(Marker::default()));
         while let Some(marker) = after {
@@ -54,7 +54,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Of all keys that begin with `prefix`, delete markers too.
+    /// Versions of all keys that begin with `prefix`, delete markers too.
     pub(super) async fn versions_under(&self, prefix: &str) -> Result<Vec<(String, Version)>, StoreError> {
         let (mut found, mut after) = (Vec::new(), Some(Marker::default()));
         while let Some(marker) = after {
@@ -65,7 +65,7 @@ impl Store {
         Ok(found)
     }
 
-    /// What follows the marker, and where the next page begins.
+    /// The page after the marker, and the marker of the next one.
     async fn version_page(
         &self,
         prefix: &str,
@@ -97,7 +97,7 @@ impl Store {
         let head = self.client.head_object().bucket(&self.bucket).key(key).version_id(&version.id).send().await;
         let head = match head {
             Ok(head) => head,
-            // Deleted by somebody else meanwhile.
+            // Somebody else has deleted it meanwhile.
             Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => return Ok(None),
             Err(error) => return Err(StoreError::from_sdk("looking up", key, error)),
         };
@@ -115,7 +115,7 @@ pub(super) struct Version {
     pub is_marker: bool,
 }
 
-/// After which version a page of a listing begins.
+/// The version after which a page of a listing begins.
 #[derive(Debug, Default)]
 struct Marker {
     key: Option<String>,

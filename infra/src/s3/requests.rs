@@ -1,4 +1,4 @@
-//! How many requests go to the store: what it costs, on most bills.
+//! Counts requests to the store, which is what most bills are about.
 
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
