@@ -8,7 +8,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export HOME PATH="$PATH:/opt/crownest/bin:${XDG_DATA_HOME:-$HOME/.local/share}/crownest/bin:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 current=""
-heading() { current=$*; printf '\n=== %s\n' "$*"; }
+began=$SECONDS
+heading() {
+    if [ -n "$current" ]; then printf '    (%s s)\n' $((SECONDS - began)); fi
+    current=$* began=$SECONDS
+    printf '\n=== %s\n' "$*"
+}
 scratch=$(mktemp -d)
 ended() {
     local code=$?
@@ -44,30 +49,36 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 heading "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+heading "build: programs and tests"
+# Everything at once: what is built for fewer crates has other features, and is built again.
+cargo build --workspace --all-targets --locked
+programs="$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug"
+
 heading "schemas: schemas/json is what the code says"
-cargo run -q --locked -p crownest-schemas -- --check schemas/json
+"$programs/crownest-schemas" --check schemas/json
 
 heading "OpenAPI: schemas/openapi.json is what the code says"
-cargo run -q --locked -p crownest-ingest --bin crownest-ingest -- openapi | diff schemas/openapi.json - ||
+"$programs/crownest-ingest" openapi | diff schemas/openapi.json - ||
     { echo "run \`cargo run -p crownest-ingest -- openapi > schemas/openapi.json\` and commit the result"; exit 1; }
-
-heading "build: the tests start these programs"
-cargo build --workspace --locked
 
 heading "fuzzing: some seconds for each reader of strangers' bytes"
 # The same beginning each time: what is found long after a change should not stop another one.
 fuzz/run.sh --seconds 6 --seed 1
 
 heading "tests"
-rm -rf "$scratch"
-# The services that the tests share stop by themselves soon after the last test. Nothing is printed any more: the
-# runner's summary is the last line.
-trap - EXIT
 code=0
-cargo nextest run --workspace --locked --no-fail-fast || code=$?
-testbed="$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/crownest-testbed"
+cargo nextest run --workspace --locked --no-fail-fast 2>&1 | tee "$scratch/tests.log" || code=$?
+# The services that the tests share stop by themselves soon after the last test.
 for _ in $(seq 120); do
-    pgrep -f "^$testbed" >/dev/null || break
+    pgrep -f "^$programs/crownest-testbed" >/dev/null || break
     sleep 0.5
 done
+
+printf '\n=== the slowest tests\n'
+sed -nE 's/^ *(PASS|FAIL|TIMEOUT|ABORT) \[ *([0-9.]+)s\] (\([^)]*\) )?(.*)/\2 s  \4/p' "$scratch/tests.log" | sort -rn | uniq | head -10
+# Once more, as the last lines: what the runner says in the end.
+printf '\n'
+sed -n '/^ *Summary \[/,$p' "$scratch/tests.log"
+rm -rf "$scratch"
+trap - EXIT
 exit $code

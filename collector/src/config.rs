@@ -8,9 +8,9 @@ use infra::amqp::AmqpConfig;
 use infra::ops::OpsConfig;
 use infra::s3::{ObjectLockConfig, S3Config};
 
-use crate::lake::{IcebergConfig, TablesConfig};
+use crate::followers::evidence_log::EvidenceLogConfig;
+use crate::followers::lake::{IcebergConfig, TablesConfig};
 use crate::signing::SigningConfig;
-use crate::transparency::TransparencyConfig;
 
 #[derive(Debug, Clone, Args)]
 pub struct CollectorConfig {
@@ -25,7 +25,7 @@ pub struct CollectorConfig {
     #[command(flatten)]
     pub signing: SigningConfig,
     #[command(flatten)]
-    pub transparency: TransparencyConfig,
+    pub evidence_log: EvidenceLogConfig,
     #[command(flatten)]
     pub tables: TablesConfig,
     #[command(flatten)]

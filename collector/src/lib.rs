@@ -1,26 +1,28 @@
-//! The collector: stores what executors publish, announces it to live readers, and seals every ended run into an
-//! event log and an Evidence Bundle in the object store. Only the collector makes a run terminal.
+//! The collector: stores what executors publish, announces it to live readers, and seals every ended run into an event log
+//! and an Evidence Bundle in the object store. Only the collector makes a run terminal.
+//!
+//! Start reading at [`start`], which puts everything together. A message of a run then passes three rooms:
+//!
+//! - `intake` takes it from the broker and stores it in the database;
+//! - `seal` makes the event log and the Evidence Bundle of a run that has ended, and makes the run terminal;
+//! - `followers` work on sealed runs afterwards: the evidence log, the tables, retention, legal holds, housekeeping.
+//!
+//! `context` holds what all of them share, `db` all of their SQL.
 
-mod batch;
 mod config;
-mod dead;
-mod ending;
-mod fresh;
-mod holds;
+mod context;
+mod db;
+mod followers;
 mod intake;
-pub mod lake;
-mod log;
 mod metrics;
 mod pace;
-mod retention;
+mod put_once;
+mod recent_objects;
 mod seal;
 mod service;
 pub mod signing;
-mod sweep;
-mod tables;
-mod transparency;
 
 pub use config::CollectorConfig;
-pub use lake::TablesConfig;
-pub use service::{Collector, start};
-pub use transparency::TransparencyConfig;
+pub use followers::evidence_log::EvidenceLogConfig;
+pub use followers::lake::{self, TablesConfig};
+pub use service::start;

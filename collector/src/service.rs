@@ -1,151 +1,92 @@
-//! Puts the collector together: intake and sealer, the dead-letter reader, the relay and the sweeper.
+//! Puts the collector together: opens what it works with and starts its parts, which then work until shutdown.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use database::Outbox;
-use database::{Pool, PostgresConfig};
-use infra::amqp::{Amqp, Message, Publisher};
+use infra::amqp::Amqp;
 use infra::ops::Ops;
 use infra::s3::{self, Store};
-use schemas::message::{LiveNotice, LiveRun, encode_json};
-use tokio::task::JoinSet;
+use infra::service::{Drain, Overdue, Service};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
-use crate::fresh::Fresh;
-use crate::holds::{self, HoldMetrics};
-use crate::lake::{self, IcebergMetrics, Lake, LakeMetrics};
+use crate::context::Context;
+use crate::followers::evidence_log::{self, EvidenceLog, EvidenceLogMetrics};
+use crate::followers::lake::{self, IcebergMetrics, Lake, LakeMetrics};
+use crate::followers::retention::{self, RetentionMetrics};
+use crate::followers::store_holds::{self, HoldMetrics};
+use crate::followers::sweep;
+use crate::intake::{dead_letters, worker};
 use crate::metrics::Metrics;
-use crate::signing::Signer;
-use crate::transparency::{self, Log, LogMetrics};
-use crate::{dead, intake, retention, sweep};
-
-/// What every part of the collector works with. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Parts {
-    pub pool: Pool,
-    pub store: Store,
-    /// The same, for what is sealed: it may be locked there.
-    pub vault: Store,
-    pub amqp: Amqp,
-    pub publisher: Publisher,
-    pub outbox: Outbox,
-    pub metrics: Metrics,
-    pub lake_metrics: LakeMetrics,
-    pub part_bytes: u64,
-    pub segment_retention: Duration,
-    pub fresh: Fresh,
-    pub signer: Arc<Signer>,
-    pub builder_id: String,
-}
-
-/// A running collector.
-#[derive(Debug)]
-pub struct Collector {
-    ops_address: SocketAddr,
-    workers: JoinSet<()>,
-    shutdown: CancellationToken,
-    drain: Duration,
-}
+use crate::recent_objects::RecentObjects;
 
 /// Opens everything and starts to work, until `shutdown`.
-pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Collector> {
+pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Service> {
     let signer = Arc::new(config.signing.open()?);
     let pool = database::open(&config.postgres)?;
     let ops = Ops::new();
     let store = s3::open_counted(&config.s3, &ops.registry)?;
-    let vault = store.locking(config.object_lock.lock());
-    if config.object_lock.lock().is_some() && !store.has_object_lock().await? {
-        anyhow::bail!(
-            "--object-lock-mode: the bucket `{}` has no Object Lock: switch it on (many stores want versioning first, some a new \
-             bucket), or leave the mode out",
-            config.s3.s3_bucket
-        );
-    }
+    let vault = vault(&config, &store).await?;
     let amqp = Amqp::new(&config.amqp, "collector");
     let publisher = amqp.publisher();
     let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
-    let parts = Parts {
+    let context = Context {
         metrics: Metrics::register(&ops.registry)?,
-        lake_metrics: LakeMetrics::register(&ops.registry)?,
         pool,
         store,
         vault,
         amqp,
         publisher,
         outbox: Outbox::new("collector"),
-        fresh: Fresh::default(),
+        recent_objects: RecentObjects::default(),
+        signer,
+        builder_id: config.signing.builder_id.clone(),
         part_bytes: config.part_bytes,
         segment_retention: Duration::from_millis(config.segment_retention_ms),
-        signer: Arc::clone(&signer),
-        builder_id: config.signing.builder_id.clone(),
     };
+    let retention_metrics = RetentionMetrics::register(&ops.registry)?;
     let hold_metrics = HoldMetrics::register(&ops.registry)?;
-    let log_metrics = LogMetrics::register(&ops.registry)?;
-    let log = Log {
-        postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
-        store: parts.store.clone(),
-        signer,
-        config: config.transparency.clone(),
-        metrics: log_metrics,
+    let log = EvidenceLog {
+        store: context.store.clone(),
+        signer: Arc::clone(&context.signer),
+        config: config.evidence_log.clone(),
+        metrics: EvidenceLogMetrics::register(&ops.registry)?,
     };
     let lake = Lake {
-        postgres: PostgresConfig { database_pool: 1, ..config.postgres.clone() },
-        store: parts.store.clone(),
-        fresh: parts.fresh.clone(),
+        store: context.store.clone(),
+        recent_objects: context.recent_objects.clone(),
         config: config.tables.clone(),
-        metrics: parts.lake_metrics.clone(),
+        metrics: LakeMetrics::register(&ops.registry)?,
         iceberg: config.iceberg.clone(),
         iceberg_metrics: IcebergMetrics::register(&ops.registry)?,
     };
-    let ops_address = ops.serve(&config.ops, shutdown.clone()).await?;
+    let drain = Drain { deadline: config.drain(), overdue: Overdue::Dropped };
+    let mut service = Service::start("collector", drain, shutdown, &ops, &config.ops).await?;
 
-    let mut workers = JoinSet::new();
-    workers.spawn(intake::work(parts.clone(), shutdown.clone()));
-    workers.spawn(dead::work(parts.clone(), shutdown.clone()));
-    workers.spawn(sweep::work(parts.clone(), shutdown.clone()));
-    let interval = Duration::from_millis(config.retention_sweep_ms);
-    workers.spawn(retention::work(parts.clone(), interval, shutdown.clone()));
-    workers.spawn(holds::work(parts.clone(), hold_metrics, interval, shutdown.clone()));
-    workers.spawn(transparency::work(log, shutdown.clone()));
-    workers.spawn(lake::work(lake, shutdown.clone()));
-    let token = shutdown.clone();
-    workers.spawn(async move { parts.outbox.relay(&parts.pool, &parts.publisher, &token).await });
-    tracing::info!(%ops_address, "collector started");
-    Ok(Collector { ops_address, workers, shutdown, drain: config.drain() })
+    let (postgres, interval) = (config.postgres, Duration::from_millis(config.retention_sweep_ms));
+    service.work(worker::work(context.clone(), service.shutdown()));
+    service.work(dead_letters::work(context.clone(), service.shutdown()));
+    service.work(retention::work(context.clone(), retention_metrics, interval, service.shutdown()));
+    service.work(store_holds::work(context.clone(), hold_metrics, interval, service.shutdown()));
+    service.work(evidence_log::work(log, postgres.clone(), service.shutdown()));
+    service.work(lake::work(lake, postgres, service.shutdown()));
+    service.beside(sweep::work(context.clone(), service.drained()));
+    let drained = service.drained();
+    service.beside(async move { context.outbox.relay(&context.pool, &context.publisher, &drained).await });
+    tracing::info!(ops_address = %service.ops_address(), "collector started");
+    Ok(service)
 }
 
-impl Collector {
-    pub fn ops_address(&self) -> SocketAddr {
-        self.ops_address
+/// The store as sealed objects are written to it. Fails if they are to be locked and the bucket has no Object Lock.
+async fn vault(config: &CollectorConfig, store: &Store) -> anyhow::Result<Store> {
+    let lock = config.object_lock.lock();
+    if lock.is_some() && !store.has_object_lock().await? {
+        anyhow::bail!(
+            "--object-lock-mode: the bucket `{}` has no Object Lock: switch it on (many stores want versioning first, some a new \
+             bucket), or leave the mode out",
+            config.s3.s3_bucket
+        );
     }
-
-    /// Returns once everything stopped, or the drain deadline passed: the rest stays unacknowledged and comes again.
-    pub async fn finished(mut self) {
-        let work = async { while self.workers.join_next().await.is_some() {} };
-        if !infra::shutdown::drain(work, &self.shutdown, self.drain).await {
-            tracing::warn!("the collector left work behind, it will be redelivered");
-        }
-    }
-}
-
-impl Parts {
-    /// Tells live readers what is durable now. It is a hint: readers look by themselves, too.
-    pub(crate) async fn announce(&self, runs: Vec<LiveRun>) {
-        if runs.is_empty() {
-            return;
-        }
-        let Ok(body) = encode_json(&LiveNotice { runs }) else { return };
-        let message = Message {
-            target: self.amqp.topology.live(),
-            body: body.into(),
-            content_type: "application/json",
-            traceparent: None,
-        };
-        if let Err(error) = self.publisher.publish(message).await {
-            tracing::warn!(%error, "live readers could not be told");
-        }
-    }
+    Ok(store.locking(lock))
 }

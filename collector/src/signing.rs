@@ -18,7 +18,7 @@ use schemas::attestation::key::PublicKey;
 use tokio::sync::OnceCell;
 
 use self::command::Command;
-use crate::tables::signing_keys;
+use crate::db::signing_keys;
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";

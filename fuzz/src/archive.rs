@@ -1,4 +1,4 @@
-//! Extraction, for real, of archives that are never quite right.
+//! Real extraction of archives that are never quite right.
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path};
@@ -7,26 +7,26 @@ use executor::archive::{ExtractLimits, Extracted};
 
 use crate::tarball::{Found, extract_bytes, gnu_list, gnu_tar, gzip as compress, look};
 
-/// Small, so that they are met.
+/// Small limits, so that inputs reach them.
 const LIMITS: ExtractLimits = ExtractLimits { entries: 20, unpacked_bytes: 1 << 20, path_bytes: 300, path_depth: 12 };
 const OUTSIDE: &[u8] = b"not yours";
 
-/// An uncompressed archive, whose checksums are made right.
+/// Extracts an uncompressed archive, whose checksums are repaired first.
 pub(crate) fn tar(bytes: &[u8]) -> bool {
     extract(&compress(&repaired(bytes)), false)
 }
 
-/// As it comes.
+/// Extracts a compressed archive as it comes.
 pub(crate) fn gzip(bytes: &[u8]) -> bool {
     extract(bytes, false)
 }
 
-/// As [`tar`]; what we accept, GNU tar has to understand in the same way.
+/// Extracts like [`tar`]; GNU tar must understand every archive that we accept in the same way.
 pub(crate) fn against_gnu_tar(bytes: &[u8]) -> bool {
     extract(&compress(&repaired(bytes)), true)
 }
 
-/// A fuzzer finds no checksums, and behind a wrong one nothing is tried.
+/// Repairs checksums: a fuzzer does not find any, and readers stop at a wrong one.
 fn repaired(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
@@ -47,7 +47,7 @@ fn extract(archive: &[u8], compare: bool) -> bool {
     if compare {
         assert_same(folder.path(), &done);
     }
-    // Read-only folders and whatever else: all of it can be removed again.
+    // Everything can be removed again, read-only folders too.
     assert!(folder.close().is_ok(), "something cannot be removed");
     true
 }
@@ -97,7 +97,7 @@ fn stays_inside(link: &Path, target: &Path) -> bool {
     })
 }
 
-/// What GNU tar says about things that we do not take over, and warnings.
+/// Messages of GNU tar about metadata that we do not extract, and its warnings.
 const IRRELEVANT: [&str; 10] = [
     "uid",
     "gid",

@@ -1,9 +1,9 @@
-//! What strangers send to the HTTP API.
+//! Requests of strangers to the HTTP API.
 use schemas::limits::{ARTIFACTS, COMMAND_BYTES, PATH_BYTES};
 
 pub(crate) fn request(bytes: &[u8]) -> bool {
     let Some((command, artifacts)) = ingest::fuzzing::request(bytes) else { return false };
-    // Commands and paths are arguments of programs.
+    // Commands and paths become arguments of programs.
     assert!(!command.contains('\0') && command.len() <= COMMAND_BYTES);
     assert!(artifacts.len() <= ARTIFACTS);
     assert!(artifacts.iter().all(|path| !path.contains('\0') && (1..=PATH_BYTES).contains(&path.len())));

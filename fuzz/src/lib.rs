@@ -1,5 +1,5 @@
-//! Everything that reads strangers' bytes, as functions of bytes. They panic where a promise is broken; that there is no
-//! panic otherwise, no endless loop and no endless memory is what the fuzzer adds.
+//! Everything that reads strangers' bytes, as functions of bytes. A function panics where a promise is broken; the
+//! fuzzer finds other panics, endless loops and endless memory. Start reading at [`TARGETS`].
 #![expect(clippy::unnecessary_debug_formatting, reason = "names of strangers are shown escaped")]
 
 mod archive;
@@ -16,12 +16,12 @@ mod transparency;
 mod verification;
 mod workspace;
 
-/// One thing to feed.
+/// One function to feed with bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Also the folder in `corpus/`.
+    /// Name of the target, and of its folder in `corpus/`.
     pub name: &'static str,
-    /// Whether it was understood.
+    /// Reads the bytes; true if they were understood.
     pub run: fn(&[u8]) -> bool,
 }
 

@@ -1,5 +1,5 @@
-//! libFuzzer's loop around one target, which the variable `CROWNEST_FUZZ_TARGET` names: one program for all, because
-//! linking takes longer than compiling. `fuzz/run.sh` builds and runs it.
+//! libFuzzer's loop around the target that the variable `CROWNEST_FUZZ_TARGET` names: one program for all targets,
+//! because linking takes longer than compiling. `fuzz/run.sh` builds and runs it.
 #![no_main]
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ static TARGET: LazyLock<&Target> = LazyLock::new(|| {
     found.unwrap_or_else(|| panic!("CROWNEST_FUZZ_TARGET: expected one of {}, got `{name}`", names.join(" ")))
 });
 
-/// Before libFuzzer looks for its corpus.
+/// Writes the seeds before libFuzzer looks for its corpus.
 fn write_seeds() {
     if let Some(folder) = std::env::var_os("CROWNEST_FUZZ_SEEDS") {
         fuzz::seeds::write(&TARGET, folder.as_ref()).expect("seeds can be written");

@@ -1,4 +1,4 @@
-//! Messages between services, the event log, and documents: what is read is written again in the same way.
+//! Messages between services, the event log, and documents: a value that was read is written again in the same way.
 use std::fmt::Debug;
 
 use bytes::Bytes;
@@ -40,7 +40,7 @@ pub(crate) fn event_message(bytes: &[u8]) -> bool {
     true
 }
 
-/// The first 24 bytes are numbers; the rest is a frame, and then also what is in one.
+/// The first 24 bytes are numbers; the rest is read as a frame, then as the content of one.
 pub(crate) fn segment(bytes: &[u8]) -> bool {
     let Some((head, rest)) = bytes.split_at_checked(24) else { return false };
     let number = |at: usize| head[at..at + 8].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
@@ -76,10 +76,10 @@ pub(crate) fn usage(bytes: &[u8]) -> bool {
     message::<UsageBatch>(bytes).is_some()
 }
 
-/// A bundle that can be read can be written, and its canonical form is one.
+/// A bundle that can be read can be written, and its canonical form is a bundle.
 pub(crate) fn evidence(bytes: &[u8]) -> bool {
     let Ok(bundle) = serde_json::from_slice::<EvidenceBundle>(bytes) else { return false };
-    // Numbers beyond 2^53 are an error there.
+    // Canonical JSON refuses numbers beyond 2^53.
     let Ok(written) = canonical::to_vec(&bundle) else { return false };
     let again =
         serde_json::from_slice::<EvidenceBundle>(&written).ok().and_then(|again| canonical::to_vec(&again).ok());

@@ -1,8 +1,8 @@
 //! Output of commands on its way into events.
 use schemas::event::Output;
 
-/// Lines: how large the pieces are, two secrets, then the output. Pieces make no difference, and no secret is left that
-/// is long enough to be looked for.
+/// Input in lines: size of the pieces, two secrets, then the output. The size makes no difference, and no secret is
+/// left that is long enough to be redacted.
 pub(crate) fn redaction(bytes: &[u8]) -> bool {
     assert_eq!(Output::from_bytes(bytes).to_bytes().as_deref(), Some(bytes), "a replay is not exact");
     let mut lines = bytes.splitn(4, |&byte| byte == b'\n');
@@ -16,7 +16,7 @@ pub(crate) fn redaction(bytes: &[u8]) -> bool {
     let redacted = executor::fuzzing::redact(&secrets, &pieces);
     assert_eq!(redacted, executor::fuzzing::redact(&secrets, &[output]), "pieces make a difference");
     for secret in secrets.map(str::trim).into_iter().filter(|secret| (6..=100).contains(&secret.len())) {
-        // What replaces it may complete another one.
+        // The replacement may complete another secret.
         let found = redacted.windows(secret.len()).any(|window| window == secret.as_bytes());
         assert!(!found || secret.contains('*'), "{secret:?} is still there");
     }

@@ -1,5 +1,5 @@
-//! Where a search begins: one input of each kind that is understood. Texts are files in `corpus/`, with what was found
-//! in `findings/`; archives and binary messages are made here.
+//! Seeds of a search: one input of each kind that is understood. Texts are files in `corpus/`, inputs that once broke a
+//! target are in `findings/`; archives and binary messages are made here.
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::Target;
 use crate::tarball::{Raw, gzip, tar};
 
-/// Names and inputs, all of which the target understands.
+/// Names and inputs that the target understands.
 pub fn of(target: &Target) -> Vec<(String, Vec<u8>)> {
     let mut seeds = files(&folder("corpus").join(target.name));
     match target.name {
@@ -29,12 +29,12 @@ pub fn of(target: &Target) -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// What once broke the target; never removed.
+/// Inputs that once broke the target; never removed.
 pub fn findings(target: &Target) -> Vec<(String, Vec<u8>)> {
     files(&folder("findings").join(target.name))
 }
 
-/// Writes both into `folder`, and beside it a dictionary of the texts in them, `<folder>.dict`.
+/// Writes seeds and findings into the folder `to`, and beside it `<to>.dict`, a dictionary of the texts in them.
 pub fn write(target: &Target, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let mut words = BTreeSet::new();
@@ -45,7 +45,7 @@ pub fn write(target: &Target, to: &Path) -> io::Result<()> {
         words.extend(split.filter(is_word).map(|word| format!("\"{}\"\n", String::from_utf8_lossy(word))));
         fs::write(to.join(name), bytes)?;
     }
-    // libFuzzer refuses one without any.
+    // libFuzzer refuses an empty dictionary.
     words.insert("\"\\x00\"\n".to_owned());
     fs::write(to.with_extension("dict"), words.into_iter().collect::<String>())
 }
@@ -54,7 +54,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Of every frozen export.
+/// The file of this name in every frozen export.
 fn exported(name: &str) -> Vec<(String, Vec<u8>)> {
     let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let runs = entries(folder("../schemas/fixtures/evidence")).filter(|path| path.is_dir()).flat_map(entries);
@@ -62,7 +62,7 @@ fn exported(name: &str) -> Vec<(String, Vec<u8>)> {
     runs.filter_map(file).collect()
 }
 
-/// As real tools write them.
+/// Reports as real tools write them.
 fn reports(extension: &str) -> Vec<(String, Vec<u8>)> {
     let mut reports = files(&folder("../schemas/fixtures/test-reports"));
     reports.retain(|(name, _)| name.ends_with(extension));
@@ -120,7 +120,7 @@ fn archives() -> Vec<(String, Vec<u8>)> {
     cases.iter().map(|(name, members)| ((*name).to_owned(), tar(members))).collect()
 }
 
-/// A head as its file has it, and the frame that it speaks of.
+/// A message: the head of a file, and the frame that the head announces.
 fn framed(head: &[u8]) -> Vec<u8> {
     let frame = zstd::bulk::compress(b"{\"seq\":4}\n{\"seq\":5}\n", 1).unwrap_or_default();
     let length = u32::try_from(head.len()).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The event stream as the command line reads it.
 
-/// The first byte says how large the pieces are in which the rest comes: that makes no difference.
+/// The first byte is the size of the pieces in which the rest arrives, which makes no difference.
 pub(crate) fn event_stream(bytes: &[u8]) -> bool {
     let Some((&size, stream)) = bytes.split_first() else { return false };
     let pieces: Vec<&[u8]> = stream.chunks(usize::from(size).max(1)).collect();

@@ -13,7 +13,7 @@ pub(crate) fn ctrf(bytes: &[u8]) -> bool {
     report(ReportFormat::Ctrf, bytes)
 }
 
-/// Counts are of the cases that were told, texts are short and plain, and it does not matter how the bytes arrive.
+/// Counts match the cases, texts are short and plain, and it does not matter how the bytes arrive.
 fn report(format: ReportFormat, bytes: &[u8]) -> bool {
     let (mut told, mut cases) = (TestCounts::default(), Vec::new());
     let counts = read(format, bytes, |case| {

@@ -1,4 +1,4 @@
-//! Evidence as a stranger may hand it over, to whoever verifies it.
+//! Evidence as a stranger may hand it over for verification.
 
 use schemas::attestation::dsse::{DsseError, Envelope};
 use schemas::attestation::key::PublicKey;
@@ -6,7 +6,7 @@ use schemas::attestation::predicate::{RUN_EVIDENCE, RunEvidence};
 use schemas::attestation::statement::Statement;
 use schemas::evidence::{Document, DocumentError};
 
-/// A signed statement: nobody's key signed it.
+/// A signed statement, which no known key has signed.
 pub(crate) fn envelope(bytes: &[u8]) -> bool {
     let Ok(envelope) = Envelope::parse(bytes) else { return false };
     let nobody = [PublicKey::new([1; 32])];
@@ -16,7 +16,7 @@ pub(crate) fn envelope(bytes: &[u8]) -> bool {
     Statement::<RunEvidence>::parse(&payload, RUN_EVIDENCE).is_ok()
 }
 
-/// A bundle without anything else: it is read, or said to be none, and never verified.
+/// A bundle alone: it is read, or refused, and never verified.
 pub(crate) fn bundle(bytes: &[u8]) -> bool {
     assert!(!crownest_cli::fuzzing::verifies(bytes), "nothing proves it");
     match Document::parse(bytes) {

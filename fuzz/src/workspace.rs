@@ -1,4 +1,4 @@
-//! Paths and patterns of artifacts, looked for in a folder with traps.
+//! Paths and patterns of artifacts, resolved in a folder with traps.
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::AsFd as _;
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use executor::workspace::{Artifact, Budget, Pattern, open_artifact, open_match};
 use tempfile::TempDir;
 
-/// Files say where they are; what is outside says so too.
+/// Folder whose files contain their own paths; files outside say that they are outside.
 static WORKSPACE: LazyLock<Option<(TempDir, File)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().ok()?;
     let inside = folder.path().join("workspace");

@@ -1,4 +1,4 @@
-//! Without a fuzzer: what targets begin with is understood, and what once broke them no longer does.
+//! Targets without a fuzzer: their seeds are understood, and inputs that once broke them no longer do.
 
 #[test]
 fn seeds_are_understood() {

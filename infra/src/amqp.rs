@@ -31,6 +31,12 @@ pub struct AmqpConfig {
     #[arg(long, env = "CROWNEST_AMQP_URL", value_name = "URL", hide_env_values = true,
           value_parser = URL)]
     pub amqp_url: Secret,
+    #[command(flatten)]
+    pub names: AmqpNames,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AmqpNames {
     /// First part of every queue and exchange name
     #[arg(long, env = "CROWNEST_AMQP_PREFIX", default_value = "crownest", value_name = "NAME")]
     pub amqp_prefix: String,
@@ -39,18 +45,18 @@ pub struct AmqpConfig {
     pub pool: String,
 }
 
-/// A broker and the names used there. Nothing is connected yet; cheap to clone.
+/// A broker and the names used there, not connected yet. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Amqp {
     url: Secret,
-    /// Shown in the broker's list of connections.
+    /// Name in the broker's list of connections.
     service: &'static str,
     pub topology: Topology,
 }
 
 impl Amqp {
     pub fn new(config: &AmqpConfig, service: &'static str) -> Self {
-        let topology = Topology::new(&config.amqp_prefix, &config.pool);
+        let topology = Topology::new(&config.names.amqp_prefix, &config.names.pool);
         Self { url: config.amqp_url.clone(), service, topology }
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
-use clap::Parser;
+use clap::{Args, Command, Parser};
 
 pub use secret_value::SecretValue;
 
@@ -41,10 +41,22 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Parses the command line and environment, or ends the process: with 0 for help and version, with 64 for a mistake.
+/// A group of settings as the environment gives it, with its defaults: for a program that configures a service in code. Every
+/// member of the group must be optional.
+pub fn from_environment<T: Args>() -> Result<T, clap::Error> {
+    from_flags(&[])
+}
+
+/// The same, with these flags before the environment.
+pub fn from_flags<T: Args>(flags: &[String]) -> Result<T, clap::Error> {
+    let command = T::augment_args(Command::new("settings").no_binary_name(true));
+    T::from_arg_matches(&command.try_get_matches_from(flags)?)
+}
+
+/// Parses the command line and environment, or ends the process: 0 after help and version, 64 after an error.
 pub fn parse_or_exit<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> T {
     T::try_parse_from(arguments).unwrap_or_else(|error| {
-        // Nothing can be done about a closed standard error.
+        // A closed standard error cannot be reported.
         let _ = error.print();
         std::process::exit(if error.use_stderr() { EXIT_BAD_CONFIG } else { 0 })
     })

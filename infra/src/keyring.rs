@@ -1,5 +1,5 @@
-//! Authenticated encryption with keys from a file, which can be rotated: the first one encrypts, all of them decrypt.
-//! The caller decides what is encrypted, and what it is bound to.
+//! Authenticated encryption with keys from a file, which can be rotated: the first key encrypts, all keys decrypt. The
+//! caller chooses the plaintext and its context.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use sha2::Sha256;
 use crate::config::Secret;
 
 const KEY_BYTES: usize = 32;
-/// Long enough to be chosen at random for every message.
+/// Long enough for a random nonce in every message.
 const NONCE_BYTES: usize = 24;
 const VERSION: u8 = 1;
 const MAX_ID_BYTES: usize = 64;
@@ -44,24 +44,24 @@ pub enum KeyringError {
     Empty { path: PathBuf },
 }
 
-/// Why something cannot be decrypted.
+/// Reason why a text cannot be decrypted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    #[error("it was encrypted with the key `{id}`, which is not in the key file")]
+    #[error("encrypted with the key `{id}`, which is not in the key file")]
     UnknownKey { id: String },
-    #[error("it was changed, or belongs elsewhere, or the key `{id}` is another one here")]
+    #[error("changed, or moved here from elsewhere, or encrypted with a different key of the name `{id}`")]
     Rejected { id: String },
-    #[error("it does not have a known form")]
+    #[error("not in a known form")]
     Malformed,
 }
 
-/// Never empty.
+/// Keys of a file; never empty.
 pub struct Keyring(Vec<Key>);
 
 struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
-    /// Derived for digests, so that one key never serves two purposes.
+    /// Key for digests, so that one key never serves two purposes.
     digesting: [u8; KEY_BYTES],
 }
 
@@ -71,7 +71,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// A line for a key file, with a new key.
+/// Makes a line for a key file, with a new key.
 pub fn generate() -> Result<Secret, getrandom::Error> {
     let (mut id, mut key) = ([0; 4], [0; KEY_BYTES]);
     getrandom::fill(&mut id)?;
@@ -103,7 +103,7 @@ impl Keyring {
         Ok(Self(keys))
     }
 
-    /// Encrypts with the first key. The result opens with the same `context` only.
+    /// Encrypts with the first key. The result opens only with the same `context`.
     pub fn seal(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, getrandom::Error> {
         let key = &self.0[0];
         let mut nonce = [0; NONCE_BYTES];
@@ -111,7 +111,7 @@ impl Keyring {
         // version, length of the id, id, nonce, ciphertext with its tag
         let mut sealed = header(&key.id);
         let payload = Payload { msg: plain, aad: &associated(&sealed, context) };
-        // The only failure is a plaintext of more than 256 GiB.
+        // Only a plaintext of more than 256 GiB fails.
         let encrypted = key.cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_else(|_| unreachable!());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&encrypted);
@@ -130,7 +130,7 @@ impl Keyring {
         opened.map_err(|_| OpenError::Rejected { id: id.to_owned() })
     }
 
-    /// Digests with the first key, then with each older one. Nobody can check guesses against them without the key.
+    /// Digests by the first key, then by each older one. Without the key, nobody can check guesses against them.
     pub fn digests(&self, text: &[u8]) -> Vec<[u8; 32]> {
         self.0.iter().map(|key| hmac(&key.digesting, text)).collect()
     }

@@ -1,10 +1,9 @@
-//! The foundation of the CrowNest services: RabbitMQ, S3, telemetry, configuration, and the start and stop of a service.
+//! Ground of the CrowNest services: RabbitMQ, S3, encryption, telemetry, configuration, shutdown and the service kit.
 //! No domain rules live here.
 
 pub mod amqp;
 pub mod config;
 pub mod keyring;
-pub mod local;
 pub mod network;
 pub mod ops;
 pub mod s3;

@@ -1,10 +1,10 @@
-//! The addresses that strangers may make us reach: the public internet, and nothing near us unless the operator says so.
-//! A caller resolves a name first, and connects to the address that was checked, not to the name.
+//! Addresses that strangers may make us reach: the public internet, and nothing near us unless the operator says so. A
+//! caller resolves a name first, and connects to the checked address, not to the name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A block of addresses, as `10.0.0.0/8`.
+/// A block of addresses, such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -72,7 +72,7 @@ const CLOSED_V4: [Network; 15] = [
     Network::v4(203, 0, 113, 24),
     Network::v4(224, 0, 0, 3),
 ];
-/// Global unicast addresses that are assigned …
+/// Every assigned address, …
 const OPEN_V6: Network = Network::v6(0x2000, 0, 3);
 /// … but not Teredo and its neighbours, documentation and 6to4, which lead elsewhere.
 const CLOSED_V6: [Network; 4] = [
@@ -82,9 +82,9 @@ const CLOSED_V6: [Network; 4] = [
     Network::v6(0x3fff, 0, 20),
 ];
 
-/// `allowed` are the networks that the operator opens.
+/// True for public addresses and for those that the operator has `allowed`.
 pub fn may_reach(address: IpAddr, allowed: &[Network]) -> bool {
-    // An IPv4-mapped address counts as the IPv4 address.
+    // An IPv4-mapped IPv6 address is judged as IPv4.
     let address = address.to_canonical();
     let public = match address {
         IpAddr::V4(_) => !CLOSED_V4.iter().any(|network| network.contains(address)),

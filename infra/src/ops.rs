@@ -1,4 +1,4 @@
-//! Health and metrics for operators, on a listener of their own: `/healthz`, `/readyz` and Prometheus `/metrics`.
+//! Endpoints for operators, on a listener of their own: `/healthz`, `/readyz` and Prometheus `/metrics`.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone, Args)]
 pub struct OpsConfig {
-    /// Address that serves /healthz, /readyz and /metrics; port 0 takes a free one
+    /// Address to serve /healthz, /readyz and /metrics on; port 0 takes a free port
     #[arg(long, env = "CROWNEST_OPS_LISTEN", default_value = "127.0.0.1:0", value_name = "ADDR")]
     pub ops_listen: SocketAddr,
 }
@@ -27,7 +27,7 @@ pub trait Ready: Clone + Send + Sync + 'static {
     /// The name that `/readyz` gives it.
     const NAME: &'static str;
 
-    /// Returns the reason if the connection does not answer.
+    /// Why it does not answer, if it does not.
     fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
 }
 
@@ -69,7 +69,7 @@ impl Ops {
         self
     }
 
-    /// Routes to serve here, or to merge into a public listener.
+    /// Routes of these endpoints, for this listener or a public one.
     pub fn routes(&self) -> Router {
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
@@ -78,7 +78,7 @@ impl Ops {
             .with_state(Arc::new(self.clone()))
     }
 
-    /// Serves until shutdown; returns the bound address at once.
+    /// Serves until shutdown; returns the bound address immediately.
     pub async fn serve(&self, config: &OpsConfig, shutdown: CancellationToken) -> std::io::Result<SocketAddr> {
         let listener = TcpListener::bind(config.ops_listen).await?;
         let address = listener.local_addr()?;
@@ -86,7 +86,7 @@ impl Ops {
         tokio::spawn(async move {
             let served = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await;
             if let Err(error) = served {
-                tracing::error!(%error, "cannot serve health and metrics");
+                tracing::error!(%error, "the listener for operators failed");
             }
         });
         Ok(address)

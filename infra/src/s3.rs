@@ -25,11 +25,11 @@ pub use presign::{PresignedPut, Presigner};
 pub use purge::Purged;
 pub use store::{Listed, Put, Store, StoreError, Version};
 
-/// When the client adds and checks S3's newer integrity checksums.
+/// Occasions on which the client adds and checks the newer integrity checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Checksums {
     WhenSupported,
-    /// For stores that do not know trailing checksums.
+    /// Only where S3 requires checksums, for stores without trailing checksums.
     WhenRequired,
 }
 
@@ -51,19 +51,19 @@ pub struct S3Config {
     pub s3_checksums: Checksums,
 }
 
-/// A parser for clap: an endpoint as [`S3Config`] takes it.
+/// Value parser of clap for an endpoint of [`S3Config`].
 pub fn parse_endpoint(text: &str) -> Result<String, &'static str> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let valid = host.is_some_and(|host| host.starts_with(|first: char| first.is_alphanumeric() || first == '['));
     if valid { Ok(text.to_owned()) } else { Err("expected an http or https URL") }
 }
 
-/// A client for the configured bucket; nothing is sent yet.
+/// Makes a client for the configured bucket; nothing is sent yet.
 pub fn open(config: &S3Config) -> Store {
     Store::new(client(config, None), config.s3_bucket.clone())
 }
 
-/// A client like [`open`]'s whose requests are among the metrics.
+/// Makes a client whose requests are counted in the metrics.
 pub fn open_counted(config: &S3Config, registry: &Registry) -> prometheus::Result<Store> {
     let requests = Requests::new()?;
     registry.register(Box::new(requests.0.clone()))?;

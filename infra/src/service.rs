@@ -1,8 +1,8 @@
-//! A running service: its tasks, the order in which they stop, and its health for operators.
+//! A running service: what it works on, in which order that stops, and where operators look at it.
 //!
 //! A service has two kinds of tasks. **Work** takes things on and is drained: from the shutdown on it takes nothing new and has
-//! until the deadline to finish. Tasks **beside** the work (relays, gauges, sweeps) serve it, and stop only when the work has
-//! ended.
+//! until the deadline to finish what it took. What runs **beside** the work (relays, gauges, sweeps) serves it, and is stopped
+//! only when the work has ended.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,24 +12,24 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ops::{Ops, OpsConfig};
 
-/// The way in which a service stops.
+/// How a service stops.
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
-    /// From the shutdown to the end of the work, and from there to the end of the tasks beside it.
+    /// From the shutdown to the end of the work, and from there to the end of what runs beside it.
     pub deadline: Duration,
     pub overdue: Overdue,
 }
 
-/// The treatment of work that is unfinished at the drain deadline.
+/// What happens to work that the drain deadline finds unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overdue {
-    /// The work is dropped where it is: messages that it took were not acknowledged and come again.
+    /// It is dropped where it is: whatever it took was not acknowledged and comes again.
     Dropped,
-    /// The work is told by [`Service::aborted`] and awaited: it must end something itself, such as sandboxes.
+    /// It is told by [`Service::aborted`] and awaited: it has something to end itself, such as sandboxes.
     Aborted,
 }
 
-/// The tasks of one service. Dropping the service drops them.
+/// The tasks of one service. Dropping it drops them.
 #[derive(Debug)]
 pub struct Service {
     name: &'static str,
@@ -76,7 +76,7 @@ impl Service {
         self.aborted.clone()
     }
 
-    /// Canceled when all work has ended: for tasks beside it.
+    /// Canceled when all work has ended: for what runs beside it.
     pub fn drained(&self) -> CancellationToken {
         self.drained.token().clone()
     }
@@ -86,17 +86,17 @@ impl Service {
         self.work.spawn(task);
     }
 
-    /// Starts a task beside the work, which ends soon after [`Self::drained`].
+    /// Starts what runs beside the work, and ends soon after [`Self::drained`].
     pub fn beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.beside.spawn(task);
     }
 
-    /// The address that serves health and metrics.
+    /// Where health and metrics are served.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops_address
     }
 
-    /// Waits for the shutdown, then for the work, then for the tasks beside it; for each of the two no longer than the
+    /// Waits for the shutdown, then for the work, then for what runs beside it; for each of the two no longer than the
     /// deadline, except for work that is aborted.
     pub async fn finished(mut self) {
         let Drain { deadline, overdue } = self.drain;

@@ -1,11 +1,11 @@
-//! Shutdown is a value that is passed in: a token that SIGTERM or SIGINT cancels, and a deadline for draining.
+//! Shutdown as a value that is passed in: a token that SIGTERM or SIGINT cancels, and a deadline for draining.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is canceled by the first SIGTERM or SIGINT of this process.
+/// A token that the first SIGTERM or SIGINT of this process cancels.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -21,7 +21,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Waits for `work`, but not longer than `deadline` after `shutdown`. Returns false if work was left behind.
+/// Waits for `work`, but at most until `deadline` after `shutdown`. Returns false if work was left unfinished.
 pub async fn drain(work: impl Future<Output = ()>, shutdown: &CancellationToken, deadline: Duration) -> bool {
     tokio::pin!(work);
     tokio::select! {

@@ -1,4 +1,4 @@
-//! Periodic work: one loop for all tasks that look at something at an interval.
+//! Periodic work: one loop for everything that looks at something now and then.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 /// When to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// At once: the last look was full, so there may be more.
+    /// At once: there was as much to do as one look takes.
     AtOnce,
     AfterInterval,
 }
 
 impl Next {
-    /// At once after a full look, which found `count` of at most `limit`.
+    /// A look that found `count` of at most `limit` looks again at once if it was full.
     pub fn after(count: u64, limit: u64) -> Self {
         if count >= limit { Self::AtOnce } else { Self::AfterInterval }
     }

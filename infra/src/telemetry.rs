@@ -12,13 +12,13 @@ pub enum LogFormat {
     Text,
 }
 
-/// The filter that `--log` adds to. lapin logs each refusal by the broker as an error, even an expected one, such as the answer
-/// that a queue does not exist. The caller of lapin gets the refusal too, and reports it.
+/// Directives that `--log` adds to: lapin logs every refusal by the broker as an error, even one that was asked for,
+/// such as whether a queue exists. Callers of lapin get the refusal too, and report it.
 const QUIET: &str = "lapin::channel=off";
 
 #[derive(Debug, Clone, Args)]
 pub struct LogConfig {
-    /// Level to log, or directives such as `info,crownest_ingest=debug`
+    /// Log filter: a level, or directives such as `info,crownest_ingest=debug`
     #[arg(long, env = "CROWNEST_LOG", default_value = "info", value_name = "FILTER", value_parser = parse_filter)]
     pub log: String,
     /// Form of the log lines [default: text on a terminal, else json]

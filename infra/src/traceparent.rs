@@ -13,7 +13,7 @@ pub fn trace_id(traceparent: &str) -> &str {
     traceparent.split('-').nth(1).unwrap_or_default()
 }
 
-/// Checks that a text from outside is a version 00 `traceparent`.
+/// True if a text from outside is a version 00 `traceparent`.
 pub fn is_valid(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let hexadecimal = |part: &str, length: usize| {

@@ -1,5 +1,5 @@
-//! Queues that are seconds old, and a broker that is killed: nothing that it confirmed is lost, and nobody waits for it
-//! forever.
+//! Queues that are seconds old, and a broker that is killed: no confirmed message is lost, and no client waits for the
+//! broker forever.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -49,7 +49,7 @@ async fn a_message_confirmed_in_a_new_queue_outlives_the_broker() -> Result<(), 
 async fn a_queue_that_lost_its_leader_while_it_was_made_is_made_again() -> Result<(), Error> {
     let (_dir, mut broker) = start().await?;
     let amqp = amqp(&broker);
-    // What `Topology` declares last.
+    // The queue that `Topology` declares last.
     let queue = amqp.topology.queues().pop().ok_or("a queue")?;
     let connection = Connection::connect(broker.url().reveal(), ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;

@@ -1,4 +1,5 @@
-//! The private services of one machine, for real: who listens where, who may read what, and what survives which death.
+//! The private services of one machine, for real: their addresses, their permissions, and the data that survives a
+//! death.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,7 +67,7 @@ async fn a_killed_supervisor_loses_no_data_and_its_leftovers_are_replaced() -> R
     assert!(left.iter().all(|pid| is_alive(*pid)), "the services outlive their supervisor");
     let before = ports(dir.path());
 
-    // As after a reboot: the recorded pid is a stranger's now.
+    // As after a reboot: the recorded pid now belongs to another process.
     let mut stranger = Command::new("sleep").arg("1000").spawn()?;
     let record = dir.path().join("seaweedfs/pid.json");
     let mut recorded: serde_json::Value = serde_json::from_slice(&fs::read(&record)?)?;
@@ -97,7 +98,7 @@ async fn a_killed_supervisor_loses_no_data_and_its_leftovers_are_replaced() -> R
     Ok(())
 }
 
-/// The other half of the test above; without the variable there is nothing to play.
+/// The other half of the test above; without the variable it does nothing.
 #[tokio::test]
 async fn plays_the_supervisor_when_told_to() -> Result<(), Error> {
     let Some(dir) = std::env::var_os(PLAY_SUPERVISOR).map(PathBuf::from) else { return Ok(()) };
@@ -132,7 +133,7 @@ async fn one_broker_alone_is_killed_and_restarted_in_place() -> Result<(), Error
     Ok(())
 }
 
-/// Runs it until the services are up and written to; answers their main processes.
+/// Runs a supervisor until the services are up and written to; returns their main processes.
 async fn run_a_supervisor_and_kill_it(dir: &Path) -> Result<Vec<u32>, Error> {
     let mut supervisor = Command::new(std::env::current_exe()?)
         .args(["--exact", "plays_the_supervisor_when_told_to"])
@@ -156,7 +157,7 @@ async fn check_what_was_written(services: &LocalServices) -> Result<(), Error> {
     let store = store(services);
     assert_eq!(store.put_new("kept", "other".into(), "text/plain").await?, Put::Exists);
     assert_eq!(&store.get("kept").await?[..], b"object");
-    // New objects must not land on the ids of old ones.
+    // New objects must not reuse the ids of old ones.
     store.delete("later").await?;
     assert_eq!(store.put_new("later", "later".into(), "text/plain").await?, Put::Created);
     let version = store.get_version("later", 1024).await?.ok_or("the object")?;
@@ -178,7 +179,7 @@ async fn connect(url: &Secret) -> Result<Client, tokio_postgres::Error> {
     Ok(client)
 }
 
-/// A quorum queue, as CrowNest's own are.
+/// Opens a quorum queue, like CrowNest's own.
 async fn open_queue(url: &Secret) -> Result<(Connection, Channel), lapin::Error> {
     let connection = Connection::connect(url.reveal(), ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
@@ -199,14 +200,14 @@ async fn publish(url: &Secret, body: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Does not acknowledge the message, so it goes back to the queue.
+/// Reads the message without acknowledging it, so it goes back to the queue.
 async fn look_at_message(url: &Secret) -> Result<Option<Vec<u8>>, lapin::Error> {
     let (_connection, channel) = open_queue(url).await?;
     let got = channel.basic_get("kept".into(), BasicGetOptions::default()).await?;
     Ok(got.map(|message| message.delivery.data))
 }
 
-/// The status that an unsigned request to the store gets.
+/// Status of an unsigned request to the store.
 async fn anonymous_status(endpoint: &str) -> Result<String, Error> {
     let mut stream = tokio::net::TcpStream::connect(endpoint.trim_start_matches("http://")).await?;
     stream.write_all(b"GET /crownest/kept HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
@@ -230,7 +231,7 @@ fn all_pids(services: &LocalServices) -> Vec<u32> {
     [services.postgres.pids(), services.rabbitmq.pids(), services.seaweedfs.pids()].concat()
 }
 
-/// A zombie is dead: who was left by a killed parent waits for the system's init to notice.
+/// A zombie counts as dead: the child of a killed parent waits for init to reap it.
 fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with('Z'))
@@ -258,7 +259,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Unix sockets of these services, in their folders and where SeaweedFS puts its own.
+/// Unix sockets of these services, in their folders and in SeaweedFS's place.
 fn sockets(dir: &Path) -> Vec<PathBuf> {
     let ends: Vec<String> = ports(dir).into_values().map(|port| format!("-{port}.sock")).collect();
     let named = |path: &PathBuf| ends.iter().any(|end| path.to_string_lossy().ends_with(end.as_str()));

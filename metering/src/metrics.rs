@@ -29,7 +29,10 @@ impl Metrics {
                 "crownest_metering_given_up_total",
                 "Waiting runs that were ended because the budget of their organization was used up",
             )?,
-            retries: IntCounter::new("crownest_metering_retries_total", "Groups of messages recorded again after a failure")?,
+            retries: IntCounter::new(
+                "crownest_metering_retries_total",
+                "Groups of messages recorded again after a failure",
+            )?,
             reservations: IntGaugeVec::new(
                 Opts::new("crownest_metering_runs", "Runs that hold a slot or wait for one"),
                 &["state"],

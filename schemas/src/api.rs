@@ -5,7 +5,6 @@ pub mod artifact;
 pub mod attestations;
 pub mod error;
 pub mod inclusion;
-pub mod jwks;
 pub mod key;
 pub mod list;
 pub mod project;
@@ -13,3 +12,5 @@ pub mod run;
 pub mod template;
 pub mod usage;
 pub mod webhook;
+
+pub use crate::attestation::jwks;

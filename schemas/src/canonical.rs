@@ -1,5 +1,5 @@
-//! Canonical JSON after RFC 8785, for everything that is hashed or signed.
-//! Only integers within ±2^53 are written: a document of ours that holds another number is a defect, not input.
+//! Canonical JSON after RFC 8785, for everything that is hashed or signed. Only integers within ±2^53 are written:
+//! another number in a document of ours is a defect, not input.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     Ok(out)
 }
 
-/// JSON without anything that two readers may read differently: a member that occurs twice is refused (RFC 7493 section 2.3).
+/// Parses JSON that all readers read alike: a member that occurs twice is refused (RFC 7493 section 2.3).
 pub fn from_slice(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Unambiguous.deserialize(&mut reader)?;

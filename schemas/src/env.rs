@@ -1,5 +1,5 @@
-//! Environment variables of a run: which names are allowed, values that do not print, and what binds their ciphertext
-//! to the run. The encryption itself is infra's.
+//! Environment variables of a run: allowed names, values that do not print, and the context that binds their ciphertext
+//! to the run. `infra::keyring` encrypts them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::id::{OrgId, RunId};
 use crate::limits::ENV_NAME_CHARS;
 
-/// Names that describe the sandbox itself, beside `CROWNEST` and everything that begins with `CROWNEST_`. What else
-/// the sandbox sets (`PATH`, `LANG`, `CI`) are defaults, which a run may want to be different.
+/// Names that describe the sandbox itself, besides `CROWNEST` and everything that begins with `CROWNEST_`. Other
+/// variables of the sandbox (`PATH`, `LANG`, `CI`) are defaults, which a run may replace.
 pub const RESERVED: [&str; 5] = ["HOME", "LOGNAME", "SHELL", "TMPDIR", "USER"];
 
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || name == "CROWNEST" || name.starts_with("CROWNEST_")
 }
 
-/// A name that every shell can use: `[A-Za-z_][A-Za-z0-9_]*`, of at most [`ENV_NAME_CHARS`].
+/// True for a name that every shell can use: `[A-Za-z_][A-Za-z0-9_]*`, of at most [`ENV_NAME_CHARS`].
 pub fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=ENV_NAME_CHARS).contains(&name.len())
@@ -25,7 +25,7 @@ pub fn is_name(name: &str) -> bool {
         && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// Names with their values, sorted by name. Its `Debug` form has the names only.
+/// Names with their values, sorted by name. `Debug` shows the names only.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EnvValues(BTreeMap<String, String>);
@@ -35,12 +35,12 @@ impl EnvValues {
         self.0.is_empty()
     }
 
-    /// Sorted.
+    /// The names, sorted.
     pub fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
     }
 
-    /// In the clear, for the few places that need them.
+    /// Names and values in the clear, for the few places that need them.
     pub fn reveal(&self) -> &BTreeMap<String, String> {
         &self.0
     }
@@ -58,9 +58,9 @@ impl fmt::Debug for EnvValues {
     }
 }
 
-/// Associated data of the ciphertext: it opens for this run of this organization only.
+/// Associated data of the ciphertext, which opens for this run of this organization only.
 pub fn sealing_context(org: &OrgId, run: &RunId) -> Vec<u8> {
-    // No identifier has a NUL.
+    // No identifier contains a NUL.
     format!("crownest.env.v1\0{org}\0{run}").into_bytes()
 }
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::api::run::WorkspaceRun;
+pub use crate::artifact::{ArtifactError, ArtifactErrorCode};
 use crate::id::ArtifactId;
 use crate::run::RunStatus;
-use crate::word::word_enum;
 
 /// One thing that happened in a run. `seq` starts at 1, strictly increases and has no gaps over all attempts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +27,7 @@ pub enum EventKind {
     Status {
         status: RunStatus,
     },
-    /// The archive on its way into the sandbox, in bytes.
+    /// Progress of the archive on its way into the sandbox, in bytes.
     ArchiveProgress {
         received_bytes: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub enum EventKind {
     },
     /// Sent on idle streams only, never stored; carries the last stored `seq`.
     Heartbeat {},
-    /// The last event of every run, exactly one.
+    /// The last event of a run; every run has exactly one.
     Terminal {
         workspace_run: Box<WorkspaceRun>,
     },
@@ -61,12 +61,13 @@ pub struct Output {
     pub data: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<String>,
-    /// Here a part of the stream is missing, and `data` is empty: whoever does not know this member prints nothing.
+    /// A part of the stream is missing here, and `data` is empty: a reader that does not know this member prints
+    /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted: Option<Omitted>,
 }
 
-/// A part of a stream that was read from the command, but is not stored: the stream was longer than the output cap.
+/// A part of a stream that was read from the command but not stored, because the stream is longer than the output cap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Omitted {
@@ -90,37 +91,18 @@ impl Output {
         }
     }
 
-    /// No output, but the news that some is missing.
+    /// A piece without output, which tells that some is missing.
     pub fn omitted(omitted: Omitted) -> Self {
         Self { data: String::new(), bytes: None, omitted: Some(omitted) }
     }
 
-    /// The exact bytes that the command wrote; `None` when `bytes` is no base64.
+    /// The exact bytes that the command wrote; `None` if `bytes` is not base64.
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         match &self.bytes {
             None => Some(self.data.clone().into_bytes()),
             Some(encoded) => STANDARD.decode(encoded).ok(),
         }
     }
-}
-
-word_enum! {
-    /// What went wrong with a requested artifact. Never fatal for the run.
-    ArtifactErrorCode: "one of artifact_collect_failed, file_not_found, path_outside_workspace, test_report_invalid" {
-        ArtifactCollectFailed = "artifact_collect_failed",
-        FileNotFound = "file_not_found",
-        PathOutsideWorkspace = "path_outside_workspace",
-        /// It was collected, but cannot be read as the test report that it is meant to be.
-        TestReportInvalid = "test_report_invalid",
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ArtifactError {
-    pub code: ArtifactErrorCode,
-    pub message: String,
-    /// The path as it was requested.
-    pub path: String,
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Evidence Bundle v1: everything that is durably known of an ended run. Specified in `docs/reference/formats.md`.
-//! It is written once, as canonical JSON (RFC 8785), and must be readable forever.
+//! Evidence Bundle v1: everything that is durably known about an ended run. Specified in `docs/reference/formats.md`. A
+//! bundle is written once, as canonical JSON (RFC 8785), and must be readable forever.
 
 mod document;
+pub mod event_log;
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::api::archive::Archive;
+use crate::archive::Archive;
+use crate::artifact::ArtifactError;
 use crate::egress::EgressReport;
-use crate::event::ArtifactError;
 use crate::id::{ArtifactId, CommandId, ExecutorId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
 use crate::message::{AttemptEnd, Limits, Resources};
 use crate::run::{CleanupStatus, FailureClass, FailureReason, Outcome, OutcomeSource, RunStatus};
@@ -32,7 +33,7 @@ pub struct EvidenceBundle {
     pub status: RunStatus,
     pub outcome: Outcome,
     pub outcome_source: OutcomeSource,
-    /// What went wrong, for people.
+    /// Explanation of the outcome, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome_message: Option<String>,
     pub command: String,
@@ -65,7 +66,7 @@ pub struct EvidenceBundle {
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// Every attempt, the lost ones too, in order.
+    /// All attempts in order, lost ones too.
     pub attempts: Vec<Attempt>,
     pub timing: Timing,
     pub resources: ResourceReport,
@@ -74,10 +75,11 @@ pub struct EvidenceBundle {
     pub event_log: EventLog,
     pub completeness: Completeness,
     pub usage: Usage,
-    /// What the last attempt was allowed to reach and tried to reach; absent for a run without network.
+    /// Destinations that the last attempt was allowed to reach, and those that it tried to reach; absent for a run
+    /// without network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressReport>,
-    /// What the test reports among the artifacts say; absent if there is none.
+    /// Results of the test reports among the artifacts; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestSummary>,
 }
@@ -86,13 +88,13 @@ pub struct EvidenceBundle {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// Counts from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
     pub executor_id: ExecutorId,
     pub sandbox_id: SandboxId,
     pub command_id: CommandId,
     pub claimed_at: Timestamp,
-    /// For a lost attempt: when the loss was noticed.
+    /// End of the attempt; for a lost one, the time at which the loss was noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     pub ended: AttemptEnd,
@@ -104,7 +106,7 @@ pub struct Attempt {
     pub oom_killed: Option<bool>,
 }
 
-/// When each phase was reached; absent when it was not. The last attempt counts.
+/// Time at which the last attempt reached each phase; absent for a phase that it did not reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timing {
@@ -122,11 +124,11 @@ pub struct Timing {
     pub finished_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collected_at: Option<Timestamp>,
-    /// When the collector fixed the outcome; the bundle is written right after.
+    /// Time at which the collector fixed the outcome; the bundle is written right after.
     pub sealed_at: Timestamp,
 }
 
-/// What the kernel counted for the last attempt, and the limits in force.
+/// Counters of the kernel for the last attempt, and the limits in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceReport {
@@ -143,7 +145,7 @@ pub struct Template {
     pub slug: String,
     pub version: String,
     pub version_id: TemplateVersionId,
-    /// Digest of the root file system, `sha256:` and 64 hexadecimal digits: of its tar, uncompressed. Absent where the
+    /// Digest of the root file system: `sha256:` and 64 hexadecimal digits, of its uncompressed tar. Absent where the
     /// executor's host presents its own `/usr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -161,7 +163,7 @@ pub struct EvidenceArtifact {
     pub object_key: String,
 }
 
-/// The stored event log, the terminal event included.
+/// The stored event log, including the terminal event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventLog {
@@ -181,42 +183,42 @@ pub struct EventLogPart {
     pub sha256: String,
     pub first_seq: u64,
     pub last_seq: u64,
-    /// Where the index of the part begins, in bytes.
+    /// Offset of the part's index, in bytes.
     pub index_offset: u64,
 }
 
-/// Whether everything that happened is in the event log.
+/// Completeness of the event log: gaps, lost attempts and dropped output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Completeness {
     pub complete: bool,
     /// Sequence numbers that never arrived.
     pub gaps: Vec<SeqRange>,
-    /// Attempts whose executor was lost: what it had not yet sent is unknown.
+    /// Attempts whose executor was lost; events that it had not yet sent are unknown.
     pub lost_attempts: Vec<u32>,
     /// Bytes of output that were read but not stored.
     pub bytes_dropped: u64,
     pub truncated_streams: Vec<String>,
-    /// Secrets that were replaced in the output of the attempt that reported the ending.
+    /// Number of secrets replaced in the output of the attempt that reported the ending.
     pub redactions: u64,
-    /// The same as `stdout.bytesTotal`.
+    /// Equal to `stdout.bytesTotal`.
     pub stdout_bytes: u64,
-    /// The same as `stderr.bytesTotal`.
+    /// Equal to `stderr.bytesTotal`.
     pub stderr_bytes: u64,
     pub stdout: StreamReport,
     pub stderr: StreamReport,
 }
 
-/// What is stored of one output stream of the last attempt.
+/// One output stream of the last attempt: bytes that are stored, and bytes that are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamReport {
     /// Bytes that were read from the command.
     pub bytes_total: u64,
     pub bytes_stored: u64,
-    /// What the output cap left out; the event log says where.
+    /// Bytes that the output cap left out; the event log says where.
     pub bytes_dropped: u64,
-    /// Not everything is stored: the cap was reached, or the stream could not be read to its end.
+    /// True if not everything is stored: the cap was reached, or the stream could not be read to its end.
     pub truncated: bool,
 }
 
@@ -227,7 +229,7 @@ pub struct SeqRange {
     pub last_seq: u64,
 }
 
-/// What the run was metered with.
+/// Metered usage of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {

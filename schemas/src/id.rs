@@ -51,7 +51,7 @@ macro_rules! ids {
             pub const PREFIX: &'static str = $prefix;
 
             /// A new identifier, unique without coordination.
-            #[expect(clippy::new_without_default, reason = "a fresh identifier is no default value")]
+            #[expect(clippy::new_without_default, reason = "a fresh identifier is not a default value")]
             pub fn new() -> Self {
                 Self(format!("{}_{}", $prefix, new_suffix()))
             }

@@ -1,5 +1,5 @@
-//! Tables of sealed runs, for questions about many of them: what each column means, and where the files are. The Parquet
-//! schema and the columns in `docs/reference/tables.md` both follow from the definitions here.
+//! Tables of sealed runs, for questions about many runs: the meaning of each column, and the places of the files. The
+//! Parquet schema and the columns in `docs/reference/tables.md` both follow from the definitions here.
 
 mod artifacts;
 mod attempts;
@@ -24,10 +24,10 @@ pub use self::table::{Cell, Column, Kind, Row, Table, Value};
 pub use self::tests::{Messages, TestRow};
 pub use self::usage::UsageRow;
 
-/// Counts up when columns are added. None is ever removed, renamed or given another type or meaning.
+/// Counts up when columns are added. No column is ever removed, renamed or given another type or meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// In which order they are written. `runs` is last: once a batch is in it, the batch is in all others.
+/// All tables in the order of writing. `runs` is last: a chunk that is in `runs` is in all other tables.
 pub const TABLES: [&Table; 6] = [
     &ArtifactRow::TABLE,
     &AttemptRow::TABLE,

@@ -1,5 +1,5 @@
-//! Where objects are in the bucket. Specified in `docs/reference/formats.md`; every path is made here, but those of
-//! the tables: `lake/file.rs`, and of the evidence log.
+//! Keys of objects in the bucket, specified in `docs/reference/formats.md`. Keys of the tables are made in
+//! `lake/file.rs`, keys of the evidence log in `transparency/tile.rs`.
 
 use std::fmt::Display;
 
@@ -21,7 +21,7 @@ pub fn event_log_part(number: usize) -> String {
     format!("events-{number:05}.ndjson.zst")
 }
 
-/// Each organization has its own copy of an archive, and knows nothing of those of others.
+/// Key of an archive. Each organization has its own copy, and learns nothing about the archives of others.
 pub fn archive(org: &OrgId, sha256: &str) -> String {
     format!("archives/{org}/{sha256}.tgz")
 }

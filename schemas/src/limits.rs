@@ -1,4 +1,4 @@
-//! What a request may hold at most: checked by ingest, told by the schemas.
+//! Upper limits of requests: ingest checks them, the schemas state them.
 
 /// Bytes of a command; its JSON Schema can only count characters.
 pub const COMMAND_BYTES: usize = 64 * 1024;
@@ -14,15 +14,15 @@ pub const PATH_BYTES: usize = 4096;
 pub const NAME_BYTES: usize = 255;
 /// Keys of `metadata`, and of `sourceMetadata`.
 pub const METADATA_KEYS: usize = 50;
-/// Characters of a key, which are bytes there.
+/// Characters of a key, all of them ASCII.
 pub const METADATA_KEY_CHARS: usize = 40;
 /// Characters of a value.
 pub const METADATA_VALUE_CHARS: usize = 500;
-/// Bytes of all keys and values of one of them together.
+/// Bytes of all keys and values of `metadata` together, and of `sourceMetadata`.
 pub const METADATA_BYTES: usize = 16 * 1024;
 /// Variables in `env`.
 pub const ENV_VARIABLES: usize = 100;
-/// Characters of a variable's name, which are bytes there.
+/// Characters of a variable's name, all of them ASCII.
 pub const ENV_NAME_CHARS: usize = 128;
 /// Bytes of a variable's value; its JSON Schema can only count characters.
 pub const ENV_VALUE_BYTES: usize = 32 * 1024;
@@ -38,5 +38,5 @@ pub const PROJECT_NAME_CHARS: usize = 100;
 pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
 /// Entries of a page.
 pub const PAGE: usize = 500;
-/// Entries of a page when nothing else is asked for.
+/// Entries of a page if the request does not say.
 pub const DEFAULT_PAGE: usize = 50;

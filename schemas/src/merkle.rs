@@ -32,7 +32,7 @@ pub fn root(leaves: &[Hash]) -> Hash {
 mod tests {
     use super::*;
 
-    /// The tree and roots that the Certificate Transparency reference implementation publishes for its tests.
+    /// Tree and roots that the Certificate Transparency reference implementation publishes for its tests.
     #[test]
     fn matches_the_published_test_vectors() {
         let leaves: Vec<Hash> =

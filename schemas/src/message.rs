@@ -1,14 +1,19 @@
-//! The messages between services. Every one is versioned; what cannot be decoded is dead-lettered, never guessed.
+//! Messages between services. Every message is versioned; one that cannot be decoded is dead-lettered, never guessed.
 
+mod ending;
 mod envelope;
 mod event;
 mod job;
 mod notice;
+pub mod partition;
+pub mod usage;
 
-pub use envelope::{DecodeError, decode_json, encode_json};
-pub use event::{
-    AttemptEnd, CollectedArtifact, EventMessage, Finished, Limits, PhaseTimes, Resources, RunEnd, Segment,
-    StreamTotals, Verdict,
+pub use crate::archive::ArchiveRef;
+pub use crate::artifact::ArtifactRequest;
+pub use ending::{
+    AttemptEnd, CollectedArtifact, Finished, Limits, PhaseTimes, Resources, RunEnd, StreamTotals, Verdict,
 };
-pub use job::{ArchiveRef, ArtifactRequest, Job, RootFs, TemplateRef};
+pub use envelope::{DecodeError, decode_json, encode_json};
+pub use event::{EventMessage, Segment};
+pub use job::{Job, RootFs, TemplateRef};
 pub use notice::{Control, LiveNotice, LiveRun};

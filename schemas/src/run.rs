@@ -1,12 +1,13 @@
-//! The state of a workspace run, why it failed, and the one state machine that says what may follow what.
+//! States of a workspace run, its failures and outcomes, and the one state machine that says which state may follow
+//! which.
 
 use crate::word::word_enum;
 
-/// Attempts that a run gets when the platform loses its executor.
+/// Attempts that a run gets if the platform loses its executors.
 pub const MAX_ATTEMPTS: u32 = 3;
 
 word_enum! {
-    /// Where a run is in its life. A run that waits for a slot or in the queue is `starting`.
+    /// State of a run. A run that waits for a slot or in the queue is `starting`.
     RunStatus: "one of awaiting_archive, archive_uploaded, starting, extracting, running, collecting, succeeded, failed, canceled" {
         AwaitingArchive = "awaiting_archive",
         ArchiveUploaded = "archive_uploaded",
@@ -21,7 +22,7 @@ word_enum! {
 }
 
 impl RunStatus {
-    /// Whether the run is over: its outcome is sealed and nothing about it changes any more.
+    /// True if the run is over: its outcome is sealed and nothing about it changes any more.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
     }
@@ -45,7 +46,7 @@ impl RunStatus {
 }
 
 word_enum! {
-    /// Why a run failed.
+    /// Reason why a run failed.
     FailureReason: "a failure reason" {
         ArchiveInvalid = "archive_invalid",
         ArchiveTooLarge = "archive_too_large",
@@ -60,7 +61,7 @@ word_enum! {
 }
 
 word_enum! {
-    /// Whose failure it was.
+    /// Party that a failure is attributed to.
     FailureClass: "one of canceled, platform, user_command, user_input" {
         Canceled = "canceled",
         Platform = "platform",
@@ -74,7 +75,7 @@ impl FailureReason {
         match self {
             Self::CommandExit | Self::Timeout => FailureClass::UserCommand,
             Self::ArchiveInvalid | Self::ArchiveTooLarge | Self::UploadMissing => FailureClass::UserInput,
-            // Extraction that fails although the archive is fine failed on our disk.
+            // If a good archive cannot be extracted, our disk failed.
             Self::ExtractionFailed | Self::InternalError | Self::SandboxConflict | Self::SandboxUnavailable => {
                 FailureClass::Platform
             }
@@ -83,7 +84,7 @@ impl FailureReason {
 }
 
 word_enum! {
-    /// What became of the sandbox after the run.
+    /// Clean-up of the sandbox after the run.
     CleanupStatus: "one of failed, not_requested, pending, succeeded" {
         Failed = "failed",
         NotRequested = "not_requested",
@@ -93,7 +94,7 @@ word_enum! {
 }
 
 word_enum! {
-    /// How a run ended, after OpenTelemetry's `cicd.pipeline.result`.
+    /// Outcome of a run, after OpenTelemetry's `cicd.pipeline.result`.
     Outcome: "one of success, failure, error, timeout, cancellation" {
         Success = "success",
         Failure = "failure",
@@ -104,7 +105,7 @@ word_enum! {
 }
 
 word_enum! {
-    /// Who established the outcome.
+    /// Source that established the outcome.
     OutcomeSource: "one of executor, collector, broker, user, quota" {
         Executor = "executor",
         Collector = "collector",

@@ -1,4 +1,4 @@
-//! What an API key may do.
+//! Permissions of API keys.
 
 use crate::word::word_enum;
 

@@ -1,5 +1,5 @@
-//! Test reports that runs leave behind, JUnit XML and CTRF JSON, read case by case: nothing but the case at hand is
-//! kept, and what is larger, deeper or stranger than a report needs to be is refused.
+//! Test reports that runs leave behind, JUnit XML and CTRF JSON, read case by case: only the current case is kept, and
+//! a report that is larger, deeper or stranger than a report needs to be is refused.
 
 mod case;
 mod counts;
@@ -18,10 +18,10 @@ pub use counts::{TestCounts, TestReport, TestSummary};
 pub use detect::{HEAD_BYTES, detect};
 pub use error::{Problem, ReportError};
 
-/// Tells `on_case` every test case, in the order of the report, and returns how many there were.
+/// Passes every test case to `on_case`, in the order of the report, and returns the counts.
 ///
-/// If it fails, what was told before may be a part of a report or no report at all: forget it. An error never quotes
-/// the report, so that it can be shown where the report itself may not.
+/// After an error, discard the cases passed so far: they may be part of a report, or no report at all. An error never
+/// quotes the report, so that it can be shown where the report itself may not.
 pub fn read(
     format: ReportFormat,
     input: impl BufRead,

@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
 
-/// Milliseconds are the resolution: what is finer is cut off, so that a value survives a round trip unchanged.
+/// A time in milliseconds: anything finer is cut off, so that a value survives a round trip unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("format" = "date-time"))]
@@ -59,7 +59,7 @@ impl From<OffsetDateTime> for Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        // An offset can lead to a year that cannot be written any more.
+        // An offset can lead to a year that cannot be written.
         let utc = OffsetDateTime::parse(text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
         let time = utc.filter(|time| (0..=9999).contains(&time.year()));
         time.map(Self::from).ok_or_else(|| InvalidTimestamp(text.chars().take(80).collect()))

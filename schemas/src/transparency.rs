@@ -1,5 +1,6 @@
 //! The append-only log of all evidence, without I/O: a Merkle tree after RFC 6962, laid out in tiles after C2SP
-//! tlog-tiles, with signed checkpoints after C2SP tlog-checkpoint and signed-note. docs/reference/formats.md describes the whole.
+//! tlog-tiles, with signed checkpoints after C2SP tlog-checkpoint and signed-note. Specified in
+//! `docs/reference/formats.md`.
 
 pub mod checkpoint;
 pub mod entry;
@@ -11,12 +12,12 @@ pub mod tile;
 pub mod tiles;
 pub mod tree;
 
-/// More leaves than this no log has: sizes and indexes are integers that every JSON reader keeps exactly.
+/// Leaves of the largest log: every JSON reader keeps its sizes and indexes exactly.
 pub const MAX_TREE_SIZE: u64 = 1 << 53;
 
 #[cfg(test)]
 pub(crate) mod naive {
-    //! RFC 6962 section 2.1, word by word and as slow as it reads: what everything here is compared with.
+    //! RFC 6962 section 2.1, word by word and as slow as it reads: the reference for the tests here.
 
     use crate::merkle::{Hash, leaf_hash, root};
 

@@ -1,6 +1,6 @@
 //! Closed sets of words: enums that are written, parsed and listed by the same words everywhere.
 
-/// A text that names none of the variants of a closed set.
+/// A text that is not a word of a closed set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got `{got}`")]
 pub struct UnknownWord {

@@ -1,4 +1,4 @@
-//! Bundles of every released version are read forever, and keep what this version does not know.
+//! Bundles of every released version are read forever, and keep members that this version does not know.
 
 use std::path::{Path, PathBuf};
 
@@ -52,7 +52,7 @@ fn what_they_say_is_what_they_said() {
     }
 }
 
-/// A member of the future in every object whose members are ours to name.
+/// Adds a member of the future to every object whose members are ours to name.
 fn extend(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(extend),
@@ -73,7 +73,7 @@ fn what_is_not_known_yet_survives() {
         extend(&mut value);
         value["schemaVersion"] = json!("1.7");
         let later = schemas::canonical::to_vec(&value).unwrap();
-        // As a file for people, too.
+        // In the form for people, too.
         let document = Document::parse(&serde_json::to_vec_pretty(&value).unwrap()).unwrap();
         assert_eq!(document.canonical(), later, "{name}");
         let mut bundle = document.bundle;

@@ -16,7 +16,7 @@ fn ctrf(report: impl AsRef<[u8]>) -> Result<Vec<Case>, ReportError> {
     cases(ReportFormat::Ctrf, report.as_ref())
 }
 
-/// A few bytes at a time.
+/// Yields a few bytes at a time.
 struct Pieces<'a>(&'a [u8]);
 
 impl Read for Pieces<'_> {
@@ -26,7 +26,8 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Also: that it makes no difference how the bytes arrive. (In JSON, a later fault may be found first.)
+/// Reads a report, and checks that it makes no difference how its bytes arrive. (In JSON, a later fault may be found
+/// first.)
 fn cases(format: ReportFormat, report: &[u8]) -> Result<Vec<Case>, ReportError> {
     let (mut cases, mut in_pieces) = (Vec::new(), Vec::new());
     let counts = read(format, report, |case| cases.push(case));
@@ -57,10 +58,10 @@ fn reports_of_real_tools_are_found_and_counted() {
         duration_ms,
     };
     for (name, format, expected) in [
-        // With a rerun, which pytest lists as a case of its own.
+        // Includes a rerun, which pytest lists as a case of its own.
         ("pytest.xml", ReportFormat::Junit, counts([6, 1, 1, 1, 0], 7)),
         ("vitest.xml", ReportFormat::Junit, counts([1, 1, 0, 2, 0], 6)),
-        // What is to be written looks like what passed.
+        // Jest reports tests still to be written like tests that passed.
         ("jest.xml", ReportFormat::Junit, counts([2, 1, 0, 1, 0], 8)),
         ("node.xml", ReportFormat::Junit, counts([2, 1, 0, 1, 0], 6)),
         ("nextest.xml", ReportFormat::Junit, counts([2, 1, 0, 0, 1], 0)),
@@ -70,7 +71,7 @@ fn reports_of_real_tools_are_found_and_counted() {
         let report = fixture(name);
         assert_eq!(detect(name, &report), Some(format), "{name}");
         let counted = read(format, &*report, |_| {}).unwrap();
-        // How long the tests took on the day is not what matters.
+        // The time that the tests took on the day does not matter.
         let duration_ms = if expected.duration_ms == 0 { counted.duration_ms } else { expected.duration_ms };
         assert_eq!(counted, TestCounts { duration_ms, ..expected }, "{name}");
     }
@@ -87,7 +88,7 @@ fn cases_say_where_they_are_from_and_what_went_wrong() {
     assert_eq!((failed.status, failed.duration_ms), (CaseStatus::Failed, Some(1)));
     let error = of("pytest.xml", ReportFormat::Junit, "test_error");
     assert_eq!(error.message.as_deref(), Some("failed on setup with \"RuntimeError: no database\""));
-    // Its failure has no attributes.
+    // The failure has no attributes.
     let text = of("jest.xml", ReportFormat::Junit, "outer inner fails & <so>").message.unwrap();
     assert!(text.starts_with("Error: expect(received).toBe(expected) // Object.is equality\n"), "{text}");
     assert_eq!(of("node.xml", ReportFormat::Junit, "child").suite.as_deref(), Some("parent"));
@@ -303,7 +304,7 @@ proptest! {
         let _ = ctrf(&bytes);
     }
 
-    /// Reports that are cut off are never taken for whole ones, and what was told of them is a beginning.
+    /// Reports that are cut off are never taken for whole ones, and the cases read from them are a beginning.
     #[test]
     fn cut_reports_are_refused(at in 0_usize..1_500) {
         for (name, format) in [("pytest.xml", ReportFormat::Junit), ("pytest.ctrf.json", ReportFormat::Ctrf)] {

@@ -1,4 +1,4 @@
-//! `crownest admin`: organizations and keys, and that revoked or dumped keys are worth nothing.
+//! `crownest admin`: organizations and keys; revoked or dumped keys are worth nothing.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ async fn a_revoked_key_is_refused_everywhere_within_a_second() {
         request.send().await.ok().filter(|answer| answer.status().is_success())
     })
     .await;
-    // In the memory of both.
+    // Both services now remember the key.
     for client in &clients {
         client.get("/v1/projects").await.expect(200);
     }

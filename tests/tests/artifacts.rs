@@ -34,7 +34,7 @@ async fn artifacts_are_collected_and_errors_are_recorded() {
             ("../../etc/passwd", "path_outside_workspace"),
             ("out/link", "path_outside_workspace"),
             ("out/fifo", "artifact_collect_failed"),
-            // It is there, but not all of it: see below.
+            // Collected, but not completely: see below.
             ("out", "artifact_collect_failed"),
         ]
     );
@@ -101,7 +101,7 @@ async fn patterns_and_folders_are_collected() {
         ("reports/[a].xml", "[a].xml", "application/xml"),
         ("reports/a.xml", "a.xml", "application/xml"),
         ("reports/unit/b.xml", "b.xml", "application/xml"),
-        // Its name is there: it is no pattern, which would find another one.
+        // A file of this name exists, so the name is not a pattern, which would find another file.
         ("/workspace/reports/[a].xml", "[a].xml", "application/xml"),
         ("dist", "dist.tar", "application/x-tar"),
         ("reports/", "all.bin", "application/x-tar"),

@@ -1,4 +1,4 @@
-//! Whatever a run's ending was, it is signed: by statements that a stranger's verifier accepts, about the bytes that are stored.
+//! Every ended run is signed: by statements that a stranger's verifier accepts, about the stored bytes.
 
 use std::process::Stdio;
 
@@ -58,7 +58,7 @@ async fn every_ending_is_signed() {
         }
         let evidence = client.evidence(run).await;
         assert_eq!(statement.predicate.event_log.merkle_root, evidence["eventLog"]["merkleRoot"]);
-        // What is signed is in the log, too.
+        // The signed statement is in the log, too.
         let logged = eventually("it is in the log", async || {
             let answer = client.get(&format!("/v1/workspace-runs/{run}/evidence/inclusion")).await;
             (answer.status == 200).then(|| answer.body["inclusion"].clone())
@@ -67,7 +67,7 @@ async fn every_ending_is_signed() {
         assert_eq!(logged.entry.attestation_sha256, Some(hex::encode(Sha256::digest(&payload))));
     }
 
-    // Provenance is about artifacts: who has none needs none.
+    // Provenance is about artifacts: a run without artifacts has none.
     assert_eq!(attestations(&client, &canceled).await.len(), 1);
     let found = attestations(&client, &failed).await;
     assert_eq!(found[1]["predicateType"], SLSA_PROVENANCE);
@@ -80,7 +80,7 @@ async fn every_ending_is_signed() {
     assert_eq!(dependency["digest"]["sha256"], json!(archive.sha256));
 }
 
-/// The payload, or what is wrong.
+/// The payload, or the verifier's complaint.
 async fn verify_elsewhere(keys: &JwkSet, envelope: &Value) -> Result<Vec<u8>, String> {
     let mut verifier = tokio::process::Command::new(installed("crownest-securesystemslib"))
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/attestations.py"))
@@ -133,7 +133,7 @@ async fn a_command_signs_with_a_key_that_no_collector_has() {
     let (private, public) = (path("private.pem"), path("public.pem"));
     openssl(&["genpkey", "-algorithm", "ed25519", "-out", &private]).await;
     openssl(&["pkey", "-in", &private, "-pubout", "-out", &public]).await;
-    // openssl wants a file whose size it knows.
+    // openssl requires a file of known size.
     let command = format!(
         "f=$(mktemp -p {}) && cat > $f && openssl pkeyutl -sign -rawin -inkey {private} -in $f && rm $f",
         folder.path().display()

@@ -1,4 +1,4 @@
-//! The real `crownest` command against a real system: what people and scripts rely on.
+//! The real `crownest` command against a real system: everything that people and scripts rely on.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn write(stack: &Stack, name: &str, archive: &Archive) -> PathBuf {
     path
 }
 
-/// Incompressible and the same each time (xorshift64).
+/// Incompressible bytes, the same each time (xorshift64).
 fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
@@ -47,7 +47,7 @@ async fn a_run_comes_out_as_if_it_had_run_here() {
     assert!(done.stdout == blob, "{} bytes instead of {}", done.stdout.len(), blob.len());
     assert_eq!(done.stderr, String::from_utf8_lossy(b"\xff\x00 no text \xc3\x28\r\n"));
 
-    // The same bytes again, whenever.
+    // A replay gives the same bytes, at any time.
     let run = crownest.run(["workspace-runs", "list", "--limit", "1", "--json"]).await.expect(0).data()[0].clone();
     let logs = async |options: &[&str]| {
         let command = ["workspace-runs", "logs", run["id"].as_str().unwrap()];
@@ -86,7 +86,7 @@ async fn with_json_every_event_is_one_line() {
     let run = events.last().unwrap()["workspaceRun"]["id"].as_str().unwrap();
     assert_eq!(events, client.events(run, 500).await, "exactly what the API has");
 
-    // The same again, later and from the middle.
+    // A replay gives the same events, also from the middle.
     let logs = crownest.run(["workspace-runs", "logs", run, "--json", "--after-seq", "2"]).await.expect(0);
     assert_eq!(logs.lines(), events[2..]);
     let logs = crownest.run(["workspace-runs", "logs", run]).await.expect(0);

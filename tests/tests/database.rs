@@ -1,4 +1,4 @@
-//! What the database guards by itself: the state machine, and who may touch what.
+//! Guards of the database itself: the state machine, and the rights of roles.
 
 use infra::config::Secret;
 use schemas::run::RunStatus;
@@ -12,7 +12,7 @@ async fn the_database_has_the_same_state_machine() {
         for &next in RunStatus::ALL {
             let sql = "select ingest.run_can_become($1, $2)";
             let answer: bool = client.query_one(sql, &[&from.as_str(), &next.as_str()]).await.unwrap().get(0);
-            // The guard is asked about changes only, so a state and itself is of no interest to it.
+            // The guard only sees changes of state.
             if from != next {
                 assert_eq!(answer, from.can_become(next), "{from} -> {next}");
             }

@@ -1,4 +1,5 @@
-//! Network egress by policy: set by operators, asked for by runs, pinned when a run starts, and told in the evidence.
+//! Network egress by policy: set by operators, requested by runs, fixed when a run starts, and reported in the
+//! evidence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +30,7 @@ impl Mirror {
         Self { port, requests }
     }
 
-    /// Through the proxy, although the name is one that usually needs none.
+    /// A command that fetches through the proxy, although the name usually bypasses proxies.
     fn fetch(&self) -> String {
         format!("curl -s --max-time 20 --noproxy '' http://localhost:{}/", self.port)
     }
@@ -83,7 +84,7 @@ async fn a_run_reaches_what_its_project_may_and_the_evidence_says_so() {
     assert_eq!((&denied["host"], &denied["port"]), (&json!("elsewhere.example"), &json!(443)));
     assert_eq!((&denied["allowed"], &denied["reason"]), (&json!(false), &json!("host_not_allowed")));
 
-    // Without asking there is no network, whatever the policy allows; and nothing about it in the evidence.
+    // A run that requests no network has none, whatever the policy allows; nor does its evidence mention one.
     let run = client.submit(json!({"command": mirror.fetch()}), &archive).await;
     let ended = client.wait_terminal(&run).await;
     assert_eq!((&ended["exitCode"], ended.get("network")), (&json!(7), None));

@@ -1,4 +1,5 @@
-//! Environment variables of runs: they reach the command and nothing else; what cannot be had fails truthfully.
+//! Environment variables of runs: they reach the command and nothing else; a run whose variables are lost fails and
+//! says so.
 
 use infra::amqp::Source;
 use reqwest::Method;
@@ -10,7 +11,7 @@ const TOKEN: &str = "canary-tok3n-value";
 const KEY: &str = "-----BEGIN CANARY-----\ncanary0123456789\nlast-canary-line\n-----END CANARY-----\n";
 const OTHER_KEYS: &str = "k2 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
 
-/// Says the secrets in as many ways as it can, and proves that it has them.
+/// Prints the secrets in as many ways as it can, and proves that it has them.
 const SCRIPT: &str = r#"
 printf %s "$TOKEN" | sha256sum
 printf 'plain %s\n' "$TOKEN"
@@ -28,7 +29,7 @@ fn asked() -> Value {
     json!({"command": "sh say.sh", "env": env})
 }
 
-/// Every row of every table of ours as text, bytes as hexadecimal digits.
+/// Every row of all our tables as text, bytes as hexadecimal digits.
 async fn database(stack: &Stack) -> String {
     let client = stack.admin.get().await.expect("the database answers");
     let tables = "select format('%I.%I', schemaname, tablename) from pg_tables
@@ -82,7 +83,7 @@ async fn values_reach_the_command_and_nothing_else() {
     let job_text = String::from_utf8(job.body.to_vec()).unwrap();
     assert!(job_text.contains("TOKEN"), "{job_text}");
     assert_hidden("the job", &job_text);
-    // Unacknowledged, so that it goes back to the queue.
+    // Dropped unacknowledged, so that the job goes back to the queue.
     drop((job, jobs));
 
     let _executor = stack.spawn_executor();
@@ -98,7 +99,7 @@ async fn values_reach_the_command_and_nothing_else() {
     );
     assert!(said.contains("CI=no\n") && said.contains("EMPTY=\n") && said.contains("PATH=***\n"), "{said}");
     assert!(said.contains("LANG=C.UTF-8\n") && said.contains(&format!("CROWNEST_RUN_ID={run}\n")), "{said}");
-    // What is not a whole secret is given back at the end.
+    // The beginning of a secret is not a secret, and is printed at the end.
     assert!(said.ends_with(&format!("begins {}", &TOKEN[..TOKEN.len() - 1])), "{said}");
     let said = said.strip_suffix(&TOKEN[..TOKEN.len() - 1]).unwrap();
     assert_hidden("the output", said);

@@ -1,4 +1,4 @@
-//! Events: live and replayed streams are the same, wherever a client comes in, and every byte of output is kept.
+//! Events: live and replayed streams are the same, wherever a client starts, and every byte of output is kept.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -122,12 +122,12 @@ async fn long_logs_move_to_the_object_store_and_replay_the_same() {
     })
     .await;
     assert_eq!(client.events(&run, 500).await, live);
-    // Not only the same events: the same bytes.
+    // A replay has the same bytes, not only the same events.
     assert_eq!(client.stream(&run, None, None).await.frames().await, live_bytes);
     let middle = live[live.len() / 2]["seq"].as_u64().unwrap();
     assert_eq!(client.stream(&run, Some(middle), None).await.rest().await, &live[live.len() / 2 + 1..]);
 
-    // What a data team does: fetch the parts, decompress, read lines.
+    // Read like a data team: fetch the parts, decompress, read lines.
     let (mut lines, mut leaves) = (Vec::new(), Vec::new());
     for part in parts {
         let bytes = stack.store.get(part["objectKey"].as_str().unwrap()).await.unwrap();
@@ -150,7 +150,7 @@ async fn long_logs_move_to_the_object_store_and_replay_the_same() {
     assert_eq!(evidence["eventLog"]["merkleRoot"], json!(hex::encode(schemas::merkle::root(&leaves))));
 }
 
-/// An API service as a process of its own, whose memory is nobody else's.
+/// An API service in a process of its own, so that its memory can be measured.
 async fn own_ingest(stack: &Stack) -> (testkit::Process, testkit::Client) {
     let (ingest, url) = stack.spawn_ingest();
     let client = testkit::Client::new(&url, stack.key());
@@ -201,7 +201,7 @@ async fn a_thousand_clients_follow_one_run() {
     let other = all.iter().find(|seen| **seen != all[0]);
     assert!(other.is_none(), "not everybody sees the same: {:?} and {other:?}", all[0]);
     let grown = ingest.resident_kib().saturating_sub(before);
-    // 160 kB of output, 40 times: what each client had for itself would be 160 MB.
+    // Output of 160 kB, 40 times: buffers for each client would be 160 MB.
     assert!(grown < 64 * 1024, "{grown} KiB more for {CLIENTS} clients");
 }
 
@@ -222,6 +222,6 @@ async fn clients_that_do_not_read_hurt_nobody() {
     let grown = ingest.resident_kib().saturating_sub(before);
     // 16 MB of output for each of ten.
     assert!(grown < 64 * 1024, "{grown} KiB more");
-    // Nothing was dropped for them: they were only not sent more than they took.
+    // Nothing was dropped for the stalled clients: they were only not sent more than they read.
     assert!(stalled.pop().unwrap().rest().await == seen);
 }

@@ -1,4 +1,4 @@
-//! Audits of a log whose operator is not honest any more: what was changed or removed is named.
+//! Audits of a log whose operator is not honest any more: every change and removal is named.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::{Client, Crownest, Options, SIGNING_KEY, Stack, eventually};
 
-/// Who operates the log, and is not honest any more: everything is theirs to rewrite, but for what others remember.
+/// An operator who is not honest any more, and can rewrite everything but the memory of others.
 struct Operator<'a> {
     stack: &'a Stack,
     key: Ed25519KeyPair,
@@ -45,7 +45,7 @@ impl Operator<'_> {
         self.stack.admin.get().await.expect("a connection").batch_execute(sql).await.expect("it is done");
     }
 
-    /// A log of these entries, of fewer than a tile, signed as the real one is; returns its checkpoint.
+    /// Writes a log of these entries, fewer than a tile, signed like the real one; returns its checkpoint.
     async fn rewrite(&self, entries: &[Vec<u8>]) -> String {
         let size = entries.len() as u64;
         let leaves: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
@@ -64,7 +64,7 @@ impl Operator<'_> {
     }
 }
 
-/// An audit with a memory of its own: exit code, and the findings as `code run`.
+/// Runs an audit with a memory of its own; returns the exit code, and the findings as `code run`.
 async fn audit(cli: &Crownest, args: &[&str]) -> (i32, Vec<String>) {
     let ended = cli.run([&["evidence", "audit", "--json"], args].concat()).await;
     assert!([0, 1, 3].contains(&ended.code), "{}", ended.stderr);
@@ -77,7 +77,7 @@ async fn audit(cli: &Crownest, args: &[&str]) -> (i32, Vec<String>) {
     (ended.code, findings.map(|found| found.trim_end().to_owned()).collect())
 }
 
-/// Runs that ended, in the order of their entries in the log.
+/// Ends runs; returns their ids in the order of their entries in the log.
 async fn logged(client: &Client, count: usize) -> Vec<String> {
     let mut runs = Vec::new();
     for _ in 0..count {
@@ -126,7 +126,7 @@ async fn an_audit_names_what_was_changed_or_removed() {
     operator.put(&key, honest).await;
     assert_eq!(audit(&cli, &[]).await, (0, vec![]));
 
-    // What was signed about it: exchanged for that of another run, and gone.
+    // The signed statement: exchanged for that of another run, and removed.
     let statement = |key: &str| key.replace("evidence.json", "attestation.dsse.json");
     let row = stack.admin.get().await.unwrap().query_one(sql, &[&runs[0]]).await.unwrap();
     let other = stack.store.get(&statement(row.get(0))).await.unwrap();
@@ -138,7 +138,7 @@ async fn an_audit_names_what_was_changed_or_removed() {
     operator.put(&statement(&key), honest).await;
     assert_eq!(audit(&cli, &[]).await, (0, vec![]));
 
-    // The checkpoint alone: changed, gone, of another key, of yesterday.
+    // The checkpoint alone: changed, removed, signed by another key, of yesterday.
     let tile = Tile::in_tree(0, 0, 3).unwrap();
     let (checkpoint, hashes) =
         (operator.object(Resource::Checkpoint).await, operator.object(Resource::Hashes(tile)).await);
@@ -166,14 +166,14 @@ async fn an_audit_names_what_was_changed_or_removed() {
         (3, vec!["run_missing wsr_gone".to_owned(), "rolled_back".to_owned()])
     );
 
-    // A whole log without an entry: who remembers sees it, and so does who asks for the run that is missing.
+    // A whole log without one entry: found by an auditor with a memory, and by one that asks for the missing run.
     let fork = [&entries[..1], &[b"{}".to_vec()], &entries[2..]].concat();
     operator.rewrite(&fork).await;
     assert_eq!(audit(&cli, &[]).await, (3, vec!["inconsistent".to_owned()]));
     assert_eq!(audit(&cli, &fresh).await, (3, vec![format!("not_logged {}", runs[1])]));
     std::fs::remove_file(&nothing).unwrap();
 
-    // One entry more, for a run that had one: every proof holds, and only who reads all of it sees two.
+    // A second entry for a run: every proof holds, and only a full audit finds both.
     let twice = [&entries[..], &entries[..1]].concat();
     operator.rewrite(&twice).await;
     operator.put(&Resource::Hashes(tile).object_key(), hashes).await;

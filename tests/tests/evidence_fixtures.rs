@@ -1,4 +1,4 @@
-//! Evidence of every released version is verified forever, offline, and by keys that were kept with it.
+//! Evidence of every released version is verified forever, offline, with the keys that were kept beside it.
 
 use std::path::Path;
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::{Client, Options, Stack, archive, eventually};
 
-/// As everybody learns them.
+/// The log's public keys, from where everybody gets them.
 async fn public_keys(client: &Client) -> Vec<[u8; 32]> {
     let set: JwkSet = serde_json::from_value(client.without_key().get("/.well-known/jwks.json").await.expect(200))
         .expect("a JWK set");
@@ -64,7 +64,7 @@ async fn every_sealed_run_is_proven_to_be_in_the_log() {
     monitor(&client, 2).await;
 }
 
-/// Reads the public log as anybody can, and returns its entries: what is in the bundles has the signed root.
+/// Reads the public log as anybody can, checks the bundles against the signed root, and returns the entries.
 async fn monitor(client: &Client, at_least: u64) -> Vec<Value> {
     let anybody = client.without_key();
     let (note, tree) = eventually("the checkpoint", async || {
@@ -90,7 +90,7 @@ async fn monitor(client: &Client, at_least: u64) -> Vec<Value> {
     entries
 }
 
-/// Ends of runs that nobody ran, for the log to take in.
+/// Seals runs that never existed, for the log to take in.
 async fn seal(stack: &Stack, from: i64, count: i64) {
     let sql = "insert into collector.seals (run_id, ending, decided_at, last_seq, sealed_at, evidence_sha256)
                select 'wsr_' || n, '{}', now() + make_interval(secs => n * 0.001), 1, now(), encode(sha256(n::text::bytea), 'hex')
@@ -99,7 +99,7 @@ async fn seal(stack: &Stack, from: i64, count: i64) {
     client.execute(sql, &[&from, &count]).await.expect("rows");
 }
 
-/// Every tree that was signed and is remembered: size and root.
+/// Size and root of every signed tree in the database.
 async fn signed_trees(stack: &Stack) -> BTreeMap<i64, Vec<u8>> {
     let sql = "select tree_size, root_hash from collector.log_checkpoints";
     let client = stack.admin.get().await.expect("the database answers");
@@ -112,7 +112,7 @@ async fn killed_writers_leave_one_log_with_every_run_once() {
     let options = Options { collector: false, executor: false, metering: false, ..Default::default() };
     let stack = Stack::with(options).await;
     let (mut sealed, mut trees) = (0, BTreeMap::new());
-    // One writes, the other waits for its turn, and each dies when it likes.
+    // One collector writes, the other waits for its turn, and each is killed at some time.
     let mut collectors = [stack.spawn_collector(), stack.spawn_collector()];
     for round in 0..4 {
         seal(&stack, sealed, 700).await;
@@ -124,7 +124,7 @@ async fn killed_writers_leave_one_log_with_every_run_once() {
         let assigned = "select count(*) from collector.log_entries";
         let database = stack.admin.get().await.unwrap();
         let before: i64 = database.query_one(assigned, &[]).await.unwrap().get(0);
-        // In the middle of a batch: it has its indexes, and its objects are being written.
+        // Kill in the middle of a batch, which has its indexes while its objects are being written.
         eventually("a batch begins", async || {
             let now: i64 = database.query_one(assigned, &[]).await.unwrap().get(0);
             (now > before).then_some(())
@@ -140,7 +140,7 @@ async fn killed_writers_leave_one_log_with_every_run_once() {
     for run in [0, 1, sealed - 1] {
         assert!(runs.contains(run_digest(&format!("wsr_{run}").parse().unwrap()).as_str()));
     }
-    // Whatever was signed at any time is a beginning of it.
+    // Every tree that was ever signed is a prefix of the log.
     let leaves: Vec<_> = entries.iter().map(|entry| leaf_hash(&schemas::canonical::to_vec(entry).unwrap())).collect();
     for (size, root) in signed_trees(&stack).await {
         assert_eq!(merkle::root(&leaves[..usize::try_from(size).unwrap()])[..], root[..], "{size}");
@@ -171,7 +171,7 @@ async fn whatever_a_crash_left_is_finished_to_the_same_bytes() {
     let small = logged(250).await;
     collector.kill().await;
 
-    // Indexes are given, and nothing of it is in the store. More runs have been sealed since.
+    // The batch has its indexes, but nothing is in the store. More runs have been sealed since.
     seal(&stack, 250, 17).await;
     let assigned = "insert into collector.log_entries
         select row_number() over (order by run_id) + 249, run_id, convert_to('{\"runSha256\":\"' || run_id || '\"}', 'utf8')
@@ -185,7 +185,7 @@ async fn whatever_a_crash_left_is_finished_to_the_same_bytes() {
     let sizes: Vec<i64> = signed_trees(&stack).await.into_keys().collect();
     assert_eq!(sizes, [250, 260, 270], "what had its indexes is a batch of its own");
 
-    // Signed, and not published; or not even signed, with everything else in the store.
+    // The checkpoint is signed but not published; or not even signed, with everything else in the store.
     for left in ["select 1", "delete from collector.log_checkpoints where tree_size = 270"] {
         database(&stack, left).await;
         let key = Resource::Checkpoint.object_key();
@@ -196,7 +196,7 @@ async fn whatever_a_crash_left_is_finished_to_the_same_bytes() {
         collector.kill().await;
     }
 
-    // Later, what only the tree of 250 entries needed is tidied up; who still has its checkpoint takes the full tile.
+    // Later, partial tiles of the tree of 250 entries are removed; a holder of that checkpoint takes the full tile.
     database(&stack, "update collector.log_checkpoints set signed_at = now() - interval '1 hour'").await;
     let mut collector = stack.spawn_collector();
     let partial = Tile::in_tree(0, 0, 250).unwrap();
@@ -211,7 +211,7 @@ async fn whatever_a_crash_left_is_finished_to_the_same_bytes() {
     let sizes: Vec<i64> = signed_trees(&stack).await.into_keys().collect();
     assert_eq!(sizes, [260, 270], "the last bundle of these is not full yet");
 
-    // Another key takes over; what the first one signed can still be verified.
+    // Another key takes over; statements by the first one can still be verified.
     collector.kill().await;
     let _collector = stack.spawn_collector_with_key(&collector::signing::generate().unwrap());
     seal(&stack, 270, 1).await;

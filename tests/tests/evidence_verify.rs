@@ -1,4 +1,5 @@
-//! Evidence that is taken along and verified without the installation: what was changed, cut, swapped or left out is named.
+//! Exported evidence, verified without the installation: everything that was changed, cut, swapped or left out is
+//! named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ async fn ended_run(stack: &Stack) -> String {
     run
 }
 
-/// Exit code, and what did not come out well as `status name`, with its message.
+/// Runs a verification; returns the exit code, and every check that is not verified as `status name` with its message.
 async fn verify(cli: &Crownest, args: &[&str]) -> (i32, Vec<(String, String)>) {
     let ended = cli.run([&["evidence", "verify", "--json"], args].concat()).await;
     assert!([0, 1, 3].contains(&ended.code), "{}", ended.stderr);
@@ -66,9 +67,9 @@ fn artifacts(folder: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// What somebody does to an export.
+/// A change of an export.
 type Tamper = fn(&Path);
-/// What it is called, the exit code of its verification, and what is found: name and part of the message.
+/// Name of a change, exit code of the verification, and findings: name and part of the message.
 type Case = (&'static str, i32, Tamper, &'static [(&'static str, &'static str)]);
 
 const CASES: &[Case] = &[
@@ -250,7 +251,7 @@ fn change_part(folder: &Path, change: fn(&mut Vec<u8>)) {
     fs::write(folder.join(PART), bytes).expect("it is written");
 }
 
-/// A run's evidence in a folder that goes with the first.
+/// Exports a run's evidence into a folder, which is removed with the temporary one.
 async fn exported(stack: &Stack, run: &str) -> (tempfile::TempDir, PathBuf) {
     let temporary = tempfile::tempdir().expect("a folder");
     let good = temporary.path().join("good");
@@ -266,7 +267,7 @@ async fn everything_that_can_be_done_to_an_export_is_found_and_named() {
     let (temporary, good) = exported(&stack, &run).await;
     let evidence: Value = serde_json::from_slice(&fs::read(good.join("evidence.json")).unwrap()).unwrap();
     assert!(evidence["eventLog"]["parts"].as_array().unwrap().len() > 2, "{}", evidence["eventLog"]);
-    // Nobody is asked: this one is logged in nowhere.
+    // This command line is not logged in anywhere, so it asks nobody.
     let cli = Crownest::new();
     let (code, open) = verify(&cli, &[good.to_str().unwrap()]).await;
     assert_eq!((code, open.len()), (0, 1), "{open:?}");
@@ -291,7 +292,7 @@ async fn keys_and_archives_are_those_that_are_given() {
     let (temporary, good) = exported(&stack, &run).await;
     let good_text = good.to_str().unwrap();
     let cli = Crownest::new();
-    // Keys that are not those of the installation; then the right ones, and the archive that the run was given.
+    // Keys of another installation; then the right keys, and the archive of the run.
     let keys = temporary.path().join("keys.json");
     let other = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]});
     fs::write(&keys, other.to_string()).unwrap();
@@ -308,7 +309,7 @@ async fn keys_and_archives_are_those_that_are_given() {
     fs::write(&repository, "another").unwrap();
     assert_eq!(verify(&cli, &[&[good_text], &compared[..]].concat()).await.0, 3);
 
-    // A folder that is in use is never written to; and a run is only verified by its own evidence.
+    // A folder in use is never written to, and only its own evidence verifies a run.
     let refused = Crownest::of(&stack).run(["evidence", "export", &run, good_text, "--json"]).await;
     assert!(refused.error().1.contains("is not empty"));
     let other = ["evidence", "verify", "wsr_another", "--offline", good_text, "--json"];
@@ -327,7 +328,7 @@ async fn a_run_is_verified_where_it_is() {
         assert!(readable.contains(line), "{readable}");
     }
 
-    // What `--output` writes has another form and the same meaning.
+    // The file that `--output` writes has another form and the same meaning.
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("evidence.json");
     let file = file.to_str().unwrap();
@@ -335,7 +336,7 @@ async fn a_run_is_verified_where_it_is() {
     assert_eq!(verify(&cli, &[file]).await.0, 0);
     assert_eq!(verify(&cli, &[file, "--without-artifacts"]).await.0, 1);
 
-    // An artifact that was deleted is no lie; one whose bytes were exchanged is, and so is a part that is gone.
+    // A deleted artifact is not a lie; an artifact with other bytes is, and so is a missing part.
     let evidence = stack.client().evidence(&run).await;
     let key = |value: &Value| value["objectKey"].as_str().expect("a key").to_owned();
     stack.client().delete(&format!("/v1/artifacts/{}", evidence["artifactIds"][0].as_str().unwrap())).await.expect(200);

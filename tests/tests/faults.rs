@@ -118,7 +118,7 @@ async fn runs_in_the_queue_survive_a_broker_restart() {
     for number in 0..10 {
         runs.push(client.submit(json!({"command": format!("echo {number}; sleep 0.5")}), &archive).await);
     }
-    // One of them is running while the broker, whose queues are a second old, goes away without a word.
+    // One run is under way when the broker, whose queues are a second old, is killed.
     let _executor = stack.spawn_executor();
     client.wait_for(&runs[0], &["running", "collecting", "succeeded"]).await;
     broker.kill().await.unwrap();

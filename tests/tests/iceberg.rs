@@ -1,5 +1,5 @@
-//! The tables in an Iceberg catalog: PyIceberg and DuckDB find through it what the Parquet files have, whatever became of
-//! the collector or of the catalog in between.
+//! The tables in an Iceberg catalog: PyIceberg and DuckDB find through it the rows of the Parquet files, whatever
+//! happened to the collector or the catalog in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -31,7 +31,7 @@ fn collector(stack: &Stack, more: &[&str]) -> Process {
     stack.spawn_collector_with(&flags)
 }
 
-/// What a script of readers says.
+/// Runs a script of readers; returns its answer.
 async fn script(name: &str, argument: &str, input: &Value) -> BTreeMap<String, Value> {
     let mut reader = tokio::process::Command::new(installed("crownest-table-readers"))
         .arg(format!("{}/{name}", env!("CARGO_MANIFEST_DIR")))
@@ -51,12 +51,12 @@ async fn script(name: &str, argument: &str, input: &Value) -> BTreeMap<String, V
     serde_json::from_slice(&ended.stdout).expect("tables")
 }
 
-/// What two readers agree on about each table in this test's namespace.
+/// The content of each table in this test's namespace, on which two readers agree.
 async fn read(stack: &Stack) -> BTreeMap<String, Value> {
     script("iceberg.py", "", &stack.iceberg()).await
 }
 
-/// The same tables, as they are in the files.
+/// The content of each table in the files.
 async fn read_files(stack: &Stack) -> BTreeMap<String, Value> {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().to_str().expect("a plain path");
@@ -64,7 +64,7 @@ async fn read_files(stack: &Stack) -> BTreeMap<String, Value> {
     script("tables.py", &format!("{path}/tables"), &Value::Null).await
 }
 
-/// The catalog, as its own protocol shows it.
+/// The catalog, through its own protocol.
 struct Catalog {
     http: reqwest::Client,
     tables: String,
@@ -100,7 +100,7 @@ impl Catalog {
         status.is_success().then(|| serde_json::from_str(&body).unwrap_or_default())
     }
 
-    /// Rows of a table, as its snapshot sums them up.
+    /// Number of rows of a table, from the summary of its snapshot.
     async fn total(&self, table: &str) -> Option<u64> {
         let metadata = self.ask(Method::GET, &format!("/{table}"), None).await?["metadata"].take();
         let snapshots = metadata["snapshots"].as_array()?;
@@ -112,7 +112,7 @@ impl Catalog {
         self.ask(Method::DELETE, &format!("/{table}?purgeRequested=false"), None).await.expect("it is there");
     }
 
-    /// Waits until all of these runs are registered, and what belongs to them.
+    /// Waits until this many runs are registered, with everything that belongs to them.
     async fn wait_for(&self, count: u64) {
         eventually(&format!("{count} runs are registered"), async || {
             for table in ["runs", "events_index"] {
@@ -149,7 +149,7 @@ async fn wait_for(stack: &Stack, ranges: &[(i64, i64)]) {
     .await;
 }
 
-/// What the catalog points at in the bucket of evidence, and nothing more, is below `iceberg/`.
+/// Checks that `iceberg/` in the bucket of evidence has exactly the objects that the catalog points at.
 async fn check_objects(stack: &Stack, tables: &BTreeMap<String, Value>) {
     let found = stack.store.list("iceberg/").await.expect("the store answers").len() as u64;
     let lists = tables.values().map(|table| table["snapshots"].as_array().expect("a list").len() as u64).sum::<u64>();
@@ -183,7 +183,7 @@ async fn engines_find_in_the_catalog_what_the_files_have() {
             registered.collect::<Vec<_>>(),
             listed.iter().map(|key| format!("s3://{}/{key}", stack.store.bucket())).collect::<Vec<_>>()
         );
-        // Both days have a manifest, and whoever asks about one day opens none of the other's files.
+        // Both days have a manifest, and a query about one day opens none of the other's files.
         assert_eq!(table["manifests"], 2, "{table}");
         let of_today = listed.iter().filter(|key| key.contains(&format!("date={today}"))).count();
         assert_eq!(table["recent"], of_today, "{table}");
@@ -201,7 +201,7 @@ async fn whenever_a_collector_dies_the_next_one_brings_the_catalog_to_the_files(
         let first = round as u64 * 10;
         let mut collector = collector(&stack, &[EAGER, "--iceberg-keep-snapshots-ms=0"]);
         seal(&stack, first..first + 10, DAY).await;
-        // This is when it dies, not what it is waited for.
+        // This is the time of the kill, not a wait for something.
         tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
         collector.kill().await;
     }
@@ -229,7 +229,7 @@ async fn whenever_a_collector_dies_the_next_one_brings_the_catalog_to_the_files(
 async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     let stack = stack().await;
     let catalog = Catalog::of(&stack).await;
-    // Connections are made, and nobody ever answers.
+    // This catalog accepts connections, and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("--iceberg-uri=http://{}", silent.local_addr().unwrap());
     let away = [&*uri, OFTEN, EAGER];
@@ -237,7 +237,7 @@ async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     seal(&stack, 0..5, DAY).await;
     wait_for(&stack, &[(1, 1)]).await;
     seal(&stack, 5..10, DAY).await;
-    // Both stay: readers that the catalog sends to them would not find them.
+    // Both files stay: readers that the catalog sends there must find them.
     wait_for(&stack, &[(1, 1), (2, 2)]).await;
     assert_eq!(catalog.total("runs").await, None);
     collector_without.terminate().await;
@@ -257,14 +257,14 @@ async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     catalog.wait_for(11).await;
     assert_eq!(runs(&read(&stack).await).len(), 11);
 
-    // A name keeps a snapshot in the catalog, and keeps nobody from going on.
+    // A tag keeps a snapshot in the catalog, and stops nobody from going on.
     script("iceberg.py", "tag", &stack.iceberg()).await;
     seal(&stack, 11..12, DAY).await;
     wait_for(&stack, &[(1, 4)]).await;
     catalog.wait_for(12).await;
     assert_eq!(operations(&read(&stack).await["runs"]).len(), 2);
 
-    // Dropped, and what is left of it in the bucket, too.
+    // The table is dropped, with the rest of it in the bucket.
     catalog.drop("runs").await;
     for object in stack.store.list("iceberg/events_index").await.unwrap() {
         stack.store.delete(&object.key).await.unwrap();

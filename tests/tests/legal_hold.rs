@@ -1,4 +1,5 @@
-//! A legal hold is in the store, too, where it locks objects: nobody deletes them, whatever their retention, until it is over.
+//! A legal hold is in the store, too, where the store locks objects: nobody deletes a held object, whatever its
+//! retention, until the hold is over.
 
 use infra::s3::{LegalHold, Purged};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ async fn admin(stack: &Stack, args: &[&str]) -> Value {
     Crownest::admin(stack).run([&["admin", "--json", "legal-hold"], args].concat()).await.expect(0).data()
 }
 
-/// A run with artifacts; returns its id and all keys of its objects, those of artifacts first.
+/// Executes a run with artifacts; returns its id and the keys of all its objects, artifacts first.
 async fn run_with(stack: &Stack, client: &Client, artifacts: usize) -> (String, Vec<String>) {
     let command = format!("mkdir out; for i in $(seq {artifacts}); do echo $i > out/$i.txt; done");
     let body = json!({"command": command, "artifacts": [{"path": "out/*.txt"}]});
@@ -37,13 +38,13 @@ async fn run_with(stack: &Stack, client: &Client, artifacts: usize) -> (String, 
     (run, keys)
 }
 
-/// Whether all versions of an object have a hold.
+/// True if all versions of an object have a hold.
 async fn is_held(stack: &Stack, key: &str) -> bool {
     let holds = stack.store.legal_holds(key).await.expect("the store answers");
     !holds.is_empty() && holds.iter().all(|hold| *hold == LegalHold::On)
 }
 
-/// The store lets no version go, and the hold is why. (Markers hide versions, and are not held.)
+/// Checks that the store deletes no version, because of the hold. (Markers hide versions, and are not held.)
 async fn stays(stack: &Stack, key: &str) {
     assert!(is_held(stack, key).await, "{key}");
     assert_eq!(stack.store.purge(key).await.expect("the store answers"), Purged::Locked { until: None }, "{key}");
@@ -65,7 +66,7 @@ async fn in_store(stack: &Stack, subject: &str, runs: i64) {
     eventually(&what, async || (held_in_store(stack, subject).await == runs).then_some(())).await;
 }
 
-/// No object in the store may have a hold any more.
+/// Waits until no object in the store should have a hold any more.
 async fn released(stack: &Stack) {
     let database = stack.admin.get().await.expect("the database answers");
     eventually("nothing is left of the hold", async || {
@@ -85,12 +86,13 @@ async fn the_store_keeps_what_is_held_until_no_hold_is_left() {
     admin(&stack, &["set", &run, "--reason", "case 4711"]).await;
     in_store(&stack, &run, 1).await;
     for key in &keys {
-        // Whoever has the keys can hide it, and no more.
+        // Somebody with the keys can hide the object, and no more.
         stack.store.delete(key).await.expect("it is hidden");
         stays(&stack, key).await;
     }
 
-    // Two holds: the store lets go when the second one is over. What is sealed meanwhile is held from then on.
+    // Two holds: the store releases objects when the second one is over. Runs sealed meanwhile are held from their seal
+    // on.
     let project = stack.project.as_str();
     admin(&stack, &["set", project, "--reason", "audit"]).await;
     let (_, later) = run_with(&stack, &client, 1).await;
@@ -125,7 +127,7 @@ async fn the_store_keeps_what_is_held_until_no_hold_is_left() {
 /// A way to the store that is cut at the nth request for a hold, until it is mended.
 struct Wire {
     address: String,
-    /// How many such requests may pass, and how many did.
+    /// Number of such requests that may pass, and number that did.
     allowed: watch::Sender<usize>,
     passed: watch::Receiver<usize>,
 }
@@ -167,7 +169,7 @@ impl Wire {
         Self { address, allowed, passed }
     }
 
-    /// A collector that reaches the store by it.
+    /// Starts a collector that reaches the store by this wire.
     fn spawn_collector(&self, stack: &Stack) -> Process {
         let flags = stack.collector_flags(SIGNING_KEY).into_iter();
         let flags: Vec<String> =
@@ -197,7 +199,7 @@ async fn a_hold_that_was_set_in_part_is_set_and_taken_off_by_whoever_comes() {
     eventually("two objects are held", async || (held().await == 2).then_some(())).await;
     assert_eq!(held_in_store(&stack, &run).await, 0, "not all of them");
 
-    // It tries again by itself. Then it is killed in the middle of the way back.
+    // The collector retries by itself. Then it is killed in the middle of clearing the hold.
     wire.allowed.send_replace(2 + keys.len());
     in_store(&stack, &run, 1).await;
     assert_eq!(held().await, keys.len());
@@ -208,7 +210,7 @@ async fn a_hold_that_was_set_in_part_is_set_and_taken_off_by_whoever_comes() {
     cut.kill().await;
     eventually("three objects are free", async || (held().await == keys.len() - 3).then_some(())).await;
 
-    // A hold that begins now finds some of the objects held; whoever comes does the rest.
+    // A new hold finds some of the objects held; the next collector does the rest.
     admin(&stack, &["set", stack.project.as_str(), "--reason", "audit"]).await;
     let (mut other, _another) = (stack.spawn_collector(), stack.spawn_collector());
     in_store(&stack, stack.project.as_str(), 1).await;

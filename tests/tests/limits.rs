@@ -19,7 +19,7 @@ async fn a_project_never_runs_more_than_its_plan_allows() {
     for run in &runs {
         assert_eq!(client.wait_terminal(run).await["status"], "succeeded");
     }
-    // What really happened, from the evidence: at no time did more than two attempts overlap.
+    // According to the evidence, at no time did more than two attempts overlap.
     let mut edges = Vec::new();
     for run in &runs {
         let evidence = client.evidence(run).await;
@@ -79,7 +79,7 @@ async fn a_waiting_run_ends_when_the_budget_is_gone() {
     client.wait_for(&first, &["running"]).await;
     let database = stack.admin.get().await.unwrap();
     database.execute("update metering.plans set compute_unit_seconds_per_month = 0", &[]).await.unwrap();
-    // The end of one run is when the next would be admitted. What runs goes on: it was started within the budget.
+    // The next run would be admitted at the end of this one. The current run goes on: it was started within the budget.
     client.cancel(&first).await.expect(200);
     let ended = client.wait_terminal(&waiting).await;
     assert_eq!((&ended["status"], &ended["failureClass"]), (&json!("canceled"), &json!("canceled")));

@@ -35,6 +35,7 @@ mod template_offers;
 mod templates;
 mod tenancy;
 mod test_reports;
+mod tlog_reference;
 mod up;
 mod up_as_an_ordinary_user;
 mod uploads;

@@ -1,4 +1,4 @@
-//! What is sealed can be locked in the store, against everybody.
+//! Sealed objects can be locked in the store, against everybody.
 
 use infra::s3::Purged;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn what_is_locked_in_the_store_stays_whoever_has_its_keys() {
         let Purged::Locked { until: Some(until) } = purged else { panic!("{key} is not locked: {purged:?}") };
         let left = until.duration_since(std::time::SystemTime::now()).expect("in the future");
         assert!((23..=24).contains(&(left.as_secs() / 3600)), "{key}: {left:?}");
-        // Who deletes it without naming a version only hides it.
+        // A deletion without a version only hides the object.
         stack.store.delete(&key).await.expect("it is hidden");
         assert!(stack.store.get(&key).await.is_err());
         let versions_now = stack.store.version_ids(&key).await.expect("the store lists them");

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 const CONFIG: &str = include_str!("../schemathesis.toml");
 const HOOKS: &str = include_str!("../schemathesis_hooks.py");
-/// Thousands of requests on a machine that runs other tests, too.
+/// Long enough for thousands of requests on a machine that runs other tests, too.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 #[tokio::test]
@@ -70,6 +70,6 @@ async fn schemathesis_finds_nothing() {
     let tested = tested.expect("schemathesis is installed: run `infra/setup.sh --test`");
     let report = String::from_utf8_lossy(&tested.stdout);
     assert!(tested.status.success(), "{report}{}", String::from_utf8_lossy(&tested.stderr));
-    // Not because it tested nothing.
+    // The report has no findings although everything was tested.
     assert!(report.contains("Tested: 38"), "{report}");
 }

@@ -1,4 +1,4 @@
-//! The output cap: a command may print what it likes, and what is not stored is said to be missing.
+//! The output cap: a command may print any amount, and unstored output is reported as missing.
 
 use serde_json::{Value, json};
 use testkit::{Options, Stack, archive};
@@ -26,7 +26,7 @@ async fn of_endless_output_head_and_tail_are_kept() {
     let stack = capped().await;
     let client = stack.client();
     let last = 100_000 + LINES - 1;
-    // Whoever loses a reader would get SIGPIPE, and not come to the last word.
+    // A command that lost its reader would get SIGPIPE, and not come to its last word.
     let command = format!("seq 100000 {last} && echo short >&2 && echo done > result");
     let body = json!({"command": command, "artifacts": [{"path": "result"}]});
     let run = client.submit(body, &archive(&[("x", "")])).await;

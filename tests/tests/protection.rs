@@ -1,4 +1,4 @@
-//! What strangers send and how much of it: every limit has its answer, and costs the service nothing.
+//! Requests of strangers, malformed or too many: every limit has its answer, and costs the service nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The published Python client works unmodified; what it does is in `python_client.py`.
+//! The published Python client works unmodified; `python_client.py` has its calls.
 
 use serde_json::json;
 use testkit::{DEADLINE, Stack, archive, installed};

@@ -10,7 +10,7 @@ use testkit::{Crownest, Stack, archive};
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/templates/python-node");
 
-/// Built once for each state of its sources; takes a minute or two.
+/// Builds the template once for each state of its sources, in a minute or two.
 fn template() -> PathBuf {
     let mut files: Vec<PathBuf> = Vec::new();
     for folder in [Path::new(SOURCES), &Path::new(SOURCES).join("files")] {
@@ -35,7 +35,7 @@ fn template() -> PathBuf {
 }
 
 const PACKAGE: &str = r#"{"name": "sample", "version": "1.0.0", "scripts": {"test": "node --test"}}"#;
-/// pnpm would fetch the one that is named here.
+/// A `package.json` with a pinned pnpm, which pnpm would fetch.
 const PINNED: &str =
     r#"{"name": "sample", "version": "1.0.0", "packageManager": "pnpm@9.1.0", "scripts": {"test": "node --test"}}"#;
 const NODE_TEST: &str = "require('node:test')('adds up', () => require('node:assert').equal(1 + 1, 2));";

@@ -1,4 +1,4 @@
-//! What is deleted, by clients and by retention, leaves a tombstone; what is held is not deleted.
+//! An artifact that a client or retention deletes leaves a tombstone; a held one is not deleted.
 
 use schemas::tombstone::Tombstone;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn admin(stack: &Stack, args: &[&str]) -> Value {
     Crownest::admin(stack).run([&["admin", "--json"], args].concat()).await.expect(0).data()
 }
 
-/// A run that left so many artifacts; returns what its evidence says of them.
+/// Executes a run that leaves this many artifacts; returns its id and the artifacts in its evidence.
 async fn run_with(client: &Client, artifacts: usize) -> (String, Vec<Value>) {
     let command = format!("mkdir out; for i in $(seq {artifacts}); do echo $i > out/$i.txt; done");
     let body = json!({"command": command, "artifacts": [{"path": "out/*.txt"}]});
@@ -33,7 +33,7 @@ async fn has_bytes(stack: &Stack, artifact: &Value) -> bool {
     stack.store.size(text(artifact, "objectKey")).await.expect("the store answers").is_some()
 }
 
-/// The tombstone, once the bytes are gone.
+/// Waits until the bytes are gone; returns the tombstone.
 async fn tombstone(stack: &Stack, artifact: &Value) -> Tombstone {
     eventually("the bytes are gone", async || (!has_bytes(stack, artifact).await).then_some(())).await;
     let key = Tombstone::object_key(text(artifact, "objectKey")).expect("a key with a folder");
@@ -77,7 +77,7 @@ async fn what_a_client_deletes_leaves_a_tombstone() {
     let keys = client.get("/v1/api-keys").await.expect(200);
     assert_eq!(left.deleted_by.expect("whose key it was").as_str(), text(&keys["data"][0], "id"));
 
-    // The API gives what is stored, to those who may see the artifact; an export has it, to the byte.
+    // The API returns the stored tombstone to those who may see the artifact; an export has the same bytes.
     let key = Tombstone::object_key(text(&artifact, "objectKey")).expect("a key with a folder");
     let stored = stack.store.get(&key).await.expect("it is there");
     assert_eq!(client.bytes(&format!("{path}/tombstone")).await, stored);
@@ -103,7 +103,7 @@ async fn what_a_client_deletes_leaves_a_tombstone() {
         assert!(refused.contains("tombstone") && refused.contains("FAILED"), "{member}: {refused}");
     }
 
-    // It is remembered, with its digest; deleting it again changes nothing.
+    // The artifact is remembered, with its digest; deleting it again changes nothing.
     assert_eq!(api(&client, &artifact).await, gone);
     assert_eq!(text(&gone, "sha256"), text(&artifact, "sha256"));
     assert_eq!(client.delete(&path).await.expect(200)["artifact"], gone);
@@ -188,7 +188,7 @@ async fn several_collectors_delete_together_and_one_is_killed() {
     })
     .await;
     first.kill().await;
-    // As if it had died right after the bytes of one were gone, and after the tombstone of another was there.
+    // As if the collector had died after deleting one artifact's bytes, and after writing another's tombstone.
     let database = stack.admin.get().await.unwrap();
     stack.store.purge(text(&artifacts[0], "objectKey")).await.unwrap();
     let open = "select count(*) from collector.artifacts where deleted_at is null or purge_at is not null";
@@ -218,7 +218,7 @@ async fn a_legal_hold_stops_clients_and_retention() {
     assert_eq!(client.delete(&path).await.error(409), "legal_hold");
     assert!(api(&client, &artifacts[0]).await.get("deletedAt").is_none());
 
-    // Its time is over, and has been for longer than that of another run.
+    // The run's retention is over, for longer than that of another run.
     let database = stack.admin.get().await.unwrap();
     let expire = "update collector.artifacts set retention_expires_at = now() - interval '1 hour' where run_id = $1";
     database.execute(expire, &[&held]).await.unwrap();
@@ -288,7 +288,7 @@ async fn a_hold_keeps_the_bytes_of_what_is_deleted_already() {
     let _collector = stack.spawn_collector();
     tombstone(&stack, &others[0]).await;
     assert!(has_bytes(&stack, &artifacts[0]).await, "deleted first, and kept");
-    // There is no tombstone yet: an export has what the API tells, and does not wait for one that is not about to come.
+    // There is no tombstone yet: an export has the API's answer, and does not wait for a tombstone.
     let path = format!("/v1/artifacts/{}/tombstone", text(&artifacts[0], "id"));
     assert_eq!(client.get(&path).await.error(404), "not_found");
     let earlier = "update collector.artifacts set deleted_at = deleted_at - interval '1 hour' where id = $1";

@@ -103,7 +103,7 @@ async fn a_run_can_be_canceled_before_its_archive_came() {
     let evidence = client.evidence(&run).await;
     assert_eq!((&evidence["outcome"], &evidence["outcomeSource"]), (&json!("cancellation"), &json!("user")));
     assert_eq!(evidence["attempts"], json!([]));
-    // Again, on a run that is over: as it is.
+    // Cancelling a run that is over leaves it as it is.
     assert_eq!(client.cancel(&run).await.expect(200)["workspaceRun"]["status"], "canceled");
 }
 
@@ -116,7 +116,7 @@ async fn a_run_can_be_canceled_in_the_queue() {
     client.cancel(&run).await.expect(200);
     let ended = client.wait_terminal(&run).await;
     assert_eq!(ended["status"], "canceled");
-    // The job is still in the queue: whoever takes it now must not run it.
+    // The job is still in the queue: an executor that takes it now must not run it.
     let mut executor = stack.spawn_executor();
     let other = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
     assert_eq!(client.wait_terminal(&other).await["status"], "succeeded");

@@ -1,4 +1,4 @@
-//! Limits of the sandbox as a client sees them: which one was met is in the evidence and the metrics, in the kernel's
+//! Limits of the sandbox as a client sees them: evidence and metrics name the limit that was met, in the kernel's
 //! words.
 
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn a_full_disk_and_a_lack_of_memory_are_told_apart() {
         "head -c 100000000 /dev/zero > /tmp/big || exit 28",
         "head -c 300000000 /dev/zero | tail -c 300000000 > /dev/null; exit 9",
         "exit 3",
-        // Met, and got over: nothing to report.
+        // The limit was met and survived: nothing to report.
         "head -c 100000000 /dev/zero > big; rm big; exit 4",
     ] {
         let run = client.submit(json!({"command": command}), &archive).await;

@@ -1,4 +1,4 @@
-//! The services as operators meet them: wrong flags, orderly ends, and the numbers that they are scaled by.
+//! The services as operators meet them: wrong flags, orderly ends, and the numbers for scaling.
 
 use std::process::Stdio;
 
@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 const SERVICES: [&str; 4] = ["crownest-ingest", "crownest-executor", "crownest-collector", "crownest-metering"];
-/// Of every service.
+/// Variables of every service.
 const VARIABLES: [&str; 5] =
     ["CROWNEST_DATABASE_URL", "CROWNEST_AMQP_URL", "CROWNEST_AMQP_PREFIX", "CROWNEST_OPS_LISTEN", "CROWNEST_LOG"];
 
-/// Exit code, standard output and standard error, with nothing of this environment.
+/// Runs a service without this environment; returns exit code, standard output and standard error.
 async fn run(service: &str, flags: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(testkit::program(service));
     command.args(flags).env_clear().stdin(Stdio::null()).kill_on_drop(true);
@@ -51,7 +51,7 @@ async fn a_wrong_configuration_exits_with_64_and_says_what_was_expected() {
     let store = ["--s3-endpoint", "http://127.0.0.1:1", "--s3-access-key", "x", "--s3-secret-key", "secret-value"];
     for service in SERVICES {
         let complete = if service == "crownest-metering" { base.to_vec() } else { [&base[..], &store].concat() };
-        // The flag replaces the right one.
+        // The wrong flag replaces the right one.
         let with = |flags: &[&'static str]| {
             let right = complete.chunks(2).filter(|pair| pair[0] != flags[0]).flatten();
             right.chain(flags).copied().collect::<Vec<_>>()
@@ -117,7 +117,7 @@ async fn a_collector_and_metering_hand_over_in_the_middle_of_runs() {
     for run in &runs {
         eventually("it runs", async || (client.events(run, 500).await.len() > 5).then_some(())).await;
     }
-    // As in a rolling upgrade, the next ones are there already, and wait for the queues.
+    // As in a rolling upgrade, the successors are there already, and wait for the queues.
     let (_collector, _metering) = (stack.spawn_collector(), stack.spawn_metering());
     for run in &runs {
         eventually("it goes on", async || (client.events(run, 500).await.len() > 60).then_some(())).await;

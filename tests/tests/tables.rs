@@ -1,4 +1,5 @@
-//! The tables of sealed runs: what was sealed is in them, other people's tools read them, and the ready queries answer.
+//! The tables of sealed runs: every sealed run is in them, other people's tools read them, and the ready queries
+//! answer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -146,7 +147,7 @@ fn check_attempts_and_artifacts(tables: &BTreeMap<String, Vec<Value>>, run: &str
     }
 }
 
-/// What the index points at are the events.
+/// Checks that the index points at the events.
 async fn check_index(stack: &Stack, tables: &BTreeMap<String, Vec<Value>>, run: &str, evidence: &Value) {
     let (mut next, number) = (1, |row: &Value, column: &str| row[column].as_u64().expect("a number"));
     let mut rows = of_run(tables, "events_index", run);
@@ -182,7 +183,7 @@ fn check_tests(tables: &BTreeMap<String, Vec<Value>>, succeeded: &str, broken: &
     assert!(!everything.contains("s3cret"));
 }
 
-/// What is billed is what the ledger has.
+/// Checks that the table and the ledger have the same usage.
 async fn check_usage(stack: &Stack, tables: &BTreeMap<String, Vec<Value>>) {
     let rows = &tables["usage"];
     let database = stack.admin.get().await.expect("it is there");
@@ -205,7 +206,7 @@ async fn check_usage(stack: &Stack, tables: &BTreeMap<String, Vec<Value>>) {
     assert_eq!(used, ledger);
 }
 
-/// Every example of the document works, and none is empty that cannot be.
+/// Checks that every example of the document works, and that none is empty without reason.
 async fn check_ready_queries(crownest: &Crownest, folder: &str) -> Vec<Value> {
     let queries = ready_queries();
     assert!(queries.len() >= 8);

@@ -1,5 +1,5 @@
-//! The tables when collectors die: whatever was left is finished to the same bytes, and every run is in them exactly once,
-//! at every moment, for readers that follow the rule of the document.
+//! The tables when collectors die: unfinished files are finished to the same bytes, and every run is in the tables
+//! exactly once, at every moment, for readers that follow the rule of the document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ use time::macros::date;
 
 const DAY: Date = date!(2020 - 01 - 31);
 const OFTEN: &str = "--tables-interval-ms=100";
-/// Compacts as soon as there are two files.
+/// Flags of a collector that compacts as soon as there are two files.
 const EAGER: [&str; 2] = [OFTEN, "--tables-settle-ms=0"];
-/// Does not compact.
+/// Flags of a collector that does not compact.
 const CALM: [&str; 1] = [OFTEN];
 
 async fn stack() -> Stack {
@@ -35,7 +35,7 @@ async fn seal(stack: &Stack, numbers: std::ops::Range<u64>, day: Date) {
 async fn files(stack: &Stack) -> BTreeMap<String, Bytes> {
     let mut files = BTreeMap::new();
     for object in stack.store.list("tables/").await.expect("the store answers") {
-        // It may be deleted just now.
+        // The file may be deleted just now.
         if let Ok(bytes) = stack.store.get(&object.key).await {
             files.insert(object.key, bytes);
         }
@@ -76,7 +76,7 @@ async fn recover(stack: &Stack, flags: &[&str], ranges: &[(i64, i64)]) -> BTreeM
     files(stack).await
 }
 
-/// How many rows and how many different runs `crownest query` finds.
+/// Numbers of rows and of different runs that `crownest query` finds.
 async fn counted(crownest: &Crownest) -> Value {
     let counts = "select count(*) as rows, count(distinct workspace_run_id) as runs,
                       (select count(*) from events_index) as segments,
@@ -99,7 +99,7 @@ async fn a_batch_that_a_crash_left_gets_the_same_bytes() {
     assert_eq!(tables, TABLES.iter().map(|table| table.name).collect::<BTreeSet<_>>());
     assert!(whole.contains_key("tables/runs/date=2020-01-31/0000000001-0000000001.parquet"), "{:?}", whole.keys());
 
-    // Assigned, and nothing written; all but some written; all written, and not marked.
+    // A batch is assigned, and no file written; some files missing; all written, but not marked.
     let unmark = "update collector.lake_files set rows = null, bytes = null, written_at = null";
     for left in [0, 2, 6] {
         delete(&stack, whole.keys().skip(left)).await;
@@ -107,7 +107,7 @@ async fn a_batch_that_a_crash_left_gets_the_same_bytes() {
         assert_eq!(recover(&stack, &CALM, &[(1, 1)]).await, whole, "after {left} files");
     }
 
-    // Another version wrote one of them, differently: it is of the same runs, and stays.
+    // Another version wrote one of the files differently: the file has the same runs, and stays.
     let key = whole.keys().find(|key| key.contains("/usage/")).unwrap();
     let reader = |bytes: &Bytes| {
         let text = String::from_utf8_lossy(bytes).into_owned();
@@ -122,7 +122,7 @@ async fn a_batch_that_a_crash_left_gets_the_same_bytes() {
     sql(&stack, unmark).await;
     assert_eq!(recover(&stack, &CALM, &[(1, 1)]).await[key], other);
 
-    // Of other runs: nothing is marked as written until somebody has looked.
+    // A file of other runs: nothing is marked as written until somebody has looked.
     let foreign = TableWriter::new(table, "others").unwrap().finish().unwrap().bytes;
     delete(&stack, [key]).await;
     restore(&stack, &BTreeMap::from([(key.clone(), foreign)])).await;
@@ -161,11 +161,11 @@ async fn a_compaction_that_a_crash_left_gets_the_same_bytes_and_no_reader_sees_i
                    insert into collector.lake_files (date, first_batch, last_batch) values ('2020-01-31', 1, 2)";
     let marked = "insert into collector.lake_files select * from saved";
     for (state, of_compacted, of_small) in [
-        // Planned, and nothing written; all but some; all.
+        // A compaction is planned, and no file written; some files missing; all written.
         (planned, 0, 12),
         (planned, 2, 12),
         (planned, 6, 12),
-        // What was replaced is still there; or some of it.
+        // All replaced files are still there; or some of them.
         (marked, 6, 12),
         (marked, 6, 3),
     ] {
@@ -178,13 +178,13 @@ async fn a_compaction_that_a_crash_left_gets_the_same_bytes_and_no_reader_sees_i
         assert_eq!(counted(&crownest).await, all_once(40), "{state} {of_compacted} {of_small}");
     }
 
-    // Late runs of the same day are taken in later, and again.
+    // Late runs of the same day are added later, and again.
     seal(&stack, 40..45, DAY).await;
     let more = recover(&stack, &EAGER, &[(1, 3)]).await;
     assert_eq!(more.len(), 6);
     assert_eq!(counted(&crownest).await, all_once(45));
 
-    // Whoever makes them again, by the document, gets the same runs.
+    // Made anew as documented, the tables have the same runs.
     delete(&stack, more.keys()).await;
     sql(&stack, "truncate collector.lake_files; update collector.seals set lake_batch = null").await;
     recover(&stack, &CALM, &[(1, 1)]).await;
@@ -205,7 +205,7 @@ async fn two_collectors_that_die_at_any_time_leave_every_run_once() {
         let day = days[round % 3];
         seal(&stack, sealed..sealed + 40, day).await;
         sealed += 40;
-        // In the middle of a batch, or of the compaction after it.
+        // Kill in the middle of a batch, or of the compaction after it.
         let planned = "select count(*) from collector.lake_files where first_batch < last_batch and written_at is null";
         eventually("work begins", async || {
             let begun = count("select count(*) from collector.seals where lake_batch is not null").await > assigned;
@@ -215,7 +215,7 @@ async fn two_collectors_that_die_at_any_time_leave_every_run_once() {
         let killed = &mut collectors[round % 2];
         killed.kill().await;
         *killed = stack.spawn_collector_with(&EAGER);
-        // Whoever reads meanwhile misses nothing that was there, and finds nothing twice.
+        // A reader meanwhile misses no run that was there, and finds none twice.
         let found = counted(&crownest).await;
         let runs = found["runs"].as_u64().unwrap();
         assert_eq!(found, all_once(runs));
@@ -250,7 +250,7 @@ async fn evidence_that_was_changed_is_left_out_and_holds_up_nothing() {
     let changed = format!("{}evidence.json", prefix(1));
     let removed = format!("{}evidence.json", prefix(2));
     let no_log = format!("{}events-00000.ndjson.zst", prefix(3));
-    // Its owner may delete an artifact.
+    // The owner may delete an artifact.
     let report = format!("{}artifacts/4", prefix(4));
     delete(&stack, [&changed, &removed, &no_log, &report]).await;
     stack.store.put_new(&changed, "{}".into(), "application/json").await.unwrap();
@@ -274,7 +274,7 @@ async fn real_runs_whose_endings_are_redelivered_are_there_once() {
         for _ in 0..6 {
             runs.insert(client.submit(json!({"command": "echo out; exit 1"}), &archive).await);
         }
-        // Endings are decided, sealed, and not acknowledged when it dies.
+        // The collector dies when endings are decided and sealed, but not acknowledged.
         let database = stack.admin.get().await.unwrap();
         let before = i64::from(round) * 6;
         eventually("an ending is decided", async || {

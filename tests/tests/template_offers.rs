@@ -1,4 +1,4 @@
-//! Which templates there are, as clients see them, and what becomes of a version that an operator deletes.
+//! Templates as clients see them, and versions that an operator deletes.
 
 use schemas::scope::Scope;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn clients_see_what_there_is() {
     let one = import(&stack, "one", "tiny", &["--version", "1.0"]).await;
     let two = import(&stack, "two", "tiny", &["--version", "2.0", "--not-current"]).await;
     let hidden = import(&stack, "one", "hidden", &["--version", "1.0", "--not-current"]).await;
-    // Whatever a key may do.
+    // Any key may list templates.
     let reader = stack.client_with(&[Scope::UsageRead], None).await;
 
     let listed = reader.get("/v1/templates").await.expect(200);
@@ -59,7 +59,7 @@ async fn clients_see_what_there_is() {
     assert_eq!(table.lines().count(), 4, "{table}");
     client.run(["templates", "show", "../projects"]).await.expect(1);
 
-    // Who asks for what there is not learns what there is.
+    // An error about an unknown template lists the known ones.
     let api = stack.client();
     for (body, expected) in [
         (json!({"template": "none"}), "There is hidden, python-node, tiny.".to_owned()),
@@ -126,7 +126,7 @@ async fn a_version_is_deleted_when_nobody_needs_it() {
     assert_eq!(client.wait_terminal(&run).await["status"], "succeeded");
 }
 
-/// Either the runs were first, and the version stays, or the deletion was, and there are none.
+/// Either the runs come first, and the version stays, or the deletion does, and there are no runs.
 #[tokio::test]
 async fn no_run_is_left_with_a_deleted_version() {
     let stack = Stack::start().await;

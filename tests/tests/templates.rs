@@ -1,4 +1,4 @@
-//! Templates: imported from images, what commands then find, and that a version is what its digest says.
+//! Templates: imported from images, found by commands, and always of the content that the digest says.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Who may see and do what: organizations, projects, scopes, keys and idempotency.
+//! Rights of organizations, projects, scopes and keys; and idempotency.
 
 use futures_util::future::join_all;
 use reqwest::Method;

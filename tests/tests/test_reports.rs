@@ -1,4 +1,4 @@
-//! Test reports among the artifacts: found or declared, counted in the evidence, or said to be none.
+//! Test reports among the artifacts: found or declared, counted in the evidence, or refused.
 
 use schemas::attestation::dsse::Envelope;
 use schemas::attestation::predicate::TEST_RESULT;
@@ -72,7 +72,7 @@ async fn test_reports_are_counted_whatever_becomes_of_the_run() {
     );
     assert_eq!(client.run(&run).await["tests"], counts, "kept with the run");
 
-    // What is signed about the tests says no more than the bundle, and both are verified together.
+    // The signed test result says no more than the bundle, and both are verified together.
     let attestations = client.get(&format!("/v1/workspace-runs/{run}/attestations")).await.expect(200);
     let envelope: Envelope = serde_json::from_value(attestations["data"][2]["envelope"].clone()).expect("an envelope");
     let payload = envelope.payload().expect("base64");

@@ -14,7 +14,7 @@ use testkit::{Client, Crownest, archive, eventually};
 const UID_BASE: u32 = 800_000;
 const SLOTS: u32 = 1;
 
-/// A machine for one test. Whatever still runs on its data is ended at the end, also of a test that fails.
+/// A machine for one test. Processes that still run on its data are ended with the test, even if it fails.
 struct Machine {
     folder: TempDir,
     crownest: Crownest,
@@ -34,7 +34,7 @@ impl Drop for Machine {
 impl Machine {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("crownest-up-").tempdir().expect("a folder can be made");
-        // The services run as users of their own, who must get through.
+        // The services run as users of their own, who must reach their folders.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).expect("it can be shared");
         let crownest = Crownest::new()
             .with("CROWNEST_UID_BASE", &UID_BASE.to_string())
@@ -77,8 +77,8 @@ impl Machine {
         self.crownest.run(self.args("status", &[])).await.expect(code).data()
     }
 
-    /// Kills the system without warning and waits until that is noticed: a process holds its locks until its last
-    /// thread has ended, and /proc says before that it is dead. What it did not remove says nothing any more.
+    /// Kills the system without warning and waits until its locks are free: a process holds them until its last thread
+    /// has ended, and /proc calls it dead before that. Files that it did not remove prove nothing.
     async fn kill(&self, up: &Value) {
         kill(pid_of(up));
         eventually("the end is noticed", async || {
@@ -96,7 +96,7 @@ impl Machine {
         Client::new(up["apiUrl"].as_str().expect("an address"), &self.key())
     }
 
-    /// Everything that has to do with this machine's data, or that runs as one of its sandboxes.
+    /// Processes that use this machine's data, or run as one of its sandboxes.
     fn processes(&self) -> BTreeSet<i32> {
         let entries = std::fs::read_dir("/proc").expect("processes can be listed").flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -127,7 +127,7 @@ fn pid_of(up: &Value) -> i32 {
     i32::try_from(up["pid"].as_u64().expect("a pid")).expect("a pid")
 }
 
-/// What a listener for operations says.
+/// Reads a page of a listener for operations.
 async fn text(url: &str, path: &str) -> String {
     let body = Client::new(url, "nobody").get(path).await.expect(200);
     body.as_str().expect("text").to_owned()
@@ -144,7 +144,7 @@ async fn one_command_starts_everything_and_one_ends_it() {
         status["services"].as_array().unwrap().iter().map(|s| (s["service"].clone(), s["ready"].clone())).collect();
     assert_eq!(json!(ready), json!([["ingest", true], ["executor", true], ["collector", true], ["metering", true]]));
 
-    // Logged in already, so this is all that a newcomer types.
+    // `up` has logged in, so a newcomer types no more than this.
     let path = machine.folder.path().join("repo.tgz");
     std::fs::write(&path, archive(&[("a", "hello")]).bytes).unwrap();
     let run = ["workspace-runs", "run-archive", path.to_str().unwrap(), "--", "cat a; exit 7"];
@@ -264,7 +264,7 @@ async fn a_killed_system_goes_on_where_it_was() {
     assert_eq!((&attempts[0]["ended"], &attempts[1]["ended"]), (&json!("lost"), &json!("exited")));
     assert_eq!(client.wait_terminal(&queued).await["status"], "succeeded");
     assert_eq!(client.evidence(&first).await, evidence, "durable means durable");
-    // The log of before the kill is the beginning of this one.
+    // The log from before the kill is the beginning of this log.
     assert!(machine.audit().await["grownFrom"].as_u64() >= Some(1));
     let status = ["workspace-runs", "status", &first, "--json"];
     assert_eq!(machine.crownest.run(status).await.expect(0).data()["status"], "succeeded", "still logged in");

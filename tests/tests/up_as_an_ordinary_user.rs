@@ -22,7 +22,7 @@ struct Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Also of a test that fails.
+        // Runs even if the test fails.
         let _ = self.crownest(&["down"]).output();
     }
 }
@@ -77,7 +77,7 @@ async fn up_as_an_ordinary_user() {
     let user = machine.ordinary.uid();
     let up = machine.up();
     let client = machine.client(&up);
-    // Logged in already.
+    // `up` has logged in.
     let path = machine.ordinary.home().join("repo.tgz");
     std::fs::write(&path, archive(&[("a", "hello")]).bytes).expect("a file");
     let ran = machine.run(&["runs", "run-archive", path.to_str().expect("text"), "--", "cat a; echo x > b; exit 7"]);
@@ -102,7 +102,7 @@ async fn up_as_an_ordinary_user() {
     client.cancel(&two).await.expect(200);
     assert_eq!(client.wait_terminal(&two).await["status"], "canceled");
 
-    // Its executor and the sandboxes go with it, whatever ends it.
+    // The executor and the sandboxes end with the system, whatever ends it.
     let pid = i32::try_from(up["pid"].as_u64().expect("a pid")).expect("a pid");
     kill(pid);
     eventually("only the private services are left", async || {
@@ -132,7 +132,7 @@ async fn up_as_an_ordinary_user() {
     assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
     assert_eq!(machine.ordinary.processes(), []);
 
-    // Nor does the system go on without its executor.
+    // The system does not go on without its executor either.
     machine.up();
     let executor = machine.ordinary.pids("crownest-execut");
     assert_eq!(executor.len(), 1);
@@ -145,7 +145,7 @@ async fn up_as_an_ordinary_user() {
     machine.ordinary.remove_groups();
 }
 
-/// Without the groups there is no start, and nothing was started for it.
+/// Without the groups the start fails, and nothing is left running.
 #[tokio::test]
 async fn what_is_missing_is_said_before_anything_is_started() {
     let machine = Machine::new();

@@ -1,4 +1,4 @@
-//! Archives on their way in, by both paths.
+//! Uploads of archives, by both paths.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn a_staged_transfer_is_verified_and_runs() {
     client.start(&run).await;
     assert_eq!(client.wait_terminal(&run).await["status"], "succeeded");
 
-    // The organization has it: the next run needs no bytes.
+    // The organization has the archive: the next run needs no bytes.
     let run = client.create(json!({"command": "cat a"})).await;
     let known = transfer(&client, &run, &archive).await;
     assert_eq!(known["status"], "finalized");
@@ -93,7 +93,7 @@ async fn a_known_archive_needs_no_upload_and_starts_at_once() {
     let body = json!({"command": "cat a", "archive": declared});
     let waiting = client.post("/v1/workspace-runs", &body).await.expect(201);
     assert_eq!(waiting["workspaceRun"]["status"], "archive_uploaded", "not started unless asked");
-    // Whoever has not sent the bytes learns nothing about who else has.
+    // A client that has not sent the bytes does not learn that others have.
     let scopes = [schemas::scope::Scope::WorkspaceRunCreate];
     let limited = stack.client_with(&scopes, Some(vec![stack.project.clone()])).await;
     for other in [stack.stranger().await, limited] {
@@ -101,7 +101,7 @@ async fn a_known_archive_needs_no_upload_and_starts_at_once() {
     }
 }
 
-/// Straight into the store, with nothing but what the transfer says.
+/// Sends bytes straight to the store, exactly as the transfer says.
 async fn put_into_store(transfer: &Value, bytes: &[u8]) -> u16 {
     let mut request = reqwest::Client::new().put(transfer["uploadUrl"].as_str().expect("a URL")).body(bytes.to_vec());
     for (name, value) in transfer["headers"].as_object().expect("headers") {
@@ -125,7 +125,7 @@ async fn a_transfer_straight_into_the_store_is_verified_before_it_counts() {
     let path = format!("/v1/workspace-runs/{run}/archive/finalize");
     assert_eq!(client.post(&path, &body).await.error(409), "upload_incomplete");
 
-    // The size is part of the signature, the digest is checked by us.
+    // The signature covers the size; CrowNest checks the digest.
     assert_eq!(put_into_store(&staged, &[&archive.bytes[..], b"more"].concat()).await, 403);
     let mut tampered = archive.bytes.clone();
     *tampered.last_mut().unwrap() ^= 1;
@@ -144,12 +144,12 @@ async fn a_transfer_straight_into_the_store_is_verified_before_it_counts() {
     client.post(&path, &body).await.expect(200);
     client.start(&run).await;
     assert_eq!(client.wait_terminal(&run).await["status"], "succeeded");
-    // A URL that still works changes nothing any more: the run has what was verified.
+    // A URL that still works changes nothing any more: the run has the verified bytes.
     assert_eq!(put_into_store(&again, &tampered).await, 200);
     let next = client.create(json!({"command": "cat a"})).await;
     assert_eq!(transfer(&client, &next, &archive).await["status"], "finalized");
 
-    // The command line does the same, and does not send its key there.
+    // The command line does the same, and does not send its key to the store.
     let blob = {
         let mut state = 7u64;
         (0..9_000_000)

@@ -1,4 +1,4 @@
-//! Webhooks: signed, repeated until they are taken, logged, and never sent to where they must not go.
+//! Webhooks: signed, repeated until they are accepted, logged, and never sent to a forbidden address.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use testkit::{Client, Crownest, Options, Stack, archive, eventually};
 
-/// A server of somebody else. It answers with the next of its statuses, and with 204 when none is left.
+/// A receiver. It answers with the next of its statuses, and with 204 when none is left.
 #[derive(Debug, Clone, Default)]
 struct Receiver {
     answers: Arc<Mutex<VecDeque<u16>>>,
@@ -146,7 +146,7 @@ async fn nothing_near_us_is_reached() {
     {
         assert_eq!(client.post("/v1/webhooks", &json!({"url": url})).await.error(400), "invalid_request", "{url}");
     }
-    // A name says nothing before it is resolved, and then each time anew.
+    // A name is judged by its addresses, each time that it is resolved.
     let (id, _) = webhook(&client, &format!("https://localhost:{}/", address.port())).await;
     let run = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
     client.wait_terminal(&run).await;

@@ -71,7 +71,7 @@ struct Stack {
     state: State,
     ingest: ingest::Ingest,
     executor: Executor,
-    collector: collector::Collector,
+    collector: infra::service::Service,
     metering: infra::service::Service,
     /// Whoever takes work stops first …
     front: CancellationToken,

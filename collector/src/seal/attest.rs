@@ -11,8 +11,8 @@ use schemas::layout;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::service::Parts;
-use crate::tables::signing_keys;
+use crate::context::Context;
+use crate::db::signing_keys;
 
 const CONTENT_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 
@@ -31,7 +31,7 @@ pub(super) struct Statements {
 
 /// About the bundle with these bytes, which is to be stored under `prefix`.
 pub(super) fn statements(
-    parts: &Parts,
+    builder_id: &str,
     bundle: &EvidenceBundle,
     prefix: &str,
     evidence_sha256: &str,
@@ -40,7 +40,7 @@ pub(super) fn statements(
     let evidence = predicate::run_evidence(bundle, &evidence_key, evidence_sha256);
     let evidence = Unsigned::new(prefix, layout::ATTESTATION, &evidence)?;
     let mut others = Vec::new();
-    if let Some(provenance) = predicate::provenance(bundle, &parts.builder_id) {
+    if let Some(provenance) = predicate::provenance(bundle, builder_id) {
         others.push(Unsigned::new(prefix, layout::PROVENANCE, &provenance)?);
     }
     if let Some(result) = predicate::test_result(bundle, &evidence_key, evidence_sha256) {
@@ -50,9 +50,9 @@ pub(super) fn statements(
 }
 
 impl Statements {
-    pub(super) async fn put(&self, parts: &Parts) -> anyhow::Result<()> {
+    pub(super) async fn put(&self, context: &Context) -> anyhow::Result<()> {
         let all = std::iter::once(&self.evidence).chain(&self.others);
-        try_join_all(all.map(|statement| statement.put(parts))).await.map(drop)
+        try_join_all(all.map(|statement| statement.put(context))).await.map(drop)
     }
 }
 
@@ -66,17 +66,17 @@ impl Unsigned {
     }
 
     /// What is there already must say the same, and may be signed by an earlier key.
-    async fn put(&self, parts: &Parts) -> anyhow::Result<()> {
-        let envelope = parts.signer.envelope(&self.payload).await?;
+    async fn put(&self, context: &Context) -> anyhow::Result<()> {
+        let envelope = context.signer.envelope(&self.payload).await?;
         let body: Bytes = serde_json::to_vec(&envelope)?.into();
-        if parts.vault.put_new(&self.key, body.clone(), CONTENT_TYPE).await? == Put::Created {
+        if context.vault.put_new(&self.key, body.clone(), CONTENT_TYPE).await? == Put::Created {
             return Ok(());
         }
-        let present = parts.vault.get(&self.key).await?;
+        let present = context.vault.get(&self.key).await?;
         if present == body {
             return Ok(());
         }
-        let keys = signing_keys::add(&parts.pool.get().await?, parts.signer.public_key().bytes()).await?;
+        let keys = signing_keys::add(&context.pool.get().await?, context.signer.public_key().bytes()).await?;
         let keys: Vec<PublicKey> = keys.into_iter().map(PublicKey::new).collect();
         let verified = Envelope::parse(&present).and_then(|envelope| Ok(envelope.verify(&keys)?.0));
         anyhow::ensure!(

@@ -8,8 +8,9 @@ use schemas::merkle::{self, Hash};
 use schemas::message::{AttemptEnd, Finished, RootFs, RunEnd};
 use schemas::test_report::TestSummary;
 
-use super::{Case, usage};
-use crate::ending::attempt_end;
+use super::case::Case;
+use super::ending::attempt_end;
+use super::usage;
 
 pub(super) fn assemble(case: &Case, last_part: &EventLogPart, last_leaves: &[Hash]) -> EvidenceBundle {
     let (row, ending) = (&case.row, &case.ending);

@@ -3,7 +3,7 @@
 use schemas::message::{RunEnd, encode_json};
 use schemas::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
 
-use super::Case;
+use super::case::Case;
 
 pub(super) fn message(case: &Case) -> serde_json::Result<Vec<u8>> {
     let (run, attempt, at) = (&case.row.id, case.decision.attempt, case.decision.decided_at);

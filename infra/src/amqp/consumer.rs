@@ -15,28 +15,28 @@ use tokio_util::sync::CancellationToken;
 use super::session::Session;
 use super::{Amqp, Source, TRACEPARENT};
 
-/// Interval at which a stopping consumer checks for unanswered deliveries.
+/// Interval at which a stopping consumer checks that every delivery was answered.
 const ANSWER_POLL: Duration = Duration::from_millis(10);
 
-/// One delivery. Dropping it unanswered leaves it to the broker, which delivers it again once this session is gone.
+/// One delivery. The broker redelivers a delivery that was dropped unanswered, once this session is gone.
 #[derive(Debug)]
 pub struct Delivery {
     pub body: Bytes,
-    /// The message was delivered before, to a consumer that did not acknowledge it.
+    /// True if the message was delivered before and not acknowledged.
     pub redelivered: bool,
     pub traceparent: Option<String>,
-    /// The queue that a dead letter comes from.
+    /// Queue that a dead letter was in before.
     pub dead_from: Option<String>,
     inner: LapinDelivery,
-    /// Keeps the connection open as long as there is something to answer.
+    /// Keeps the connection open while there is a delivery to answer.
     _session: Arc<Session>,
 }
 
-/// Dropping a consumer stops it; its deliveries may still be acknowledged. Whoever must see messages in order ends it
-/// with [`finish`](Self::finish).
+/// Consumption of one source. Dropping a consumer stops it; its deliveries may still be acknowledged. A caller that
+/// needs messages in order ends it with [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Consumer {
-    /// Dropped first: nobody reconnects because nobody listens.
+    /// Dropped first, so that the lack of a listener does not cause a reconnect.
     stop: tokio_util::sync::DropGuard,
     deliveries: mpsc::Receiver<Delivery>,
     supervisor: JoinHandle<()>,
@@ -53,13 +53,13 @@ impl Amqp {
 }
 
 impl Consumer {
-    /// Waits for the next delivery, however long it takes; a lost connection is made again behind this call.
+    /// Waits for the next delivery, however long it takes; a lost connection is restored meanwhile.
     pub async fn next(&mut self) -> Option<Delivery> {
         self.deliveries.recv().await
     }
 
-    /// Stops once every delivery was answered or dropped. Unanswered deliveries and the queue then pass to somebody else
-    /// in one step. A process that ends before that may hand the queue over first.
+    /// Stops once every delivery was answered or dropped; then unanswered deliveries and the queue go to another
+    /// consumer in one step. A process that ends earlier may hand the queue over first.
     pub async fn finish(self) {
         drop((self.stop, self.deliveries));
         let _ = self.supervisor.await;
@@ -72,26 +72,27 @@ impl Consumer {
 }
 
 impl Delivery {
-    /// Acknowledges the message. A lost connection is not an error: the message comes again, and handlers are idempotent.
+    /// Acknowledges the message. A lost connection is not an error here: the message is delivered again, and handlers
+    /// are idempotent.
     pub async fn ack(&self) {
         if let Err(error) = self.inner.acker.ack(BasicAckOptions::default()).await {
-            tracing::debug!(%error, "an acknowledgement was lost");
+            tracing::debug!(%error, "cannot acknowledge a message; it will be delivered again");
         }
     }
 
-    /// Sends the message to the dead-letter queue: it can never be handled.
+    /// Sends a message that can never be handled to the dead-letter queue.
     pub async fn dead_letter(&self) {
         let options = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
         if let Err(error) = self.inner.acker.nack(options).await {
-            tracing::debug!(%error, "a rejection was lost");
+            tracing::debug!(%error, "cannot dead-letter a message; it will be delivered again");
         }
     }
 
-    /// Gives the message back, for another consumer.
+    /// Returns the message to its queue, for another consumer.
     pub async fn give_back(&self) {
         let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
         if let Err(error) = self.inner.acker.nack(options).await {
-            tracing::debug!(%error, "a returned delivery was lost");
+            tracing::debug!(%error, "cannot return a message; it will be delivered again");
         }
     }
 
@@ -117,7 +118,7 @@ async fn supervise(amqp: Amqp, source: Source, prefetch: u16, sender: mpsc::Send
             () = stop.cancelled() => return,
         };
         if let Err(error) = forward(&amqp, source, prefetch, &session, &sender, &stop).await {
-            tracing::warn!(service = amqp.service, ?source, %error, "cannot consume; reconnecting");
+            tracing::warn!(service = amqp.service, ?source, %error, "consuming was interrupted; reconnecting");
         }
     }
 }
@@ -151,8 +152,9 @@ async fn forward(
     channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await
 }
 
-/// Cancelling would hand the queue to the next consumer at once, which would get later messages before those that are in
-/// work here are answered or come again. Closing the channel gives back what is unanswered and the queue in one step.
+/// Cancelling would hand the queue to the next consumer at once, which would get later messages before this consumer's
+/// unfinished ones are answered or delivered again. Closing the channel returns unanswered messages and hands over the
+/// queue in one step.
 async fn hold_until_answered(session: &Arc<Session>) -> lapin::Result<()> {
     while Arc::strong_count(session) > 1 {
         tokio::time::sleep(ANSWER_POLL).await;

@@ -1,4 +1,4 @@
-//! The depth of each durable queue, for metrics.
+//! Number of messages in each durable queue, for metrics.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use lapin::types::FieldTable;
 use super::Amqp;
 use super::session::{ConnectError, Session};
 
-/// Deadline for the answers about all queues together.
+/// Timeout of the answers for all queues together.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One queue as the broker sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepth {
     pub queue: String,
-    /// Messages ready to be delivered, without the unacknowledged ones that consumers hold.
+    /// Messages ready for delivery; unacknowledged messages at a consumer are not counted.
     pub messages: u32,
 }
 
@@ -29,7 +29,8 @@ pub enum DepthError {
     Broker(#[from] lapin::Error),
 }
 
-/// Asks on a connection of its own, which is kept: a failed question must not disturb publishing or consuming.
+/// Reader of queue depths, with a connection of its own that it keeps: a failed question must not disturb publishing or
+/// consuming.
 #[derive(Debug)]
 pub struct QueueDepths {
     amqp: Amqp,
@@ -37,7 +38,7 @@ pub struct QueueDepths {
 }
 
 impl Amqp {
-    /// Nothing is connected before the first question.
+    /// Prepares a reader; it connects at the first question.
     pub fn queue_depths(&self) -> QueueDepths {
         QueueDepths { amqp: self.clone(), session: None }
     }
@@ -46,7 +47,7 @@ impl Amqp {
 impl QueueDepths {
     /// Asks for every queue of the topology, by passive declaration. After a failure the next call connects again.
     pub async fn read(&mut self) -> Result<Vec<QueueDepth>, DepthError> {
-        // Taken out, so that a call that fails or is given up leaves no half-used session behind.
+        // The session is taken out, so that a failed or dropped call leaves no half-used session behind.
         let session = match self.session.take() {
             Some(session) => session,
             None => Session::open(&self.amqp, "queue depths").await.map_err(connect)?,

@@ -1,5 +1,5 @@
-//! Publishing with confirms: the broker confirms in the end every message that `publish` accepted, in order, over any
-//! number of reconnects. After a reconnect everything unconfirmed is sent again, so a message may arrive twice.
+//! Publishing with confirms: the broker confirms every message that `publish` accepted, in order, over any number of
+//! reconnects. A reconnect sends all unconfirmed messages again, so a message may arrive twice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::session::Session;
 use super::{Amqp, TRACEPARENT, Target};
 use crate::ops::Ready;
 
-/// Maximum unconfirmed messages; further ones wait in `publish`.
+/// Maximum number of unconfirmed messages; further ones wait in `publish`.
 const WINDOW: usize = 1024;
 const QUEUE: usize = 256;
-/// Pause after a refused message, before everything unconfirmed is sent again.
+/// Pause after a refused message, before all unconfirmed messages are sent again.
 const REFUSED_DELAY: Duration = Duration::from_millis(200);
 /// `delivery-mode` of AMQP 0-9-1: survive a broker restart.
 const PERSISTENT: u8 = 2;
@@ -31,13 +31,13 @@ pub struct Message {
     pub target: Target,
     pub body: Bytes,
     pub content_type: &'static str,
-    /// W3C trace context of the run that the message is about.
+    /// W3C trace context of the message's run.
     pub traceparent: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    #[error("no queue takes this message")]
+    #[error("no queue accepts this message")]
     Unroutable,
     #[error("the publisher has stopped")]
     Stopped,
@@ -48,7 +48,7 @@ struct Pending {
     done: oneshot::Sender<Result<(), PublishError>>,
 }
 
-/// Resolves once the broker has stored the message.
+/// Resolves once the broker has the message safely.
 #[derive(Debug)]
 pub struct Receipt(oneshot::Receiver<Result<(), PublishError>>);
 
@@ -58,7 +58,7 @@ impl Receipt {
     }
 }
 
-/// A handle to one publishing connection, which ends when the last clone is dropped and every message is confirmed.
+/// A handle to one publishing connection, which closes when the last clone is dropped and all messages are confirmed.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     sender: mpsc::Sender<Pending>,
@@ -75,7 +75,7 @@ impl Amqp {
 }
 
 impl Publisher {
-    /// Accepts a message. The order of calls is the order of delivery to one queue.
+    /// Accepts the message; the order of calls is the order of delivery to one queue.
     pub async fn publish(&self, message: Message) -> Result<Receipt, PublishError> {
         let (done, receipt) = oneshot::channel();
         self.sender.send(Pending { message, done }).await.map_err(|_| PublishError::Stopped)?;
@@ -101,7 +101,7 @@ async fn supervise(amqp: Amqp, mut receiver: mpsc::Receiver<Pending>, connected:
         match ended {
             Ok(()) => return,
             Err(error) => {
-                tracing::warn!(service = amqp.service, %error, unconfirmed = unconfirmed.len(), "cannot publish; reconnecting");
+                tracing::warn!(service = amqp.service, %error, unconfirmed = unconfirmed.len(), "publishing was interrupted; reconnecting");
                 tokio::time::sleep(REFUSED_DELAY).await;
             }
         }
@@ -116,7 +116,7 @@ enum Interrupted {
     Broker(#[from] lapin::Error),
 }
 
-/// Publishes until every handle is gone and every message is confirmed.
+/// Publishes until every handle is dropped and all messages are confirmed.
 async fn publish_all(
     session: &Session,
     receiver: &mut mpsc::Receiver<Pending>,
@@ -137,7 +137,7 @@ async fn publish_all(
                     Confirmation::Nack(_) => return Err(Interrupted::Refused),
                 };
                 if let Some(pending) = unconfirmed.pop_front() {
-                    // Whoever published may not want to know.
+                    // The caller may have dropped its receipt.
                     let _ = pending.done.send(outcome);
                 }
             }

@@ -1,4 +1,4 @@
-//! One connection with one channel and the topology declared, and the delays between attempts to connect.
+//! One connection with one channel and a declared topology, and the delays between attempts to connect.
 
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use super::{Amqp, setup};
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Deadline for declaring the queues for the first time, after other clients; 10 s are for a queue that is made again.
+/// Timeout of the first declaration of the queues, after other clients' turns; repairing one queue takes 10 s.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// The services of one process take turns here; others they meet at the broker.
+/// Turns of the services within this process; other processes take turns at the broker.
 static SETTING_UP: Mutex<()> = Mutex::const_new(());
 
-/// Dropping a session closes channel and connection; unacknowledged messages go back to their queues.
+/// An open connection. Dropping a session closes channel and connection; unacknowledged messages go back to their
+/// queues.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) channel: Channel,
@@ -54,7 +55,7 @@ impl Session {
         .await
     }
 
-    /// Opens a session, however long it takes.
+    /// Opens a session, retrying for as long as it takes.
     pub(super) async fn open_patiently(amqp: &Amqp, purpose: &str) -> Self {
         let mut delay = FIRST_DELAY;
         loop {

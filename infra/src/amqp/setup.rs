@@ -1,10 +1,10 @@
 //! The first declaration of the queues, done by one client at a time and finished before any queue is used.
 //!
-//! RabbitMQ keeps the last registration of a quorum queue in memory for about a second (seen in 3.10.8: lost when killed
-//! after 0.8 s, kept after 1.5 s). A broker that is killed meanwhile comes back with the queue's record, but the queue
-//! never gets a leader: confirmed messages in it are gone, and whoever uses it waits forever.
-//! Registering another queue saves the one before. So a queue that nobody uses, the marker, is declared last:
-//! where it exists, every other queue is known to the broker for good.
+//! RabbitMQ keeps the last registration of a quorum queue in memory for about a second (seen in 3.10.8: lost when
+//! killed after 0.8 s, kept after 1.5 s). A broker that is killed meanwhile comes back with the queue's record, but the
+//! queue never gets a leader: confirmed messages in it are gone, and its users wait forever. Registering another queue
+//! saves the one before. So an unused queue, the marker, is declared last: where the marker exists, the broker has
+//! every other queue for good.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::Topology;
 const LEADER_WITHIN: Duration = Duration::from_secs(5);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 
-/// Declares everything, and the marker, unless somebody else does it meanwhile. Takes a connection of its own, because
+/// Declares everything, and the marker, unless another client does so meanwhile. Takes a connection of its own, because
 /// a channel that asked a queue without a leader hangs.
 pub(super) async fn complete(topology: &Topology, connection: Connection) -> lapin::Result<()> {
     let lock = lock(topology, &connection).await?;
@@ -44,7 +44,7 @@ pub(super) async fn is_complete(topology: &Topology, connection: &Connection) ->
     }
 }
 
-/// An exclusive queue belongs to one connection, and goes with it.
+/// Takes the lock: an exclusive queue, which belongs to one connection at a time and is deleted with it.
 async fn lock(topology: &Topology, connection: &Connection) -> lapin::Result<Channel> {
     loop {
         let channel = connection.create_channel().await?;
@@ -57,8 +57,8 @@ async fn lock(topology: &Topology, connection: &Connection) -> lapin::Result<Cha
     }
 }
 
-/// Without a marker no client of this pool has used the queue yet, and a queue that others use answers. So nothing that
-/// was confirmed is lost with a queue that does not.
+/// Without a marker, no client of this pool has used the queue yet, and a queue that other pools use answers. So a
+/// queue that does not answer loses no confirmed message.
 async fn delete_if_leaderless(queue: String, connection: &Connection) -> lapin::Result<()> {
     let channel = connection.create_channel().await?;
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
@@ -66,7 +66,7 @@ async fn delete_if_leaderless(queue: String, connection: &Connection) -> lapin::
     if declared.message_count() > 0 || declared.consumer_count() > 0 {
         return Ok(());
     }
-    // A message that arrives nevertheless goes back to its place when the channel is closed.
+    // If a message arrives after all, closing the channel returns it to its place.
     channel.basic_qos(1, BasicQosOptions::default()).await?;
     let consume =
         channel.basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
@@ -74,7 +74,10 @@ async fn delete_if_leaderless(queue: String, connection: &Connection) -> lapin::
         consumer?;
         return channel.close(200, "it has a leader".into()).await;
     }
-    tracing::warn!(queue, "the queue has no leader, since the broker was killed while it made the queue: making it again");
+    tracing::warn!(
+        queue,
+        "this queue has no leader, because the broker was killed while it made the queue; making it again"
+    );
     let channel = connection.create_channel().await?;
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.map(drop)
 }

@@ -7,18 +7,18 @@ use lapin::{Channel, ExchangeKind};
 use schemas::id::RunId;
 use schemas::partition::{self, EVENT_PARTITIONS};
 
-/// Deliveries of one message before it is dead-lettered. Runs count their attempts themselves (see the claim), so
-/// this only catches messages that kill whoever handles them.
+/// Deliveries of one message before it is dead-lettered. Runs count their attempts themselves (see the claim), so this
+/// limit only catches messages that kill their handler.
 const DELIVERY_LIMIT: i32 = 20;
 
-/// The names in use.
+/// Names of the queues and exchanges.
 #[derive(Debug, Clone)]
 pub struct Topology {
     prefix: String,
     pool: String,
 }
 
-/// The destination of a message.
+/// Destination of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub exchange: String,
@@ -26,27 +26,27 @@ pub struct Target {
 }
 
 impl Target {
-    /// Fan-outs carry hints: nobody may be listening. Everything else must reach a queue.
+    /// True for all targets but fan-outs: a fan-out carries hints, which may have no listener.
     pub(super) fn must_be_routed(&self) -> bool {
         self.exchange.is_empty()
     }
 }
 
-/// A kind of queue to consume from.
+/// Source to consume from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Jobs,
     Events(u32),
     Usage,
     Dead,
-    /// Notices of new events, for live streams; a private queue of this consumer.
+    /// News for live streams; a private queue of this consumer.
     Live,
-    /// Runs to stop, for executors; a private queue of this consumer.
+    /// Runs that executors should stop; a private queue of this consumer.
     Control,
 }
 
 impl Source {
-    /// The queue has one consumer at a time, which handles its messages in order.
+    /// True if the source has one consumer at a time, which handles messages in their order.
     pub(super) fn is_ordered(self) -> bool {
         matches!(self, Self::Events(_))
     }
@@ -90,24 +90,24 @@ impl Topology {
         self.fanout("control")
     }
 
-    /// The marker: never used, and declared after everything else (see `setup`).
+    /// Name of the marker: an unused queue, declared after everything else; see `setup`.
     pub(super) fn marker(&self) -> String {
         format!("{}.declared.{}", self.prefix, self.pool)
     }
 
-    /// Held by the client that declares for the first time (see `setup`).
+    /// Name of the lock that the first declaring client holds; see `setup`.
     pub(super) fn lock(&self) -> String {
         format!("{}.declaring", self.prefix)
     }
 
-    /// Every durable queue that is used.
+    /// All durable queues in use.
     pub fn queues(&self) -> Vec<String> {
         let mut names = vec![self.jobs().routing_key, self.usage().routing_key, self.dead().routing_key];
         names.extend((0..EVENT_PARTITIONS).map(|partition| self.events_queue(partition)));
         names
     }
 
-    /// Declares everything durable. Declaring it again changes nothing.
+    /// Declares everything durable. Repeated declarations change nothing.
     pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         for fanout in [self.live(), self.control()] {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -119,17 +119,18 @@ impl Topology {
             let mut arguments = FieldTable::default();
             insert_text(&mut arguments, "x-queue-type", "quorum");
             if name == dead {
-                // The last stop: a message stays until somebody has looked at it.
+                // Dead letters are the last stop: a message stays until somebody has looked at it.
             } else {
                 arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
                 insert_text(&mut arguments, "x-dead-letter-exchange", "");
                 insert_text(&mut arguments, "x-dead-letter-routing-key", &dead);
-                // At-least-once dead lettering needs publishers to be refused rather than messages dropped.
+                // At-least-once dead-lettering requires that a full queue refuses messages instead of dropping them.
                 insert_text(&mut arguments, "x-dead-letter-strategy", "at-least-once");
                 insert_text(&mut arguments, "x-overflow", "reject-publish");
             }
             if name.starts_with(&format!("{}.events.", self.prefix)) {
-                // One collector at a time for each partition keeps the order; another takes over when it is gone.
+                // One collector at a time for each partition keeps the order; another one takes over when the first is
+                // gone.
                 arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
             }
             let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
@@ -145,7 +146,7 @@ impl Topology {
         channel.queue_declare(self.marker().into(), options, arguments).await.map(drop)
     }
 
-    /// Returns the queue of a source; private queues are made here.
+    /// The queue of a source; private queues are declared here.
     pub(super) async fn queue_of(&self, source: Source, channel: &Channel) -> lapin::Result<ShortString> {
         let fanout = match source {
             Source::Jobs => return Ok(self.jobs().routing_key.into()),
@@ -164,7 +165,7 @@ impl Topology {
     }
 }
 
-/// The default exchange routes to the queue of that name.
+/// Targets one queue: the default exchange routes to the queue of this name.
 fn queue(name: String) -> Target {
     Target { exchange: String::new(), routing_key: name }
 }

@@ -1,4 +1,4 @@
-//! Checks a secret flag while the command line is parsed. clap's own errors would show the value; these do not.
+//! Checks of secret flags during parsing. clap's own errors would show the value; these do not.
 
 use std::ffi::OsStr;
 
@@ -8,7 +8,7 @@ use clap::{Arg, Command, Error};
 
 use super::Secret;
 
-/// A `value_parser`: a description of the expected form, and its check.
+/// Value parser of a secret flag: description of valid texts, and check of a text.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretValue {
     pub expected: &'static str,

@@ -1,5 +1,5 @@
-//! S3 legal holds: a held object is not deleted, whatever its retention and whoever has the keys of the store, until the hold
-//! is cleared.
+//! S3 legal holds: a held object cannot be deleted, whatever its retention and whoever has the keys of the store, until
+//! the hold is cleared.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::store::{Store, StoreError};
 
 /// Maximum concurrent requests for one folder.
 const CONCURRENT: usize = 8;
-/// Deadline of one request. The folder as a whole has none, so that a large folder comes to an end, too.
+/// Deadline of one request. A folder as a whole has none, so that a large folder can be finished, too.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +21,13 @@ pub enum LegalHold {
 }
 
 impl Store {
-    /// Sets or clears the hold of all versions of all objects in a folder, and returns their number. Repeating the call
-    /// changes nothing. A version that goes meanwhile is an error: a repeated call does not find it.
+    /// Sets or clears the hold of all versions of all objects in a folder, and returns the number of versions.
+    /// Repeating a call changes nothing. A version that disappears meanwhile is an error: a retry does not find it any
+    /// more.
     pub async fn hold_folder(&self, folder: &str, hold: LegalHold) -> Result<usize, StoreError> {
         let prefix = format!("{folder}/");
         let found = self.within_deadline(&prefix, self.versions_under(&prefix)).await?;
-        // A delete marker has no bytes, and no hold.
+        // A delete marker has neither bytes nor a hold.
         let versions: Vec<_> = found.into_iter().filter(|(_, version)| !version.is_marker).collect();
         let count = versions.len();
         stream::iter(versions)
@@ -46,7 +47,7 @@ impl Store {
             let get = self.client.get_object_legal_hold().bucket(&self.bucket).key(key).version_id(&version.id);
             let status = match get.send().await {
                 Ok(answer) => answer.legal_hold.and_then(|hold| hold.status),
-                // S3 has the first for a version that never had one, SeaweedFS the second.
+                // S3 answers the first for a version that never had a hold, SeaweedFS the second.
                 Err(error)
                     if matches!(error.code(), Some("NoSuchObjectLockConfiguration" | "NoSuchObjectLegalHold")) =>
                 {

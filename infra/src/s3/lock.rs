@@ -1,5 +1,5 @@
-//! S3 Object Lock: a locked object is neither deleted nor replaced until its time is over, not even by those who have the keys
-//! of the store.
+//! S3 Object Lock: until its retention is over, a locked object can be neither deleted nor replaced, not even with the
+//! keys of the store.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,24 +15,24 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LockMode {
-    /// Only credentials that may bypass governance can delete
+    /// Users who may bypass governance may still delete
     Governance,
-    /// Nobody can delete
+    /// Nobody may delete
     Compliance,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct ObjectLockConfig {
-    /// Lock evidence, statements and event logs in the store (S3 Object Lock), which the bucket must have
+    /// Lock evidence, statements and event logs in the store; the bucket must have S3 Object Lock enabled
     #[arg(long, env = "CROWNEST_OBJECT_LOCK_MODE", value_name = "MODE", requires = "object_lock_days")]
     pub object_lock_mode: Option<LockMode>,
-    /// Days of the lock, from the seal on
+    /// Days of the lock, counted from the seal
     #[arg(long, env = "CROWNEST_OBJECT_LOCK_DAYS", value_name = "DAYS", requires = "object_lock_mode",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub object_lock_days: Option<u32>,
 }
 
-/// The lock of new objects: its mode and its time.
+/// Lock of new objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectLock {
     mode: LockMode,
@@ -52,19 +52,19 @@ impl ObjectLock {
             LockMode::Compliance => ObjectLockMode::Compliance,
         };
         let until = DateTime::from(SystemTime::now() + DAY * self.days);
-        // S3 requires a checksum of bytes that it has to keep.
+        // S3 requires a checksum of bytes that it must keep.
         put.object_lock_mode(mode).object_lock_retain_until_date(until).checksum_algorithm(ChecksumAlgorithm::Crc32)
     }
 }
 
 impl Store {
-    /// A handle to this bucket that locks every object it writes.
+    /// The same bucket, through a handle that locks new objects.
     #[must_use]
     pub fn locking(&self, lock: Option<ObjectLock>) -> Self {
         Self { lock, ..self.clone() }
     }
 
-    /// True if this handle locks every object it writes.
+    /// True if this handle locks new objects.
     pub fn locks(&self) -> bool {
         self.lock.is_some()
     }

@@ -1,5 +1,5 @@
-//! Streams into the store: small ones as one put, larger ones as a multipart upload in constant memory.
-//! Nothing is visible before `finish`. `abort` discards an upload; a dropped one is left to the store's lifecycle rule.
+//! Streams into the store: small ones as one put, larger ones as a multipart upload in constant memory. Nothing is
+//! visible before `finish`; `abort`, or the store's own lifecycle rule, discards a dropped upload.
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::store::{Store, StoreError};
 
-/// Length of every part but the last (S3 asks for at least 5 MiB), and of the buffer in memory.
+/// Length of every part but the last (S3 requires at least 5 MiB), and of the buffer in memory.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// An object being written, in order.
@@ -22,7 +22,7 @@ pub struct Multipart {
 }
 
 impl Store {
-    /// Begins an object whose length need not be known. It replaces an object that is there.
+    /// Begins an object of unknown length. The finished object replaces an existing one.
     pub fn begin(&self, key: &str, content_type: &str) -> Multipart {
         Multipart {
             store: self.clone(),
@@ -77,7 +77,7 @@ impl Multipart {
         let request = self.store.client.abort_multipart_upload();
         let sent = request.bucket(&self.store.bucket).key(&self.key).upload_id(upload_id).send().await;
         if let Err(error) = sent {
-            tracing::warn!(key = self.key, %error, "cannot abort an abandoned upload");
+            tracing::warn!(key = self.key, %error, "cannot abort an upload; the store's lifecycle rule must remove its parts");
         }
     }
 

@@ -1,4 +1,4 @@
-//! URLs by which somebody without credentials may write one object of one size, for a while.
+//! URLs that let a client without credentials write one object of one size, for a while.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,31 +9,31 @@ use aws_sdk_s3::presigning::PresigningConfig;
 
 use super::{Checksums, S3Config, StoreError, client};
 
-/// Signs URLs of one bucket under the address by which clients reach it. Nothing is sent.
+/// Signer for one bucket, at the endpoint that clients reach. It sends nothing.
 #[derive(Debug, Clone)]
 pub struct Presigner {
     client: Client,
     bucket: String,
 }
 
-/// A signed PUT, which needs no credentials.
+/// A PUT request that anybody may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresignedPut {
     pub url: String,
-    /// Headers that the client must send unchanged; the signature covers them.
+    /// Headers to send unchanged; the signature covers them.
     pub headers: BTreeMap<String, String>,
 }
 
 impl Presigner {
-    /// `endpoint` is the store's address for clients.
+    /// Makes a signer; `endpoint` is the one at which clients reach the store.
     pub fn new(config: &S3Config, endpoint: &str) -> Self {
-        // The SDK would add a checksum of an empty body.
+        // A checksum that the client library adds would be of an empty body.
         let config =
             S3Config { s3_endpoint: endpoint.to_owned(), s3_checksums: Checksums::WhenRequired, ..config.clone() };
         Self { client: client(&config, None), bucket: config.s3_bucket }
     }
 
-    /// The size is signed: the store refuses a body of another one.
+    /// Signs a PUT. The size is signed, too: the store refuses a body of another size.
     pub async fn put(
         &self,
         key: &str,
@@ -47,7 +47,7 @@ impl Presigner {
         let request = self.client.put_object().bucket(&self.bucket).key(key).content_type(content_type);
         let signed = request.content_length(size).presigned(presigning).await;
         let signed = signed.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
-        // HTTP clients set the length themselves, and some let nobody else do it.
+        // HTTP clients set the length themselves, and some refuse a given one.
         let headers = signed.headers().filter(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok(PresignedPut { url: signed.uri().to_owned(), headers })

@@ -1,4 +1,4 @@
-//! Deletes an object for good, with all its versions where the bucket keeps them, unless the store locks one of them.
+//! Deletion of an object for good, with all versions that the bucket keeps, unless the store locks one of them.
 
 use std::time::SystemTime;
 
@@ -6,18 +6,18 @@ use aws_sdk_s3::types::ObjectLockLegalHoldStatus;
 
 use super::store::{Store, StoreError};
 
-/// The result of purging an object.
+/// Outcome of a purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purged {
-    /// Nothing of the object is left, or there was no object.
+    /// No version is left, or there was none.
     Gone,
-    /// Object Lock keeps a version: until then, or for as long as a legal hold lasts. Nothing was deleted.
+    /// Object Lock keeps a version until the given time, or for as long as a legal hold lasts. Nothing was deleted.
     Locked { until: Option<SystemTime> },
 }
 
 impl Store {
-    /// Deletes all versions of the object, unless one is locked: credentials that may bypass governance could delete it in
-    /// spite of its lock, so that no deletion is tried.
+    /// Deletes all versions of the object. A locked version is not even tried, since a user who may bypass governance
+    /// could delete a version under retention.
     pub async fn purge(&self, key: &str) -> Result<Purged, StoreError> {
         let versions = self.versions(key).await?;
         for version in &versions {
@@ -31,24 +31,24 @@ impl Store {
         Ok(Purged::Gone)
     }
 
-    /// All versions that a bucket keeps under a key, however often the object was deleted or replaced.
+    /// Ids of all versions that the bucket keeps under a key, however often it was deleted or replaced.
     pub async fn version_ids(&self, key: &str) -> Result<Vec<String>, StoreError> {
         Ok(self.versions(key).await?.into_iter().map(|version| version.id).collect())
     }
 
-    /// Deletes one version. The store refuses if that version is locked.
+    /// Deletes one version; the store refuses if the version is locked.
     pub async fn delete_version(&self, key: &str, id: &str) -> Result<(), StoreError> {
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).version_id(id).send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk("deleting", key, error))
     }
 
-    /// Versions of exactly this key, delete markers too. Without versioning the object is the version `null`.
+    /// Versions of exactly this key, delete markers too. Without versioning, the object is the version `null`.
     pub(super) async fn versions(&self, key: &str) -> Result<Vec<Version>, StoreError> {
         let (mut found, mut after) = (Vec::new(), Some(Marker::default()));
         while let Some(marker) = after {
             let (page, next) = self.version_page(key, marker).await?;
             found.extend(page.into_iter().filter(|(of, _)| of == key).map(|(_, version)| version));
-            // The key sorts before all others that begin with it.
+            // The key sorts before all other keys that begin with it.
             after = next.filter(|next| next.key.as_deref() == Some(key));
         }
         Ok(found)
@@ -65,7 +65,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The page after the marker, and the marker of the next one.
+    /// One page of versions after the marker, and the marker of the next page.
     async fn version_page(
         &self,
         prefix: &str,
@@ -84,7 +84,7 @@ impl Store {
             return Ok((found, None));
         }
         if page.next_key_marker.is_none() {
-            let reason = "a page that is not the last one does not say where the next one begins".to_owned();
+            let reason = "the page is not the last one, but does not say where the next one begins".to_owned();
             return Err(StoreError::Request { action: "listing the versions", key: prefix.to_owned(), reason });
         }
         Ok((found, Some(Marker { key: page.next_key_marker, version: page.next_version_id_marker })))
@@ -97,7 +97,7 @@ impl Store {
         let head = self.client.head_object().bucket(&self.bucket).key(key).version_id(&version.id).send().await;
         let head = match head {
             Ok(head) => head,
-            // Somebody else has deleted it meanwhile.
+            // The version was deleted by somebody else meanwhile.
             Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => return Ok(None),
             Err(error) => return Err(StoreError::from_sdk("looking up", key, error)),
         };
@@ -115,7 +115,7 @@ pub(super) struct Version {
     pub is_marker: bool,
 }
 
-/// The version after which a page of a listing begins.
+/// Version after which a page of a listing begins.
 #[derive(Debug, Default)]
 struct Marker {
     key: Option<String>,

@@ -1,4 +1,4 @@
-//! Counts requests to the store, which is what most bills are about.
+//! Counter of requests to the store, which most providers bill.
 
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use super::lock::ObjectLock;
 use crate::ops::Ready;
 
-/// The result of a conditional put.
+/// Outcome of a conditional put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     Created,
-    /// Another object was there, and is unchanged.
+    /// Another object exists and is unchanged.
     Exists,
 }
 
@@ -39,7 +39,7 @@ impl StoreError {
     }
 }
 
-/// The bytes of an object when it was read, and the store's name of that version.
+/// An object as it was when it was read, and the store's name for this version.
 #[derive(Debug, Clone)]
 pub struct Version {
     pub body: Bytes,
@@ -52,7 +52,7 @@ pub struct Listed {
     pub key: String,
     /// Size in bytes.
     pub size: u64,
-    /// The store's name of this version.
+    /// The store's name for this version.
     pub etag: String,
 }
 
@@ -73,13 +73,13 @@ impl Store {
         &self.bucket
     }
 
-    /// Another bucket of the same store.
+    /// A handle to another bucket of the same store.
     #[must_use]
     pub fn in_bucket(&self, bucket: &str) -> Self {
         Self { bucket: bucket.to_owned(), ..self.clone() }
     }
 
-    /// Creates the bucket if it is missing; with Object Lock if this handle locks.
+    /// Creates the bucket if it is missing, for locked objects if this handle locks.
     pub async fn ensure_bucket(&self) -> Result<(), StoreError> {
         if self.client.head_bucket().bucket(&self.bucket).send().await.is_ok() {
             return Ok(());
@@ -93,12 +93,12 @@ impl Store {
         }
     }
 
-    /// Writes an object that must not be there yet (`If-None-Match: *`).
+    /// Writes an object that must not exist yet (`If-None-Match: *`).
     pub async fn put_new(&self, key: &str, body: Bytes, content_type: &str) -> Result<Put, StoreError> {
         self.put_expecting(None, key, body, content_type).await
     }
 
-    /// Replaces an object if it still is this version (`If-Match`).
+    /// Replaces an object only if it still has this version (`If-Match`).
     pub async fn replace(
         &self,
         version: &Version,
@@ -129,7 +129,7 @@ impl Store {
         }
     }
 
-    /// Reads the first `max_bytes` of the object with its version; `None` if there is no object.
+    /// The first `max_bytes` of the object with its version; `None` if it does not exist.
     pub async fn get_version(&self, key: &str, max_bytes: u64) -> Result<Option<Version>, StoreError> {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let answer = request.range(format!("bytes=0-{}", max_bytes.saturating_sub(1))).send().await;
@@ -141,25 +141,25 @@ impl Store {
         Ok(Some(Version { body: Self::collect(key, answer.body).await?, etag }))
     }
 
-    /// Reads the whole object into memory: for objects that are known to be small.
+    /// The whole object, in memory: for objects whose size is known to be small.
     pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         let stream = self.get_stream(key, None).await?;
         Self::collect(key, stream).await
     }
 
-    /// Reads the bytes from the first to the last of `range`.
+    /// The bytes from the first to the last of `range`.
     pub async fn get_range(&self, key: &str, range: RangeInclusive<u64>) -> Result<Bytes, StoreError> {
         let stream = self.get_stream(key, Some(format!("bytes={}-{}", range.start(), range.end()))).await?;
         Self::collect(key, stream).await
     }
 
-    /// Reads the object as a stream; `range` is the value of an HTTP Range header.
+    /// The object as a stream; `range` is the value of an HTTP Range header.
     pub async fn get_stream(&self, key: &str, range: Option<String>) -> Result<ByteStream, StoreError> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key).set_range(range).send().await;
         Ok(answer.map_err(|error| StoreError::from_sdk("reading", key, error))?.body)
     }
 
-    /// The size of the object in bytes; `None` if there is no object.
+    /// The size of the object in bytes; `None` if it does not exist.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
             Ok(head) => Ok(Some(head.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0))),
@@ -185,7 +185,7 @@ impl Store {
         Ok(listed)
     }
 
-    /// Deletes the object. A missing object is not an error.
+    /// Deletes the object; deleting a missing one is not an error.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         sent.map(drop).map_err(|error| StoreError::from_sdk("deleting", key, error))

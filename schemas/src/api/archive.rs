@@ -6,19 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::run::WorkspaceRun;
+pub use crate::archive::Archive;
 use crate::id::{RunId, UploadId};
 use crate::word::word_enum;
 use crate::{Timestamp, limits};
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Archive {
-    /// Lower-case hexadecimal.
-    pub sha256: String,
-    pub size_bytes: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uploaded_at: Option<Timestamp>,
-}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -27,7 +18,7 @@ pub struct ArchiveAnswer {
     pub workspace_run: WorkspaceRun,
 }
 
-/// An archive by its digest, whether or not its bytes are there.
+/// An archive named by its digest; its bytes need not be stored yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeclaredArchive {
@@ -50,7 +41,7 @@ pub struct FinalizeArchive {
 }
 
 word_enum! {
-    /// Where a staged upload is.
+    /// State of a staged upload.
     TransferStatus: "one of pending, uploaded, finalized, expired" {
         Pending = "pending",
         Uploaded = "uploaded",

@@ -1,4 +1,4 @@
-//! Artifacts: files of a run that were asked for and kept.
+//! Artifacts: files of a run that were requested and kept.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::artifact::tombstone::DeletionReason;
 use crate::id::{ArtifactId, OrgId, ProjectId, RunId, SandboxId};
-use crate::tombstone::DeletionReason;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -40,7 +40,7 @@ pub struct ArtifactAnswer {
     pub artifact: Artifact,
 }
 
-/// How to download: with the API key, from `url`.
+/// Download instructions: send this request to `url`, with the API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DownloadUrl {

@@ -10,9 +10,9 @@ pub struct ErrorBody {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorDetail {
-    /// Stable, for programs.
+    /// Code for programs; it never changes.
     pub code: String,
-    /// What was expected, what came, and what to do; for people.
+    /// Message for people: what was expected, what came, and what to do.
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<serde_json::Value>,

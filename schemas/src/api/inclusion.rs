@@ -1,4 +1,4 @@
-//! That a run's evidence is in the log.
+//! Proof that a run's evidence is in the log.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! API keys, without the secret: that is shown once, when the key is made.
+//! API keys without their secrets: a secret is shown once, when its key is made.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Answers that are lists: newest first, with a cursor to go on.
+//! Paged lists: newest first, with a cursor for the next page.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Projects: what runs and limits belong to within an organization.
+//! Projects: the parts of an organization that runs and limits belong to.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct ProjectAnswer {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateProject {
-    /// Without control characters; blanks around it are dropped.
+    /// No control characters; leading and trailing blanks are dropped.
     #[schemars(length(min = 1, max = limits::PROJECT_NAME_CHARS), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$"))]
     pub name: String,
 }

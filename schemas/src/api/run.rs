@@ -1,4 +1,4 @@
-//! Workspace runs: what a client asks for, and what it sees.
+//! Workspace runs, as clients request them and see them.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,13 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::archive::{Archive, DeclaredArchive};
+use super::archive::DeclaredArchive;
+use crate::archive::Archive;
+use crate::artifact::ArtifactError;
+pub use crate::artifact::ArtifactRequest;
 use crate::egress::RunNetwork;
 use crate::env::{self, EnvValues};
-use crate::event::ArtifactError;
 use crate::id::{ArtifactId, BatchId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};
-pub use crate::message::ArtifactRequest;
 use crate::run::{CleanupStatus, FailureClass, FailureReason, RunStatus};
 use crate::test_report::TestCounts;
 use crate::{Timestamp, limits};
@@ -20,32 +21,34 @@ use crate::{Timestamp, limits};
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = start_needs_archive)]
 pub struct CreateRun {
-    /// Run by `/bin/sh -c` in `/workspace`, after the archive was extracted there. At most 65,536 bytes, without NUL.
+    /// Shell command, run by `/bin/sh -c` in `/workspace`, where the archive is extracted. At most 65,536 bytes,
+    /// without NUL.
     #[schemars(length(min = 1, max = limits::COMMAND_BYTES), regex(pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$"))]
     pub command: String,
-    /// Slug of a template (`GET /v1/templates`); `python-node` when neither this nor `templateVersionId` is given.
+    /// Slug of a template (`GET /v1/templates`); `python-node` if neither `template` nor `templateVersionId` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_version_id: Option<TemplateVersionId>,
-    /// The key's only project, or the organization's default one, when absent.
+    /// Defaults to the key's only project, or else to the organization's default project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
-    /// Files to keep when the command has ended. Needs the scopes `artifact:create` and `file:read`, too.
+    /// Files to keep when the command has ended. Also needs the scopes `artifact:create` and `file:read`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::ARTIFACTS))]
     pub artifacts: Option<Vec<ArtifactRequest>>,
-    /// Free texts to find the run by. At most 16 KiB in all.
+    /// Free-form texts that help to find the run. At most 16 KiB in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = metadata_limits)]
     pub metadata: Option<BTreeMap<String, String>>,
-    /// Where the archive comes from, such as repository and commit; kept in the evidence. At most 16 KiB in all.
+    /// Origin of the archive, such as repository and commit; kept in the evidence. At most 16 KiB in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = metadata_limits)]
     pub source_metadata: Option<BTreeMap<String, String>>,
-    /// Environment variables of the command, secrets among them. Values are encrypted at rest, never shown again and
-    /// replaced in the output; `envKeys` has the names. Values have at most 32,768 bytes each and no NUL, names and
-    /// values together at most 65,536. Refused with `unsupported_runtime_option` where the operator has set no key.
+    /// Environment variables of the command, secrets included. Values are encrypted at rest, never shown again and
+    /// replaced in the output; `envKeys` has the names. A value has at most 32,768 bytes and no NUL; names and values
+    /// together have at most 65,536 bytes. Refused with `unsupported_runtime_option` where the operator has set no
+    /// encryption key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BTreeMap<String, String>>", transform = env_limits)]
     pub env: Option<EnvValues>,
@@ -53,11 +56,12 @@ pub struct CreateRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = limits::TIMEOUT_MS))]
     pub timeout_ms: Option<u64>,
-    /// `egress` for what the operator allows the project to reach, through the HTTP proxy that `HTTPS_PROXY` and its
-    /// like name in the sandbox; `forbidden` if that is nothing. Without it there is no network.
+    /// `egress` lets the command reach what the operator allows the project, through the HTTP proxy that `HTTPS_PROXY`
+    /// and similar variables name in the sandbox; `forbidden` if the operator allows nothing. Without `network`, the
+    /// run has no network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<RunNetwork>,
-    /// Not supported yet: only `false`.
+    /// Only `false`: keeping the sandbox is not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = [false, null]))]
     pub keep_sandbox: Option<bool>,
@@ -65,11 +69,11 @@ pub struct CreateRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "()")]
     pub sandbox_id: Option<SandboxId>,
-    /// A label of your own for runs that belong together, to list them by. It need not exist before.
+    /// Your own label for runs that belong together; list them by it. Any label will do: none has to be created first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
-    /// The archive, by its digest. If the organization has it already the run needs no upload and is
-    /// `archive_uploaded`; otherwise it waits for it as usual, and is `awaiting_archive`.
+    /// The archive, by its digest. If the organization already has this archive, the run needs no upload and is
+    /// `archive_uploaded`; otherwise the run is `awaiting_archive` until the upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<DeclaredArchive>,
     /// With `archive`: starts the run at once if nothing needs to be uploaded.
@@ -91,22 +95,22 @@ pub struct WorkspaceRun {
     pub template_slug: String,
     pub template_version: String,
     pub template_version_id: TemplateVersionId,
-    /// Digest of the template's root file system, `sha256:` and 64 hexadecimal digits: of its tar, uncompressed. Absent
+    /// Digest of the template's root file system: `sha256:` and 64 hexadecimal digits, of its uncompressed tar. Absent
     /// where the executor's host presents its own `/usr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_digest: Option<String>,
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<Archive>,
-    /// The files that were asked for.
+    /// Requested files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<Vec<ArtifactRequest>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
-    /// Names of the variables that the command was given, sorted; their values are not shown.
+    /// Sorted names of the command's environment variables; their values are not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_keys: Option<Vec<String>>,
-    /// Absent for a run without network.
+    /// Network access of the run; absent for a run without network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<RunNetwork>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,7 +123,7 @@ pub struct WorkspaceRun {
     pub result: RunResult,
 }
 
-/// What is known once a run is over (and, for the start, while it runs). Empty before.
+/// Result of a run. Members about the start appear while the run is under way, all others when it is over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunResult {
@@ -131,12 +135,12 @@ pub struct RunResult {
     pub cleanup_status: Option<CleanupStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_id: Option<CommandId>,
-    /// From the start of the command to its end, in milliseconds.
+    /// Duration of the command, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence_available: Option<bool>,
-    /// Exists only if `wait()` returned it.
+    /// Exit code of the command; present only if `wait()` returned one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +155,7 @@ pub struct RunResult {
     pub sandbox_id: Option<SandboxId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// What the test reports among the artifacts say together; absent if there is none.
+    /// Totals of the test reports among the artifacts; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
 }
@@ -162,13 +166,13 @@ pub struct RunAnswer {
     pub workspace_run: WorkspaceRun,
 }
 
-/// `start` is about the archive beside it.
+/// Requires `archive` where `start` is true.
 fn start_needs_archive(schema: &mut Schema) {
     schema.insert("if".into(), json!({ "properties": { "start": { "const": true } }, "required": ["start"] }));
     schema.insert("then".into(), json!({ "properties": { "archive": { "type": "object" } }, "required": ["archive"] }));
 }
 
-/// Of `metadata` and `sourceMetadata`.
+/// Limits of `metadata` and `sourceMetadata`.
 fn metadata_limits(schema: &mut Schema) {
     schema.insert("maxProperties".into(), limits::METADATA_KEYS.into());
     let pattern = format!("^[A-Za-z0-9_.-]{{1,{}}}$", limits::METADATA_KEY_CHARS);

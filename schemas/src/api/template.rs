@@ -1,4 +1,4 @@
-//! Templates as clients see them: what runs may ask for. Operators import them; they belong to no organization.
+//! Templates as clients see them. Operators import templates, which belong to no organization.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,30 +11,31 @@ use crate::id::{TemplateId, TemplateVersionId};
 #[serde(rename_all = "camelCase")]
 pub struct OfferedTemplate {
     pub id: TemplateId,
-    /// What a run has in `template`.
+    /// Value for `template` of a run.
     pub slug: String,
-    /// Runs that name neither a template nor a version get this one.
+    /// True for the template of runs that name neither a template nor a version.
     pub is_default: bool,
-    /// When its oldest version was imported.
+    /// Time at which the oldest version was imported.
     pub created_at: Timestamp,
-    /// The version of runs that name the template only. Absent if the operator has chosen none: such runs must name a
+    /// Version of runs that name only the template. Absent if the operator has chosen none: such runs must then name a
     /// version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_version_id: Option<TemplateVersionId>,
-    /// Newest first: the newest 100, and the current one in any case.
+    /// The 100 newest versions, newest first, and always the current one.
     pub versions: Vec<OfferedVersion>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OfferedVersion {
-    /// What a run has in `templateVersionId`.
+    /// Value for `templateVersionId` of a run.
     pub id: TemplateVersionId,
     pub version: String,
-    /// Of the root file system, as runs and evidence have it. Absent where the executor's host presents its own `/usr`.
+    /// Digest of the root file system, as in runs and evidence. Absent where the executor's host presents its own
+    /// `/usr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Whether it is the version of runs that name the template only.
+    /// True for the version of runs that name only the template.
     pub is_current: bool,
     pub created_at: Timestamp,
 }

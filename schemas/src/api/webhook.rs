@@ -1,4 +1,4 @@
-//! Webhooks after the Standard Webhooks specification: who is told that a run has ended, and how that went.
+//! Webhooks after the Standard Webhooks specification: receivers of news about ended runs, and deliveries to them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,10 @@ use crate::{Timestamp, limits};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateWebhook {
-    /// Where to POST: https, without user name and password. Never a private address.
+    /// URL to POST to: https, without user name and password, and not at a private address.
     #[schemars(length(min = 1, max = limits::URL_BYTES), extend("format" = "uri"))]
     pub url: String,
-    /// Only runs of this project.
+    /// Limits the webhook to runs of this project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
 }
@@ -28,7 +28,7 @@ pub struct Webhook {
     pub project_id: Option<ProjectId>,
     pub url: String,
     pub created_at: Timestamp,
-    /// The receiver answered 410: nothing is sent any more.
+    /// Time at which the receiver answered 410; nothing has been sent since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
 }
@@ -41,12 +41,12 @@ pub struct WebhookAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreatedWebhook {
     pub webhook: Webhook,
-    /// For checking signatures: `whsec_` and base64. Shown this once only.
+    /// Secret for checking signatures: `whsec_` and base64. Shown only in this answer.
     pub secret: String,
 }
 
 word_enum! {
-    /// How far a message came.
+    /// State of a delivery.
     DeliveryStatus: "one of pending, delivered, failed" {
         Pending = "pending",
         Delivered = "delivered",
@@ -54,11 +54,11 @@ word_enum! {
     }
 }
 
-/// A message to a webhook, over all attempts.
+/// A message to a webhook, and all attempts to deliver it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// What the receiver sees as `webhook-id`.
+    /// Value of the header `webhook-id`.
     pub id: DeliveryId,
     pub webhook_id: WebhookId,
     pub workspace_run_id: RunId,
@@ -69,13 +69,13 @@ pub struct Delivery {
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt_at: Option<Timestamp>,
-    /// Absent once nothing more will be tried.
+    /// Time of the next attempt; absent if there will be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
-    /// HTTP status of the last answer.
+    /// HTTP status of the receiver's last answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_status: Option<u16>,
-    /// Why the last attempt was none that counts.
+    /// Cause of the last attempt's failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -85,13 +85,13 @@ pub struct DeliveryAnswer {
     pub delivery: Delivery,
 }
 
-/// What is sent.
+/// Body of a delivery.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookMessage {
-    /// `workspace_run.ended`.
+    /// Always `workspace_run.ended`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// When it happened.
+    /// Time at which the run ended.
     pub timestamp: Timestamp,
     pub data: WebhookData,
 }

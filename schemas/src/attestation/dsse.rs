@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::key::PublicKey;
 
-/// Of an in-toto statement.
+/// Payload type of an in-toto statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-/// More than any envelope of ours has; a longer one is not read.
+/// CrowNest writes no longer envelope, and reads none.
 pub const MAX_ENVELOPE_BYTES: usize = 64 << 20;
-/// An envelope with more is refused: each would cost a verification.
+/// An envelope with more signatures is refused: each would cost a verification.
 pub const MAX_SIGNATURES: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +25,7 @@ pub struct Envelope {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signature {
-    /// Says which key to try; not signed itself.
+    /// Id of the key to try; not signed itself.
     #[serde(default)]
     pub keyid: String,
     /// Base64.
@@ -42,20 +42,20 @@ pub enum DsseError {
     PayloadType(String),
     #[error("expected 1 to {MAX_SIGNATURES} signatures, got {0}")]
     Signatures(usize),
-    #[error("none of the known keys signed it; its signatures name the keys {0}")]
+    #[error("none of the known keys signed the envelope; its signatures name the keys {0}")]
     UnknownKeys(String),
     #[error("the signature of the key {0} does not match the payload")]
     BadSignature(String),
 }
 
-/// What is signed: the pre-authentication encoding of type and payload.
+/// The signed bytes: the pre-authentication encoding of type and payload.
 pub fn signed_bytes(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     [head.as_bytes(), payload].concat()
 }
 
 impl Envelope {
-    /// `signature` is over [`signed_bytes`] of [`PAYLOAD_TYPE`] and the payload.
+    /// Assembles an envelope; `signature` is over [`signed_bytes`] of [`PAYLOAD_TYPE`] and the payload.
     pub fn new(payload: &[u8], key: &PublicKey, signature: &[u8]) -> Self {
         Self {
             payload: STANDARD.encode(payload),
@@ -71,12 +71,12 @@ impl Envelope {
         serde_json::from_slice(bytes).map_err(|error| DsseError::Malformed(error.to_string()))
     }
 
-    /// Not verified.
+    /// The payload, not verified.
     pub fn payload(&self) -> Result<Vec<u8>, DsseError> {
         decode(&self.payload)
     }
 
-    /// The payload and the key that signed it. One good signature is enough; a bad one by a known key spoils it.
+    /// The payload and the key that signed it. One good signature is enough; a bad one by a known key is an error.
     pub fn verify<'k>(&self, keys: &'k [PublicKey]) -> Result<(Vec<u8>, &'k PublicKey), DsseError> {
         if self.payload_type != PAYLOAD_TYPE {
             return Err(DsseError::PayloadType(self.payload_type.chars().take(100).collect()));
@@ -147,7 +147,7 @@ mod tests {
         check(&|envelope| envelope.signatures[0].keyid = keys[0].id(), "does not match");
         check(&|envelope| envelope.signatures[0].keyid = "other".into(), "none of the known keys");
         check(&|envelope| envelope.signatures[0].sig = STANDARD.encode([0; 64]), "does not match");
-        // Signatures of strangers beside ours are nothing to us.
+        // Signatures by unknown keys are ignored.
         let mut both = good.clone();
         both.signatures.insert(0, signed(b"{}", 3).signatures[0].clone());
         assert_eq!(both.verify(&keys).unwrap().1, &keys[1]);

@@ -1,15 +1,15 @@
-//! Ed25519 public keys (RFC 8032): verifying, and the names of keys.
+//! Ed25519 public keys (RFC 8032): verification and key ids.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-use crate::api::jwks::{Jwk, JwkSet};
+use super::jwks::{Jwk, JwkSet};
 
 pub const PUBLIC_KEY_BYTES: usize = 32;
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// `SubjectPublicKeyInfo` of RFC 8410 up to the key, which is the rest.
+/// `SubjectPublicKeyInfo` (RFC 8410) up to the key, which is the rest.
 const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ impl PublicKey {
         Self(bytes)
     }
 
-    /// Those of a key set; `None` if one of them is malformed.
+    /// The Ed25519 keys of a set; `None` if one of them is malformed.
     pub fn all(set: &JwkSet) -> Option<Vec<Self>> {
         Some(set.ed25519_keys()?.into_iter().map(Self).collect())
     }
@@ -29,17 +29,17 @@ impl PublicKey {
         &self.0
     }
 
-    /// Whether this key signed exactly this.
+    /// True if this key signed exactly this message.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
     }
 
-    /// The thumbprint of the key as a JWK (RFC 7638): its `kid` in the key set, `keyid` of its signatures.
+    /// The thumbprint of the key as a JWK (RFC 7638): `kid` in the key set, `keyid` in signatures.
     pub fn id(&self) -> String {
         Jwk::ed25519(&self.0).kid
     }
 
-    /// `-----BEGIN PUBLIC KEY-----`, as `openssl pkey -pubout` writes it.
+    /// Reads `-----BEGIN PUBLIC KEY-----`, as `openssl pkey -pubout` writes it.
     pub fn from_pem(text: &str) -> Option<Self> {
         let body = text.trim().strip_prefix("-----BEGIN PUBLIC KEY-----")?.strip_suffix("-----END PUBLIC KEY-----")?;
         let der = STANDARD.decode(body.split_ascii_whitespace().collect::<String>()).ok()?;
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn verifies_the_signature_of_the_standard() {
-        // RFC 8032, section 7.1, test 1: of the empty message; the key is that of RFC 8037, appendix A.
+        // RFC 8032, section 7.1, test 1: the empty message, signed with the key of RFC 8037, appendix A.
         let key = PublicKey::from_pem(
             "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n",
         );

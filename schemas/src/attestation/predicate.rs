@@ -1,5 +1,5 @@
-//! What statements say about a run: our own `run-evidence/v1`, SLSA provenance v1 for what it produced, and in-toto's
-//! test-result v0.1 for what it tested. Pure: the same bundle gives the same statement.
+//! Statements about a run: CrowNest's `run-evidence/v1`, SLSA provenance v1 for its artifacts, and in-toto's
+//! test-result v0.1 for its tests. Pure: the same bundle gives the same statement.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::statement::{Digests, Statement, Subject, sha256_digest};
 use crate::Timestamp;
-use crate::event::ArtifactErrorCode;
+use crate::artifact::ArtifactErrorCode;
 use crate::evidence::EvidenceBundle;
 use crate::id::{OrgId, ProjectId, RunId};
 use crate::layout;
 use crate::run::{Outcome, OutcomeSource, RunStatus};
 
-/// Types are names, not addresses: nothing has to answer there.
+/// Predicate types are names, not addresses: no server has to answer there.
 pub const RUN_EVIDENCE: &str = "https://crownest.dev/attestation/run-evidence/v1";
 pub const SLSA_PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 pub const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
@@ -24,7 +24,7 @@ pub const BUILD_TYPE: &str = "https://crownest.dev/attestation/workspace-run/v1"
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunEvidence {
-    /// Of the bundle.
+    /// Schema version of the bundle.
     pub schema_version: String,
     pub workspace_run_id: RunId,
     pub org_id: OrgId,
@@ -38,7 +38,7 @@ pub struct RunEvidence {
     pub created_at: Timestamp,
     pub sealed_at: Timestamp,
     pub attempts: u64,
-    /// Whether everything that happened is in the event log.
+    /// True if everything that happened is in the event log.
     pub complete: bool,
     pub event_log: LogSummary,
 }
@@ -52,8 +52,8 @@ pub struct LogSummary {
     pub merkle_root: String,
 }
 
-/// About everything that a run left: the bundle (`evidence_sha256` is of the sealed bytes), its log, its artifacts; and the
-/// archive that it was given.
+/// States everything that a run left: the bundle (`evidence_sha256` is of the sealed bytes), its event log and its
+/// artifacts; and the archive that the run was given.
 pub fn run_evidence(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256: &str) -> Statement<RunEvidence> {
     let mut subjects = vec![Subject::new(evidence_key, evidence_sha256)];
     subjects.extend(bundle.event_log.parts.iter().map(|part| Subject::new(&part.object_key, &part.sha256)));
@@ -89,7 +89,7 @@ pub fn run_evidence(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256
     Statement::new(RUN_EVIDENCE, subjects, predicate)
 }
 
-/// How the artifacts came to be; `None` if there are none. A run that failed may have made some, too.
+/// Provenance of the artifacts; `None` if there are none. A failed run may have artifacts, too.
 pub fn provenance(bundle: &EvidenceBundle, builder_id: &str) -> Option<Statement<Value>> {
     let subjects: Vec<Subject> = artifacts(bundle).collect();
     if subjects.is_empty() {
@@ -130,12 +130,12 @@ pub fn provenance(bundle: &EvidenceBundle, builder_id: &str) -> Option<Statement
     Some(Statement::new(SLSA_PROVENANCE, subjects, predicate))
 }
 
-/// What the test reports among the artifacts say, about the archive that was tested; `None` if there are none. The names of
-/// the tests, which the specification allows, are not in the bundle and not here.
+/// Result of the test reports among the artifacts, about the archive that was tested; `None` if there are none. The
+/// specification allows names of tests; the bundle has none, so the statement has none.
 pub fn test_result(bundle: &EvidenceBundle, evidence_key: &str, evidence_sha256: &str) -> Option<Statement<Value>> {
     let (tests, archive) = (bundle.tests.as_ref()?, bundle.archive.as_ref()?);
     let subject = Subject::new(&layout::archive(&bundle.org_id, &archive.sha256), &archive.sha256);
-    // Command, template, limits and names of variables are in the bundle.
+    // The bundle has the command, template, limits and names of variables.
     let configuration = Subject::new(evidence_key, evidence_sha256);
     let unreadable = bundle.artifact_errors.iter().any(|error| error.code == ArtifactErrorCode::TestReportInvalid);
     let counts = &tests.counts;

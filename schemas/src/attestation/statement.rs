@@ -1,4 +1,4 @@
-//! in-toto Statement v1 (github.com/in-toto/attestation): which bytes a predicate is about.
+//! in-toto Statement v1 (github.com/in-toto/attestation): a predicate, and the subjects that it is about.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ impl<P> Statement<P> {
 }
 
 impl<P: serde::de::DeserializeOwned> Statement<P> {
-    /// From a verified payload.
+    /// Parses a verified payload.
     pub fn parse(payload: &[u8], expected: &'static str) -> Result<Self, StatementError> {
         #[derive(Deserialize)]
         struct Head {

@@ -1,4 +1,4 @@
-//! A bundle as it was read, with every member, also those that this version does not know: they belong to what was sealed.
+//! A bundle as it was read, with every member: those that this version does not know were sealed, too.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -8,7 +8,7 @@ use crate::canonical::{self, CanonicalError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// What this version understands of it.
+    /// The members that this version understands.
     pub bundle: EvidenceBundle,
     canonical: Vec<u8>,
 }
@@ -19,12 +19,12 @@ pub enum DocumentError {
     Json(serde_json::Error),
     #[error("expected an Evidence Bundle of version 1, got `{0}`")]
     Version(String),
-    #[error("an Evidence Bundle has a canonical form: {0}")]
+    #[error("the document has no canonical form: {0}")]
     Canonical(#[from] CanonicalError),
-    #[error("not the shape of an Evidence Bundle: {0}")]
+    #[error("expected the members of an Evidence Bundle: {0}")]
     Shape(serde_json::Error),
-    /// Nothing is wrong with it.
-    #[error("version {version} has what this program does not know ({error}): take a newer one")]
+    /// The document is not at fault.
+    #[error("version {version} has members that this program does not know ({error}): take a newer one")]
     Later { version: String, error: serde_json::Error },
 }
 
@@ -44,7 +44,7 @@ impl Document {
         Ok(Self { bundle, canonical })
     }
 
-    /// The bytes that were sealed, in whatever form the document was read.
+    /// The sealed bytes, whatever form the document was read in.
     pub fn canonical(&self) -> &[u8] {
         &self.canonical
     }
@@ -54,7 +54,7 @@ impl Document {
     }
 }
 
-/// Of version 1, which is the only one there is.
+/// Minor version of major version 1, the only one so far.
 fn minor(version: &str) -> Option<u32> {
     version.strip_prefix("1.")?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! `artifacts`: what runs left behind.
+//! `artifacts`: the files that runs left behind.
 
 use super::table::row;
 use crate::evidence::EvidenceBundle;

@@ -1,4 +1,4 @@
-//! The columns of a table for people, as `docs/reference/tables.md` has them.
+//! The columns of a table as documentation, for `docs/reference/tables.md`.
 
 use std::fmt::Write as _;
 

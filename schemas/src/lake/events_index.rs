@@ -1,7 +1,7 @@
-//! `events_index`: where in the store the events of a run are, so that one range request gets a few of them.
+//! `events_index`: the places of a run's events in the store, so that one range request gets a few of them.
 
 use super::table::row;
-use crate::event_log::IndexEntry;
+use crate::evidence::event_log::IndexEntry;
 use crate::evidence::{EventLogPart, EvidenceBundle};
 
 row! {

@@ -1,4 +1,4 @@
-//! What the files of the tables are called: a file's name says which batches of runs are in it.
+//! Names of the tables' files: a file's name says which chunks of runs are in the file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::table;
 /// Folder of all tables in the bucket.
 pub const PREFIX: &str = "tables/";
 
-/// `tables/<table>/date=YYYY-MM-DD/<first>-<last>.parquet`: the runs of that day in these batches. A batch that was not
+/// `tables/<table>/date=YYYY-MM-DD/<first>-<last>.parquet`: the runs of that day in these chunks. A chunk that was not
 /// yet compacted is a file of its own, `<n>-<n>.parquet`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName {
@@ -27,7 +27,7 @@ pub struct FileName {
 pub struct InvalidFileName(String);
 
 impl FileName {
-    /// Whether everything in the other file is in this one, too.
+    /// True if everything in the other file is in this one, too.
     pub fn replaces(&self, other: &Self) -> bool {
         (self.table, self.date) == (other.table, other.date)
             && self != other
@@ -59,7 +59,7 @@ impl FromStr for FileName {
                 first_batch: first.parse().ok()?,
                 last_batch: last.parse().ok()?,
             };
-            // Only what is written that way: one name for one file.
+            // Only the spelling that `Display` writes: a file has one name.
             (name.to_string() == key && name.first_batch <= name.last_batch).then_some(name)
         };
         parsed().ok_or_else(|| InvalidFileName(key.chars().take(200).collect()))

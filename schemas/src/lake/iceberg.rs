@@ -1,15 +1,15 @@
-//! The tables as Apache Iceberg has them: its schema of a table (format version 2), partitioned by the day of the files.
+//! The tables in Apache Iceberg: the schema of a table (format version 2), partitioned by the day of the files.
 
 use serde_json::{Value, json};
 
 use super::table::{Kind, Table};
 
-/// Of the day, which is in the paths of the files and not within them. It is the first column: so a catalog that counts
-/// fields by itself comes to the same numbers, and columns that are added at the end change none.
+/// Field id of the day, which is in the paths of the files and not within them. The day is the first column: a catalog
+/// that numbers fields itself comes to the same ids, and columns that are added at the end change none.
 pub const DATE_FIELD: i32 = 1;
 /// Name of the day, as a column and as a partition.
 pub const DATE: &str = "date";
-/// Of the partition; Iceberg begins at 1000.
+/// Field id of the partition; Iceberg begins at 1000.
 pub const PARTITION_FIELD: i32 = 1000;
 
 impl Kind {
@@ -50,7 +50,7 @@ impl Table {
         json!({ "type": "struct", "schema-id": 0, "fields": fields })
     }
 
-    /// By which names the fields are in files that have no field ids, as a text of JSON.
+    /// Names of the fields for files without field ids, as JSON text.
     pub fn name_mapping(&self) -> String {
         let columns = self.columns.iter().enumerate();
         let mapped =

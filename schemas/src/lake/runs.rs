@@ -1,4 +1,4 @@
-//! `runs`: what the Evidence Bundle of each run says, in one row.
+//! `runs`: the Evidence Bundle of each run, in one row.
 
 use std::collections::BTreeMap;
 

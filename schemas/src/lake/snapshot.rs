@@ -1,4 +1,4 @@
-//! Which of the listed files to read, so that every run is there once, in all tables or in none.
+//! Choice of the files to read, so that every run is there once, in all tables or in none.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ use super::file::FileName;
 use super::runs::RunRow;
 use super::table::Row as _;
 
-/// Leaves out what a compacted file replaces (it is deleted soon), and batches that are being written: a batch counts
-/// once it is in `runs`. `runs` must have been listed first.
+/// Leaves out the files that a compacted file replaces (they are deleted soon), and chunks that are being written: a
+/// chunk counts once it is in `runs`. `runs` must have been listed first.
 pub fn snapshot(listed: impl IntoIterator<Item = FileName>) -> Vec<FileName> {
     let mut files: Vec<FileName> = listed.into_iter().collect();
     // Larger ranges before those within them.
@@ -61,7 +61,7 @@ mod tests {
             sizes in prop::collection::vec(1_u64..5, 1..6),
             left in prop::collection::vec(any::<bool>(), 30),
         ) {
-            // Compacted files side by side, and some of what they replace still there.
+            // Compacted files side by side, and some of the files that they replace.
             let (mut listed, mut next, mut all) = (Vec::new(), 1, BTreeSet::new());
             for size in sizes {
                 listed.push(file("runs", next, next + size - 1));

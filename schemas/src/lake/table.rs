@@ -1,4 +1,4 @@
-//! What a table is made of: columns of a few kinds, and rows that fill them.
+//! Building blocks of a table: columns of a few kinds, and rows that fill them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,26 +24,26 @@ pub struct Column {
     pub kind: Kind,
     /// Never null.
     pub required: bool,
-    /// One line.
+    /// Meaning of the column, in one line.
     pub meaning: &'static str,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
     pub name: &'static str,
-    /// What a row is.
+    /// Meaning of a row.
     pub meaning: &'static str,
-    /// Columns that no two rows have the same values of.
+    /// Columns whose values together identify a row.
     pub key: &'static [&'static str],
     pub columns: &'static [Column],
 }
 
-/// What a row has in one column.
+/// Value of a row in one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     Null,
     Text(String),
-    /// Of a time: its milliseconds.
+    /// An integer, or the milliseconds of a time.
     Integer(i64),
     Boolean(bool),
 }
@@ -52,7 +52,7 @@ pub enum Value {
 pub trait Row {
     const TABLE: Table;
 
-    /// Its values in the order of the table's columns.
+    /// The values in the order of the table's columns.
     fn values(self) -> Vec<Value>;
 }
 
@@ -127,7 +127,7 @@ impl Cell for Vec<String> {
     }
 }
 
-/// What we count stays far below the limit.
+/// Counts stay far below the limit.
 impl Cell for u64 {
     const KIND: Kind = Kind::Integer;
 
@@ -169,7 +169,7 @@ impl<T: Cell> Cell for Option<T> {
     }
 }
 
-/// Defines a row and its table: what each column is called, what type it has, and what it means.
+/// Defines a row and its table: name, type and meaning of each column.
 macro_rules! row {
     ($row:ident: $table:literal, $meaning:literal, key [$($key:literal),+] {
         $($column:ident: $kind:ty = $column_meaning:literal,)+
@@ -210,7 +210,7 @@ mod tests {
             for key in table.key {
                 assert!(table.columns.iter().any(|column| column.name == *key && column.required), "{key}");
             }
-            assert_eq!(names[0], "workspace_run_id", "{}: what everything is joined by", table.name);
+            assert_eq!(names[0], "workspace_run_id", "{}: the column that everything is joined by", table.name);
             names.sort_unstable();
             assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}: {names:?}", table.name);
         }

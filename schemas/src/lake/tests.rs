@@ -24,7 +24,7 @@ row! {
     }
 }
 
-/// Whether what a case said is taken over.
+/// Choice whether the messages of test cases are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Messages {
     Keep,
@@ -53,7 +53,7 @@ impl TestRow {
         }
     }
 
-    /// Bytes of what the report's author chose.
+    /// Bytes of the texts that the report's author chose.
     pub fn text_bytes(&self) -> usize {
         let optional = [&self.suite, &self.class_name, &self.file, &self.message];
         self.name.len() + optional.into_iter().flatten().map(String::len).sum::<usize>()

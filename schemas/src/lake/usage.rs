@@ -1,10 +1,10 @@
-//! `usage`: what runs were metered with, the same events that metering is told.
+//! `usage`: the metered usage of runs, in the events that metering receives.
 
 use super::table::row;
 use crate::Timestamp;
 use crate::evidence::EvidenceBundle;
 use crate::message::AttemptEnd;
-use crate::usage::{UsageData, UsageEvent, quantities};
+use crate::message::usage::{UsageData, UsageEvent, quantities};
 
 row! {
     UsageRow: "usage", "A usage event: one meter of one run.", key ["usage_event_id"] {
@@ -20,7 +20,7 @@ row! {
 
 impl UsageRow {
     pub fn of(bundle: &EvidenceBundle) -> Vec<Self> {
-        // Who reported the ending; all others were lost and cost nothing.
+        // The attempt that reported the ending; all others were lost and cost nothing.
         let Some(reporter) = bundle.attempts.iter().find(|attempt| attempt.ended != AttemptEnd::Lost) else {
             return Vec::new();
         };

@@ -1,10 +1,10 @@
-//! The JSON envelope that all messages but segments travel in: `{"v":1,…}`.
+//! The JSON envelope of all messages but segments: `{"v":1,…}`.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
-/// A message that is larger than this is not one of ours.
+/// No service writes a larger message.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]

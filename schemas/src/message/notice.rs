@@ -1,4 +1,4 @@
-//! Hints that may be lost: what is new for live streams, and what executors should stop. The database has the truth.
+//! Hints that may be lost: news for live streams, and runs that executors should stop. The database has the truth.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct LiveNotice {
 pub struct LiveRun {
     pub run_id: RunId,
     pub last_seq: u64,
-    /// Whether `last_seq` is the terminal event.
+    /// True if `last_seq` is the terminal event.
     pub terminal: bool,
 }
 
@@ -26,6 +26,6 @@ pub struct LiveRun {
 pub enum Control {
     /// The run is canceled: stop whatever attempt is running.
     Cancel { run_id: RunId },
-    /// A newer attempt was claimed: older ones stop without a word, since nobody listens to them any more.
+    /// A newer attempt was claimed: older attempts stop silently, since their messages are dropped.
     Fence { run_id: RunId, attempt: u32 },
 }

@@ -3,17 +3,17 @@
 use crate::word::word_enum;
 
 word_enum! {
-    /// How a test report is written.
+    /// Format of a test report.
     ReportFormat: "one of ctrf, junit" {
         /// Common Test Report Format, <https://ctrf.io>: JSON.
         Ctrf = "ctrf",
-        /// What Ant's JUnit task began and most test tools write: XML with `testsuite` and `testcase`.
+        /// XML with `testsuite` and `testcase`, which Ant's JUnit task began and most test tools write.
         Junit = "junit",
     }
 }
 
 impl ReportFormat {
-    /// For people.
+    /// Name of the format, for people.
     pub fn title(self) -> &'static str {
         match self {
             Self::Ctrf => "CTRF JSON",
@@ -23,13 +23,14 @@ impl ReportFormat {
 }
 
 word_enum! {
-    /// How a test case ended.
+    /// Status of a test case.
     CaseStatus: "one of error, failed, passed, skipped" {
-        /// It could not be judged: something broke around it.
+        /// The case could not be judged: something broke around it.
         Error = "error",
         Failed = "failed",
         Passed = "passed",
-        /// It has no result: not run, or in CTRF `pending` or `other`, as which Jest reports what is still to be written.
+        /// The case has no result: not run, or in CTRF `pending` or `other`, which Jest reports for tests still to be
+        /// written.
         Skipped = "skipped",
     }
 }
@@ -38,19 +39,20 @@ word_enum! {
 /// unique nor free of secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// The innermost suite; in CTRF all of them, with ` > ` between.
+    /// The innermost suite; in CTRF all suites, with ` > ` between.
     pub suite: Option<String>,
     pub class_name: Option<String>,
     pub file: Option<String>,
-    /// May be empty.
+    /// Name of the case; may be empty.
     pub name: String,
     pub status: CaseStatus,
-    /// Passed, but only after it had failed.
+    /// True if the case passed only after it had failed.
     pub flaky: bool,
-    /// Absent where the report has none, or one that cannot be: negative, not a number, centuries.
+    /// Duration in milliseconds; absent where the report has none, or an impossible one: negative, not a number,
+    /// centuries.
     pub duration_ms: Option<u64>,
-    /// The beginning of what was said about it.
+    /// Beginning of the message about the case.
     pub message: Option<String>,
-    /// There was more of it.
+    /// True if the message was longer.
     pub message_truncated: bool,
 }

@@ -1,4 +1,4 @@
-//! What the Evidence Bundle says of test reports: numbers, and no text of theirs.
+//! Test reports in the Evidence Bundle: numbers, and no text from a report.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{Case, CaseStatus, ReportFormat};
 use crate::id::ArtifactId;
 
-/// Test cases, counted one by one: what a report claims about itself does not matter.
+/// Test cases, counted one by one: the totals that a report claims are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TestCounts {
@@ -14,12 +14,12 @@ pub struct TestCounts {
     pub total: u64,
     pub passed: u64,
     pub failed: u64,
-    /// Could not be judged: something broke around them.
+    /// Cases that could not be judged: something broke around them.
     pub errors: u64,
     pub skipped: u64,
-    /// Those of `passed` that had failed before.
+    /// Cases among `passed` that had failed before.
     pub flaky: u64,
-    /// Durations of the cases together, in milliseconds. More than the time that passed where they ran side by side.
+    /// Sum of the cases' durations, in milliseconds; more than the elapsed time where cases ran concurrently.
     pub duration_ms: u64,
 }
 
@@ -36,7 +36,7 @@ impl TestCounts {
         self.add_duration(case.duration_ms.unwrap_or(0));
     }
 
-    /// Stays an integer that JSON can have.
+    /// Stays within the integers that JSON keeps exactly.
     fn add_duration(&mut self, ms: u64) {
         self.duration_ms = self.duration_ms.saturating_add(ms).min((1 << 53) - 1);
     }

@@ -1,4 +1,4 @@
-//! CTRF JSON (<https://ctrf.io>), one test after the other. What is not about a test is stepped over unseen.
+//! CTRF JSON (<https://ctrf.io>), one test after the other. Members that are not about a test are skipped unread.
 
 mod guard;
 mod record;
@@ -22,7 +22,7 @@ pub(super) fn read(
     let mut guard = Guard::new(input);
     let mut tests = Tests { on_case, problem: None };
     let read = {
-        // Reading byte by byte is fast for a BufReader only.
+        // Reading byte by byte is fast only with a BufReader.
         let mut json = serde_json::Deserializer::from_reader(BufReader::new(&mut guard));
         Report { tests: &mut tests }.deserialize(&mut json).and_then(|()| json.end())
     };
@@ -31,7 +31,7 @@ pub(super) fn read(
         return Err(refused);
     }
     let line = u64::try_from(error.line()).unwrap_or(u64::MAX).max(1);
-    // Without the parser's own words, which quote.
+    // The parser's own message would quote the report.
     let problem = tests.problem.unwrap_or(match error.classify() {
         Category::Io => Problem::Unreadable,
         Category::Syntax => Problem::NotWellFormed { fault: "no JSON" },
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for Report<'_, '_> {
     }
 }
 
-/// Its member `results`.
+/// Member `results` of the document.
 struct Results<'a, 'b> {
     tests: &'a mut Tests<'b>,
 }
@@ -139,10 +139,10 @@ impl<'de> Visitor<'de> for Results<'_, '_> {
     }
 }
 
-/// Its member `tests`.
+/// Member `tests` of `results`.
 struct Tests<'b> {
     on_case: &'b mut dyn FnMut(Case) -> Result<(), Problem>,
-    /// What `on_case` had against one.
+    /// Error that `on_case` returned for a case.
     problem: Option<Problem>,
 }
 

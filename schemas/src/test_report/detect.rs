@@ -1,12 +1,12 @@
-//! Which artifacts are test reports, if nobody said so: by name and by how they begin.
+//! Detection of test reports among artifacts, by name and by beginning.
 
 use super::case::ReportFormat;
 
-/// As much of a file as decides.
+/// Bytes of a file that suffice to decide.
 pub const HEAD_BYTES: usize = 4096;
 
-/// `head` is the beginning of the file; no more than [`HEAD_BYTES`] of it are looked at. What is found is meant to be a
-/// report; whether it is one, only reading it tells.
+/// Guesses the format from the name and from `head`, the beginning of the file, of which at most [`HEAD_BYTES`] are
+/// looked at. Only reading the file tells whether it is a report.
 pub fn detect(name: &str, head: &[u8]) -> Option<ReportFormat> {
     let head = &head[..head.len().min(HEAD_BYTES)];
     let (_, extension) = name.rsplit_once('.')?;
@@ -19,7 +19,8 @@ pub fn detect(name: &str, head: &[u8]) -> Option<ReportFormat> {
     }
 }
 
-/// The root element is `testsuites` or `testsuite`. With a document type of this name it is one that will be refused.
+/// True if the root element is `testsuites` or `testsuite`, or a document type has this name; the reader will refuse
+/// the latter.
 fn is_junit(head: &[u8]) -> bool {
     let mut rest = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     loop {
@@ -35,11 +36,11 @@ fn is_junit(head: &[u8]) -> bool {
         return false;
     };
     let name = root.split(|byte| byte.is_ascii_whitespace() || b">/[".contains(byte)).next();
-    // A name that was cut off is not known.
+    // A name that was cut off does not count.
     matches!(name, Some(b"testsuites" | b"testsuite")) && root.len() > b"testsuites".len()
 }
 
-/// It says so, or begins as reports did before they had to.
+/// True if the document names its format, or begins like reports from before that was required.
 fn is_ctrf(head: &[u8]) -> bool {
     let compact: Vec<u8> = head.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let says_so = br#""reportFormat":"CTRF""#;

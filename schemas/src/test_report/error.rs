@@ -1,10 +1,10 @@
-//! Why a report cannot be read. Nothing in here is a quotation: what a report says may be secret.
+//! Reasons why a report cannot be read. No message quotes the report, which may hold secrets.
 
-/// What is wrong with a report, and where.
+/// A problem of a report, and its line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ReportError {
-    /// Counts from 1. Where the reader stood; the cause may be a little earlier.
+    /// Line at which the reader stood, from 1; the cause may be a little earlier.
     pub line: u64,
     pub problem: Problem,
 }

@@ -1,5 +1,5 @@
 //! JUnit XML, as pytest, Jest, Vitest, Maven, Gradle, go-junit-report, cargo-nextest and PHPUnit write it. There is no
-//! standard: what is known everywhere is read, everything else is stepped over.
+//! standard: elements that all of them share are read, everything else is skipped.
 
 mod document;
 mod open_case;
@@ -43,12 +43,12 @@ pub(super) fn read(
     document.finish().map_err(|problem| reader.get_ref().error(problem))
 }
 
-/// By its byte order mark, or by a `<` of two bytes.
+/// Recognizes UTF-16 by its byte order mark, or by a `<` of two bytes.
 fn is_utf_16(begins: &[u8]) -> bool {
     matches!(begins, [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, b'<', ..] | [b'<', 0, ..])
 }
 
-/// Without the parser's own words, which quote.
+/// The parser's own message would quote the report.
 fn problem(error: &Error) -> Problem {
     match error {
         Error::Io(_) => Problem::Unreadable,
@@ -56,7 +56,7 @@ fn problem(error: &Error) -> Problem {
         Error::Escape(_) => Problem::Entity,
         Error::Syntax(SyntaxError::UnclosedDoctype) => Problem::DocumentType,
         Error::Syntax(SyntaxError::InvalidBangMarkup) => Problem::NotWellFormed { fault: "unknown markup after `<!`" },
-        // All others are about an end that did not come.
+        // All other syntax errors are about a missing end.
         Error::Syntax(_) => Problem::EndsEarly,
         Error::IllFormed(IllFormedError::MismatchedEndTag { .. } | IllFormedError::UnmatchedEndTag(_)) => {
             Problem::NotWellFormed { fault: "an end tag that closes nothing" }

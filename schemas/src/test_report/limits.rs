@@ -1,10 +1,10 @@
-//! What a report may hold at most. Real ones stay far below.
+//! Upper limits of a report. Real reports stay far below.
 
 /// Bytes of a report.
 pub(super) const REPORT_BYTES: u64 = 256 << 20;
 /// Test cases of a report.
 pub(super) const CASES: u64 = 200_000;
-/// Elements, or objects and arrays, within each other.
+/// Nested elements, or nested objects and arrays.
 pub(super) const DEPTH: usize = 64;
 /// Bytes of one text, CDATA section or comment, or of one string: all that is held in memory at once.
 pub(super) const PIECE_BYTES: usize = 16 << 20;

@@ -9,9 +9,9 @@ use super::limits::{PIECE_BYTES, REPORT_BYTES};
 pub(super) struct Source<R> {
     input: R,
     line: u64,
-    /// Left of the report.
+    /// Bytes that the report may still have.
     report_bytes: u64,
-    /// Left of what the parser may take at once.
+    /// Bytes that the parser may still take at once.
     piece_bytes: usize,
     refused: Option<ReportError>,
 }
@@ -21,17 +21,17 @@ impl<R: BufRead> Source<R> {
         Self { input, line: 1, report_bytes: REPORT_BYTES, piece_bytes: PIECE_BYTES, refused: None }
     }
 
-    /// The parser has given up what it took.
+    /// Begins anew: the parser has dropped the bytes that it held.
     pub(super) fn next_piece(&mut self) {
         self.piece_bytes = PIECE_BYTES;
     }
 
-    /// What was wrong with the bytes comes before what was wrong with their meaning.
+    /// Prefers a problem with the bytes to a problem with their meaning.
     pub(super) fn error(&self, problem: Problem) -> ReportError {
         self.refused.clone().unwrap_or(ReportError { line: self.line, problem })
     }
 
-    /// Says so if something was refused that the parser did not come back for.
+    /// Returns a refusal that the parser did not come back for.
     pub(super) fn finish(&self) -> Result<(), ReportError> {
         self.refused.clone().map_or(Ok(()), Err)
     }
@@ -61,7 +61,7 @@ impl<R: BufRead> BufRead for Source<R> {
 
     fn consume(&mut self, amount: usize) {
         if amount == 0 {
-            // Looking at the bytes would wait for some.
+            // `fill_buf` could wait for more bytes.
             return;
         }
         if let Ok(available) = self.input.fill_buf() {

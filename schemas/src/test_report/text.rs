@@ -1,10 +1,10 @@
-//! Texts of strangers, cut to a length and without characters that break what they are shown in.
+//! Texts of strangers, cut to a length and stripped of characters that break a display.
 
 use std::time::Duration;
 
 use super::limits::{DURATION_MS, MESSAGE_BYTES, NAME_BYTES};
 
-/// Collects a text up to a limit; what comes after it only leaves a mark.
+/// Collects a text up to a limit; text beyond the limit only leaves a mark.
 #[derive(Debug, Default)]
 pub(super) struct Message {
     pub text: String,
@@ -18,7 +18,7 @@ impl Message {
         message
     }
 
-    /// White space before anything else is left out.
+    /// Leading white space is left out.
     pub(super) fn push(&mut self, text: &str) {
         let text = if self.text.is_empty() { text.trim_start() } else { text };
         if !self.truncated {
@@ -33,7 +33,7 @@ pub(super) fn name(text: &str) -> String {
     name
 }
 
-/// Whether something was left out.
+/// Returns true if something was left out.
 fn push_clean(to: &mut String, text: &str, limit: usize, keep: impl Fn(char) -> bool) -> bool {
     for character in text.chars() {
         let next = if character.is_control() && !keep(character) { '\u{fffd}' } else { character };
@@ -45,13 +45,13 @@ fn push_clean(to: &mut String, text: &str, limit: usize, keep: impl Fn(char) -> 
     false
 }
 
-/// Milliseconds; `None` for what is no length of time.
+/// Milliseconds; `None` for an impossible duration.
 pub(super) fn millis(seconds: f64) -> Option<u64> {
     let rounded = Duration::try_from_secs_f64(seconds).ok()?.checked_add(Duration::from_micros(500))?;
     u64::try_from(rounded.as_millis()).ok().filter(|ms| *ms <= DURATION_MS)
 }
 
-/// Seconds as JUnit reports have them: with a point, and perhaps a comma before every third digit.
+/// Reads seconds as JUnit reports have them: with a point, and perhaps a comma before every third digit.
 pub(super) fn millis_of_seconds(text: &str) -> Option<u64> {
     let whole = text.split('.').next()?;
     if whole.split(',').skip(1).any(|group| group.trim_end().len() != 3) {

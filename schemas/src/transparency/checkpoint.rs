@@ -10,7 +10,7 @@ use crate::merkle::Hash;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// What identifies the log, and names its key.
+    /// Identity of the log, and name of its key.
     pub origin: String,
     pub tree: TreeHead,
 }
@@ -26,12 +26,12 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// What is signed.
+    /// The signed text.
     pub fn to_text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.tree.size, STANDARD.encode(self.tree.root))
     }
 
-    /// The checkpoint of a signed note whose signature is not looked at: only to see what it claims.
+    /// The checkpoint that a signed note claims; the signature is not checked.
     pub fn unverified(note: &str) -> Result<Self, CheckpointError> {
         Self::from_text(Note::parse(note)?.text)
     }
@@ -54,7 +54,7 @@ impl Checkpoint {
     fn lines(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
-        // Extension lines are allowed, and say nothing to us.
+        // Extension lines are allowed, and ignored.
         if origin.is_empty() || lines.any(str::is_empty) {
             return None;
         }

@@ -1,5 +1,5 @@
-//! What the log says about one run, and bundles of entries as they are stored (C2SP tlog-tiles): each with its length in
-//! two bytes, big-endian, before it.
+//! Entries of the log, one for each run, and their stored bundles (C2SP tlog-tiles): each entry follows its length in
+//! two bytes, big-endian.
 
 use std::collections::BTreeMap;
 
@@ -13,37 +13,39 @@ use crate::Timestamp;
 use crate::canonical::{self, CanonicalError};
 use crate::id::RunId;
 
-/// A longer entry is nothing that this log wrote.
+/// The log writes no longer entry.
 pub const MAX_ENTRY_BYTES: usize = 4096;
 /// Bytes of the largest bundle.
 pub const MAX_BUNDLE_BYTES: usize = 256 * (2 + MAX_ENTRY_BYTES);
 
-/// Only digests: a stranger learns that some run was sealed, and when; who has its id or its bundle can find it.
+/// Digests only: a stranger learns that some run was sealed, and when; whoever has the run's id or bundle can find the
+/// entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// Of the DSSE payload, which another key would sign unchanged. Absent if the bundle was sealed without one.
+    /// Digest of the DSSE payload, which another key would sign unchanged. Absent if the bundle was sealed without an
+    /// attestation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attestation_sha256: Option<String>,
-    /// Of `evidence.json`.
+    /// Digest of `evidence.json`.
     pub evidence_sha256: String,
-    /// Of the run's id; see [`run_digest`].
+    /// Digest of the run's id; see [`run_digest`].
     pub run_sha256: String,
     /// `timing.sealedAt` of the bundle.
     pub sealed_at: Timestamp,
-    /// What later versions may say: it belongs to what is hashed.
+    /// Members of later versions, which are hashed, too.
     #[serde(flatten)]
     #[schemars(skip)]
     pub others: BTreeMap<String, Value>,
 }
 
-/// How an entry names its run. Ids have 80 random bits, which nobody can try out.
+/// The name of a run in its entry. Ids have 80 random bits, too many to guess.
 pub fn run_digest(run: &RunId) -> String {
     hex::encode(Sha256::digest(run.as_str()))
 }
 
 impl Entry {
-    /// The bytes in the log.
+    /// The entry's bytes in the log.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CanonicalError> {
         canonical::to_vec(self)
     }
@@ -67,7 +69,7 @@ pub fn write_bundle<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Option<V
     Some(bundle)
 }
 
-/// The entries of this tile's bundle, or its part of the full one that replaced it.
+/// The entries of this tile's bundle, or of its part of the full bundle that replaced it.
 pub fn read_bundle(tile: Tile, mut bundle: &[u8]) -> Result<Vec<&[u8]>, InvalidBundle> {
     let invalid = InvalidBundle { expected: tile.width() };
     let mut entries = Vec::with_capacity(tile.width());

@@ -1,4 +1,4 @@
-//! That one run's evidence is in the log: everything that is needed to check it offline, and the check.
+//! Proof that one run's evidence is in the log: everything that is needed to check it offline, and the check.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ use crate::canonical::CanonicalError;
 use crate::id::RunId;
 use crate::merkle::{Hash, leaf_hash};
 
-/// The proof, as the API gives it.
+/// The proof, as the API returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inclusion {
-    /// Which log: the first line of its checkpoints.
+    /// Name of the log: the first line of its checkpoints.
     pub log_origin: String,
-    /// A signed note (C2SP tlog-checkpoint): size and root hash of the log, as they are proven for.
+    /// A signed note (C2SP tlog-checkpoint) with the size and root hash of the log that the proof is for.
     pub checkpoint: String,
     /// The entry's number, from 0.
     pub leaf_index: u64,
@@ -28,12 +28,12 @@ pub struct Inclusion {
     pub hashes: Vec<String>,
 }
 
-/// What an entry must say about a bundle.
+/// Facts about a bundle that its entry must state.
 #[derive(Debug, Clone, Copy)]
 pub struct Logged<'a> {
     pub run: &'a RunId,
     pub evidence_sha256: &'a str,
-    /// Of the DSSE payload; `None` does not check it.
+    /// Digest of the DSSE payload; `None` leaves it unchecked.
     pub attestation_sha256: Option<&'a str>,
     pub sealed_at: Timestamp,
 }
@@ -67,7 +67,7 @@ pub enum InclusionError {
 }
 
 impl Entry {
-    /// Whether this is the entry of that bundle.
+    /// Checks that this is the entry of the bundle.
     pub fn matches(&self, bundle: &Logged<'_>) -> Result<(), EntryMismatch> {
         if self.run_sha256 != run_digest(bundle.run) {
             return Err(EntryMismatch::Run);
@@ -88,7 +88,7 @@ impl Entry {
 }
 
 impl Inclusion {
-    /// Checks everything: the entry is that of the bundle, it is in the tree, and one of the keys signed the tree.
+    /// Checks that the entry is that of the bundle and is in the tree, and that one of the keys signed the tree.
     pub fn verify(&self, bundle: &Logged<'_>, public_keys: &[[u8; 32]]) -> Result<Checkpoint, InclusionError> {
         self.entry.matches(bundle)?;
         let checkpoint = Checkpoint::verified(&self.checkpoint, &self.log_origin, public_keys)?;

@@ -30,7 +30,7 @@ pub enum NoteError {
     BadSignature(String),
 }
 
-/// Who may sign: a name and a public key, which together give the id.
+/// A possible signer: a name and a public key, which together give the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoteKey {
     name: String,
@@ -73,10 +73,10 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control())
 }
 
-/// A note that was parsed and not yet believed.
+/// A parsed note that is not yet verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note<'a> {
-    /// With its last newline: what is signed.
+    /// The signed text, with its last newline.
     pub text: &'a str,
     signatures: Vec<Signature<'a>>,
 }
@@ -106,8 +106,8 @@ impl<'a> Note<'a> {
         Ok(Self { text, signatures })
     }
 
-    /// The text, if at least one of the keys signed it. A known key's signature that does not match spoils the note;
-    /// those of unknown keys are ignored.
+    /// The text, if at least one of the keys signed it. A known key's signature that does not match is an error;
+    /// signatures by unknown keys are ignored.
     pub fn verify(&self, keys: &[NoteKey]) -> Result<&'a str, NoteError> {
         let mut verified = false;
         for signature in &self.signatures {
@@ -140,7 +140,7 @@ fn signature(line: &str) -> Option<Signature<'_>> {
     Some(Signature { name, key_id: *key_id, bytes: bytes.to_vec() })
 }
 
-/// The note that this text and this key's signature over it make. The text ends with a newline.
+/// Assembles a note from a text and a key's signature over it. The text ends with a newline.
 pub fn signed(text: &str, key: &NoteKey, signature: &[u8]) -> String {
     let mut note = format!("{text}\n");
     let bytes = [&key.id()[..], signature].concat();
@@ -164,7 +164,7 @@ mod tests {
         signed(text, key, pair.sign(text.as_bytes()).as_ref())
     }
 
-    /// The key and the note of the documentation of Go's package for notes.
+    /// The key and the note in the documentation of Go's package for notes.
     #[test]
     fn verifies_the_note_of_another_implementation() {
         let typed = STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();

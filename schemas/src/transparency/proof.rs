@@ -1,9 +1,10 @@
-//! Verifies proofs as RFC 9162 sections 2.1.3.2 and 2.1.4.2 describe it; the trees and proofs are those of RFC 6962.
+//! Verification of proofs as RFC 9162 sections 2.1.3.2 and 2.1.4.2 describe it; the trees and proofs are those of RFC
+//! 6962.
 
 use super::MAX_TREE_SIZE;
 use crate::merkle::{self, Hash, node_hash};
 
-/// A proof in a tree of 2^53 leaves has no more hashes.
+/// Hashes of the longest proof, in a tree of 2^53 leaves.
 pub const MAX_HASHES: usize = 54;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum ProofError {
     OtherOldRoot,
 }
 
-/// That the tree with this root has the leaf at this index.
+/// Checks that the tree with this root has the leaf at this index.
 pub fn verify_inclusion(
     leaf: &Hash,
     index: u64,
@@ -58,14 +59,14 @@ pub fn verify_inclusion(
     }
 }
 
-/// A tree, as a checkpoint has it.
+/// Size and root hash of a tree, as in a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeHead {
     pub size: u64,
     pub root: Hash,
 }
 
-/// That the new tree begins with all leaves of the old one.
+/// Checks that the new tree begins with all leaves of the old one.
 pub fn verify_consistency(old: &TreeHead, new: &TreeHead, proof: &[Hash]) -> Result<(), ProofError> {
     if new.size > MAX_TREE_SIZE {
         return Err(ProofError::TooLarge(new.size));
@@ -81,7 +82,7 @@ pub fn verify_consistency(old: &TreeHead, new: &TreeHead, proof: &[Hash]) -> Res
             _ => Err(ProofError::WrongLength(proof.len())),
         };
     }
-    // The old tree is a subtree of the new one if it is complete; its root is not sent, then.
+    // A complete old tree is a subtree of the new one; the proof then leaves out its root.
     let mut hashes = old.size.is_power_of_two().then_some(&old.root).into_iter().chain(proof);
     let Some(&first) = hashes.next() else { return Err(ProofError::WrongLength(0)) };
     let (mut node, mut last) = (old.size - 1, new.size - 1);

@@ -1,4 +1,4 @@
-//! Which parts of a tree a proof is made of (RFC 6962 section 2.1): ranges of leaves, and the complete subtrees in them.
+//! Parts of a tree that make up a proof (RFC 6962 section 2.1): ranges of leaves, and the complete subtrees in them.
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ pub(super) struct Subtree {
     pub index: u64,
 }
 
-/// The subtrees that the root over these leaves is made of, from the left, which is from the largest. For ranges that
-/// occur in proofs: they begin at a multiple of their length's next power of two.
+/// The subtrees that the root over these leaves is made of, from left to right and so from the largest. Only for ranges
+/// that occur in proofs: they begin at a multiple of their length's next power of two.
 pub(super) fn subtrees(range: &Range<u64>) -> Vec<Subtree> {
     let (mut begin, mut found) = (range.start, Vec::new());
     while begin < range.end {
@@ -23,7 +23,7 @@ pub(super) fn subtrees(range: &Range<u64>) -> Vec<Subtree> {
     found
 }
 
-/// The ranges whose roots prove that a tree has this leaf; `None` if it is too small.
+/// The ranges whose roots prove that a tree has this leaf; `None` if the tree is too small.
 pub fn inclusion(leaf_index: u64, tree_size: u64) -> Option<Vec<Range<u64>>> {
     if leaf_index >= tree_size || tree_size > MAX_TREE_SIZE {
         return None;
@@ -43,8 +43,8 @@ pub fn inclusion(leaf_index: u64, tree_size: u64) -> Option<Vec<Range<u64>>> {
     Some(path)
 }
 
-/// The ranges whose roots prove that the first `old_size` leaves of a tree are the tree that was; `None` if it was larger.
-/// Nothing needs to be shown for a tree that did not grow, or was empty.
+/// The ranges whose roots prove that a tree begins with all leaves of an old tree of `old_size`; `None` if the old tree
+/// was larger. A tree that did not grow, or was empty, needs no proof.
 pub fn consistency(old_size: u64, tree_size: u64) -> Option<Vec<Range<u64>>> {
     if old_size > tree_size || tree_size > MAX_TREE_SIZE {
         return None;
@@ -63,7 +63,7 @@ pub fn consistency(old_size: u64, tree_size: u64) -> Option<Vec<Range<u64>>> {
         path.push(sibling);
         around = next;
     }
-    // The root of the tree that was is known to whoever asks.
+    // The caller knows the root of the old tree.
     if around.start > 0 {
         path.push(around);
     }
@@ -71,7 +71,7 @@ pub fn consistency(old_size: u64, tree_size: u64) -> Option<Vec<Range<u64>>> {
     Some(path)
 }
 
-/// Where the right subtree begins: the left one has the largest power of two that is smaller than the whole.
+/// First leaf of the right subtree: the left one has the largest power of two that is smaller than the whole.
 fn split(range: &Range<u64>) -> u64 {
     range.start + ((range.end - range.start).next_power_of_two() >> 1)
 }

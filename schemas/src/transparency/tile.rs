@@ -1,4 +1,4 @@
-//! Where tiles and entry bundles are (C2SP tlog-tiles): coordinates, and their one way to be written as a path.
+//! Places of tiles and entry bundles (C2SP tlog-tiles): coordinates, and the one way to write them as a path.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use super::{MAX_TREE_SIZE, entry, note};
 
 /// Hashes of a full tile, and entries of a full bundle.
 pub const FULL_WIDTH: u64 = 256;
-/// No tree of [`MAX_TREE_SIZE`] leaves has a tile above.
+/// Highest level of a tile in a tree of [`MAX_TREE_SIZE`] leaves.
 pub const MAX_LEVEL: u8 = 6;
-/// Longer paths are not looked at.
+/// Longer paths are refused unread.
 const MAX_PATH_BYTES: usize = 64;
 
 /// Consecutive hashes of the tree at one height: of leaves at level 0, of full tiles of the level below at all others.
@@ -39,7 +39,7 @@ impl Tile {
         self.index
     }
 
-    /// How many hashes it has, 1 to 256.
+    /// Number of hashes, 1 to 256.
     pub fn width(self) -> usize {
         usize::from(self.width)
     }
@@ -48,13 +48,13 @@ impl Tile {
         u64::from(self.width) == FULL_WIDTH
     }
 
-    /// The full tile that takes its place once the tree has grown. It begins with the same hashes.
+    /// The full tile that takes its place once the tree has grown, and begins with the same hashes.
     pub fn filled(self) -> Self {
         Self { width: 256, ..self }
     }
 }
 
-/// What is served below the log's prefix. `Display` writes the path, without a slash in front.
+/// A resource below the log's prefix. `Display` writes its path, without a leading slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
     Checkpoint,
@@ -64,7 +64,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Where it is in the bucket.
+    /// Key of the object in the bucket.
     pub fn object_key(self) -> String {
         format!("tlog/{self}")
     }
@@ -76,7 +76,7 @@ impl Resource {
         }
     }
 
-    /// Nothing that this log wrote there is larger.
+    /// Size of the largest object that the log writes there.
     pub fn max_bytes(self) -> usize {
         match self {
             Self::Checkpoint => note::MAX_BYTES,
@@ -123,7 +123,7 @@ impl FromStr for Resource {
             return Ok(Self::Checkpoint);
         }
         let resource = parse(path).ok_or(InvalidPath)?;
-        // There is one way to write it, so that every resource has one name in caches.
+        // Only one spelling is accepted, so that every resource has one name in caches.
         if resource.to_string() == path { Ok(resource) } else { Err(InvalidPath) }
     }
 }
@@ -139,7 +139,7 @@ fn parse(path: &str) -> Option<Resource> {
     let index = digits.parse().ok()?;
     let level = if kind == "entries" { 0 } else { kind.parse().ok()? };
     let tile = Tile { level, index, width };
-    // It must be a tile of some tree.
+    // The tile must be one of some tree.
     let size = index
         .checked_mul(FULL_WIDTH)?
         .checked_add(u64::from(width))?

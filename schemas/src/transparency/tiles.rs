@@ -1,4 +1,4 @@
-//! Tiles that somebody fetched, and the hashes of a tree that follow from them. Which tiles a proof needs is known before.
+//! Fetched tiles, and the hashes of a tree that follow from them. The tiles that a proof needs are known beforehand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -7,7 +7,7 @@ use super::range::{self, Subtree, subtrees};
 use super::tile::{FULL_WIDTH, Tile};
 use crate::merkle::{self, Hash, node_hash};
 
-/// The tiles with which the roots of these ranges of leaves can be computed, for a tree of this size.
+/// The tiles from which the roots of these ranges of leaves can be computed, in a tree of this size.
 pub fn needed(ranges: &[Range<u64>], tree_size: u64) -> BTreeSet<Tile> {
     let tile = |subtree| Place::of(subtree).and_then(|place| Tile::in_tree(place.level, place.tile_index, tree_size));
     ranges.iter().flat_map(subtrees).filter_map(tile).collect()
@@ -19,7 +19,7 @@ pub fn of_root(tree_size: u64) -> BTreeSet<Tile> {
     needed(&[0..tree_size], tree_size)
 }
 
-/// Tiles of one tree. What they say is believed: whoever uses it compares the outcome with a signed root.
+/// Tiles of one tree, taken on trust: the caller compares the outcome with a signed root.
 #[derive(Debug)]
 pub struct Tiles {
     tree_size: u64,
@@ -85,7 +85,7 @@ impl Tiles {
     }
 }
 
-/// Where the hashes below a complete subtree are.
+/// Place of the hashes below a complete subtree.
 struct Place {
     level: u8,
     tile_index: u64,

@@ -1,4 +1,4 @@
-//! A tree that grows: its right edge, which is what new leaves are appended to, and the tiles that come of it.
+//! A growing tree: its right edge, to which new leaves are appended, and the tiles that result.
 
 use super::MAX_TREE_SIZE;
 use super::tile::{FULL_WIDTH, Tile};
@@ -33,7 +33,7 @@ impl Edge {
             .collect()
     }
 
-    /// The edge from its tiles; whether they are right, its root says.
+    /// Rebuilds the edge from its tiles, unchecked: compare its root.
     pub fn restore(tree_size: u64, tiles: Vec<FilledTile>) -> Self {
         let mut edge = Self { size: tree_size, levels: Vec::new() };
         for filled in tiles {
@@ -46,7 +46,7 @@ impl Edge {
         self.size
     }
 
-    /// Appends a leaf; `full` gets every tile that it completes.
+    /// Appends a leaf; `full` receives every tile that the leaf completes.
     pub fn append(&mut self, leaf: Hash, full: &mut impl FnMut(FilledTile)) -> Result<(), Full> {
         if self.size >= MAX_TREE_SIZE {
             return Err(Full);
@@ -68,7 +68,7 @@ impl Edge {
         }
     }
 
-    /// What is not full yet, from the leaves up.
+    /// The tiles that are not full yet, from the leaves up.
     pub fn partial(&self) -> impl Iterator<Item = FilledTile> {
         Self::tiles(self.size).into_iter().map(|tile| {
             let hashes = self.levels.get(usize::from(tile.level())).cloned().unwrap_or_default();
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The edge after so many leaves, and every tile that was written on the way in batches of this size.
+    /// The edge after these leaves, and every tile that was written on the way, `batch` leaves at a time.
     fn grown(leaves: &[Hash], batch: usize) -> (Edge, BTreeMap<Tile, Vec<u8>>) {
         let (mut edge, mut store) = (Edge::default(), BTreeMap::new());
         for leaves in leaves.chunks(batch) {
@@ -161,7 +161,7 @@ mod tests {
             let needed = tiles::needed(&range::consistency(old, size).unwrap(), size);
             prop_assert_eq!(fetched(&store, needed, size).consistency_proof(old), Some(naive::consistency(usize::try_from(old).unwrap(), &leaves)));
 
-            // Whoever goes on from the stored tiles has the same tree.
+            // An edge that is restored from the stored tiles is the same tree.
             let tiles = Edge::tiles(size).into_iter().map(|tile| {
                 FilledTile { tile, hashes: store[&tile].as_chunks::<32>().0.to_vec() }
             });

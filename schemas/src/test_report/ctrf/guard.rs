@@ -1,4 +1,4 @@
-//! Refuses JSON that a parser would need much memory for, before the parser sees it: long strings and deep nesting.
+//! Refusal of JSON that a parser would need much memory for, before the parser sees it: long strings and deep nesting.
 
 use std::io::{self, BufRead, Read};
 
@@ -11,7 +11,7 @@ pub(super) struct Guard<R> {
     line: u64,
     report_bytes: u64,
     depth: usize,
-    /// Bytes of the string or number that is open.
+    /// Bytes of the unfinished string or number.
     piece_bytes: usize,
     state: State,
     refused: Option<Problem>,

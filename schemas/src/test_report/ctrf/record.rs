@@ -34,7 +34,7 @@ enum Status {
 
 pub(super) struct Name(pub String);
 
-/// Outermost first; a text in reports from before version 0.0.5.
+/// Suites, outermost first; a single text in reports from before version 0.0.5.
 struct Suite(String);
 
 struct RecordMessage(Message);
@@ -61,7 +61,7 @@ impl From<Record> for Case {
     }
 }
 
-/// Makes something of a text without keeping all of it.
+/// Visitor that converts a text without keeping all of it.
 struct Texts<T> {
     of_text: fn(&str) -> T,
     of_list: Option<fn(&[String]) -> T>,
@@ -82,7 +82,7 @@ impl<'de, T> Visitor<'de> for Texts<T> {
         let Some(of_list) = self.of_list else { return Err(serde::de::Error::custom("a list")) };
         let (mut names, mut bytes) = (Vec::new(), 0);
         while let Some(Name(name)) = list.next_element()? {
-            // More than is kept in the end.
+            // Collect no more than is kept in the end.
             if bytes <= crate::test_report::limits::NAME_BYTES {
                 bytes += name.len() + 1;
                 names.push(name);

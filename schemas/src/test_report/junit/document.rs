@@ -1,4 +1,4 @@
-//! Where in a JUnit report the parser stands, and the test case that is being put together.
+//! Position of the parser in a JUnit report, and the test case that is being assembled.
 
 use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -12,9 +12,9 @@ use crate::test_report::text::{self, Message};
 
 #[derive(Debug, Default)]
 pub(super) struct Document {
-    /// What is open, from the root on.
+    /// Open elements, from the root on.
     open: Vec<Element>,
-    /// Elements within the innermost of them that mean nothing here.
+    /// Number of open elements within the innermost one that are ignored.
     ignored: usize,
     suites: Vec<Suite>,
     case: Option<OpenCase>,
@@ -26,7 +26,7 @@ enum Element {
     Suites,
     Suite,
     Case,
-    /// Why the case did not pass, or did not pass at once.
+    /// Reason why the case did not pass, or did not pass at once.
     Reason,
 }
 

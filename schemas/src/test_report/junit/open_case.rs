@@ -6,13 +6,13 @@ use crate::test_report::text::{self, Message};
 #[derive(Debug)]
 pub(super) struct OpenCase {
     case: Case,
-    /// Of the reason that made the status what it is.
+    /// Message of the reason that decided the status.
     message: Message,
     reason: Option<Reason>,
     failed_before: bool,
 }
 
-/// Why a case did not pass, or did not pass at once.
+/// Reason why a case did not pass, or did not pass at once.
 #[derive(Debug)]
 struct Reason {
     weight: Weight,
@@ -20,7 +20,7 @@ struct Reason {
     text: Message,
 }
 
-/// What a reason means for its case.
+/// Effect of a reason on its case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
     /// An execution failed, but it was not the one that counts.
@@ -63,7 +63,7 @@ impl OpenCase {
             "classname" => case.class_name = Some(text::name(value)),
             "file" => case.file = Some(text::name(value)),
             "time" => case.duration_ms = text::millis_of_seconds(value),
-            // GoogleTest has no element for what it did not run.
+            // GoogleTest has no element for a test that it did not run.
             "status" if matches!(value, "notrun" | "disabled" | "skipped") => case.status = CaseStatus::Skipped,
             _ => {}
         }
@@ -73,7 +73,7 @@ impl OpenCase {
         self.reason = Some(Reason { weight, attribute, text: Message::default() });
     }
 
-    /// Counts within a reason only.
+    /// Adds to the text of the open reason; other text is ignored.
     pub(super) fn text(&mut self, text: &str) {
         if let Some(reason) = &mut self.reason {
             reason.text.push(text);

@@ -1,0 +1,47 @@
+//! Artifacts of a run: requests, errors, and tombstones of deleted ones.
+
+pub mod tombstone;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::test_report::ReportFormat;
+use crate::word::word_enum;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArtifactRequest {
+    /// Path relative to `/workspace`, or absolute beneath it: a file, a folder (collected as one tar) or, if nothing
+    /// has this name, a pattern with `*`, `?`, `[…]`, `{a,b}` and `**` for any number of folders; every match is
+    /// collected. At most 4,096 bytes, without NUL.
+    #[schemars(length(min = 1, max = limits::PATH_BYTES), regex(pattern = r"^[^\u0000]*$"))]
+    pub path: String,
+    /// Name of the artifact. Defaults to the last part of the path, followed by `.tar` for a folder; not used for the
+    /// matches of a pattern. At most 255 bytes, without slashes and control characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::NAME_BYTES), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f/]*$"))]
+    pub name: Option<String>,
+    /// Format of a test report; a file that cannot be read as one is an artifact error. Without `report`, `.xml` and
+    /// `.json` files that begin like reports are read, too. Not for folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportFormat>,
+}
+
+word_enum! {
+    /// Problem with a requested artifact. Never fatal for the run.
+    ArtifactErrorCode: "one of artifact_collect_failed, file_not_found, path_outside_workspace, test_report_invalid" {
+        ArtifactCollectFailed = "artifact_collect_failed",
+        FileNotFound = "file_not_found",
+        PathOutsideWorkspace = "path_outside_workspace",
+        /// The file was collected, but cannot be read as the test report that it is meant to be.
+        TestReportInvalid = "test_report_invalid",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArtifactError {
+    pub code: ArtifactErrorCode,
+    pub message: String,
+    /// Path as requested.
+    pub path: String,
+}
