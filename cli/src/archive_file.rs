@@ -44,12 +44,12 @@ impl ArchiveFile {
         Ok(Self { path: path.to_owned(), file, sha256: hex::encode(digest.finalize()), size_bytes })
     }
 
-    /// The same file again from its start, whatever its name points to by now. Only one reader at a time.
+    /// The file again from its start, even if its name points to another file by now. One reader at a time.
     pub(crate) async fn reader(&self) -> Result<Take<File>, Failure> {
         let failed = |error: &std::io::Error| Failure::file("read", &self.path, error);
         let mut file = self.file.try_clone().await.map_err(|error| failed(&error))?;
         file.rewind().await.map_err(|error| failed(&error))?;
-        // What was appended since is not part of what was hashed.
+        // Bytes that were appended since were not hashed.
         Ok(file.take(self.size_bytes))
     }
 }

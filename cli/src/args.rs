@@ -13,6 +13,7 @@ pub(crate) mod run_request;
 pub(crate) mod store;
 pub(crate) mod tables;
 pub(crate) mod templates;
+pub(crate) mod up;
 pub(crate) mod webhooks;
 pub(crate) mod workspace_runs;
 
@@ -25,9 +26,9 @@ use self::evidence::EvidenceCommand;
 use self::projects::ProjectsCommand;
 use self::tables::{QueryArgs, TablesCommand};
 use self::templates::TemplatesCommand;
+use self::up::{DataArgs, UP_HELP, UpArgs};
 use self::webhooks::WebhooksCommand;
 use self::workspace_runs::WorkspaceRunsCommand;
-use crate::up::{DataArgs, UpArgs};
 
 const AFTER_HELP: &str = "\
 Environment: CROWNEST_API_URL, CROWNEST_API_KEY; CROWNEST_BEARER_TOKEN wins over CROWNEST_API_KEY.
@@ -40,19 +41,6 @@ Examples:
   crownest login --api-url https://crownest.example.com --api-key cn_live_…
   crownest workspace-runs run-archive repo.tgz --template python-node -- pnpm test
   crownest workspace-runs evidence wsr_… --output evidence.json";
-
-const UP_HELP: &str = "\
-One process with the four services, beside a private PostgreSQL, RabbitMQ and SeaweedFS of its own: all on
-loopback, with generated secrets below the data folder. The first start makes an organization, a project and
-a key, and logs the command line in. Starting again on the same data goes on where it was, also after a crash.
-Every service takes its other settings from its CROWNEST_* variables; see crownest-executor --help and so on.
-It runs as root, or as a user with subordinate ids (/etc/subuid) and control groups of its own; what is missing is said.
-
-Examples:
-  crownest up --detach
-  systemd-run --user --scope --property=Delegate=yes crownest up --detach     # not as root, with cgroup v2
-  crownest up --data /srv/crownest --listen 127.0.0.1:9000 --slots 8
-  crownest down";
 
 /// Run repository archives in sandboxes, and keep durable proof of what happened.
 #[derive(Debug, Parser)]
@@ -72,7 +60,7 @@ pub(crate) enum Command {
     /// Start the whole system on this machine: API, executor, collector, metering and what they stand on
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
-    /// Whether the system on this machine runs, and whether each service is ready
+    /// Tell whether the system on this machine runs, and whether each service is ready
     Status(DataArgs),
     /// Stop the system on this machine; its data is kept
     Down(DataArgs),
@@ -99,10 +87,10 @@ Examples:
     /// The projects that the key may see
     #[command(subcommand)]
     Projects(ProjectsCommand),
-    /// What runs may be started from: root file systems and their versions
+    /// Templates: the root file systems that runs start from, and their versions
     #[command(subcommand)]
     Templates(TemplatesCommand),
-    /// What the organization used in the current period, and its quotas
+    /// Usage of the organization in the current period, and its quotas
     #[command(after_help = "\
 One compute unit second is one second of an active sandbox times its instance multiplier.
 

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
     target: Target,
-    /// As the user named it, for messages.
+    /// The user's own name for the file, for messages.
     path: PathBuf,
 }
 
@@ -43,7 +43,7 @@ impl AtomicFile {
         written.map_err(|error| Failure::file("write", &self.path, &error))
     }
 
-    /// Replaces what was there. Without this call nothing is left behind.
+    /// Puts the file in its place, over an earlier one. Without this call nothing is left behind.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let Target::Renamed { temporary, to } = self.target else { return Ok(()) };
         let persisted = temporary

@@ -1,4 +1,4 @@
-//! What `crownest login` keeps: `crownest/config.json` under the XDG config folder, readable by its owner only.
+//! The file that `crownest login` writes: `crownest/config.json` under the XDG config folder, readable by its owner only.
 
 use std::env;
 use std::io;
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::api_key::ApiKey;
 use crate::atomic_file::AtomicFile;
-use crate::connection::ApiKey;
 use crate::failure::Failure;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl ConfigFile {
             Err(error) => return Err(Failure::file("read", path, &error)),
         };
         serde_json::from_str(&text).map_err(|error| {
-            Failure::new("invalid_config", format!("{} is no valid configuration: {error}", path.display()))
+            Failure::new("invalid_config", format!("{} is not a valid configuration: {error}", path.display()))
                 .hint("Remove the file, then run `crownest login` again.")
         })
     }

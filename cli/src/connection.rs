@@ -1,46 +1,14 @@
-//! Which API is meant and with which key: flags, then the environment, then the saved configuration.
+//! The API to talk to, and the key: from flags, then the environment, then the saved configuration.
 
 use std::env;
-use std::fmt;
 use std::io::BufRead as _;
-use std::str::FromStr;
 
 use reqwest::Url;
-use serde::{Deserialize, Serialize};
 
+use crate::api_key::ApiKey;
 use crate::args::connection::ConnectionArgs;
 use crate::config_file::ConfigFile;
 use crate::failure::Failure;
-
-/// A bearer token; never printed.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct ApiKey(String);
-
-impl ApiKey {
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(…)")
-    }
-}
-
-impl FromStr for ApiKey {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
-        // The key goes into a header; say it here rather than in a request that fails.
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("expected an API key such as cn_live_…, without spaces or line breaks");
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -109,7 +77,7 @@ fn read_key() -> Result<ApiKey, Failure> {
 
 fn parse_url(text: &str) -> Result<Url, Failure> {
     let invalid = || {
-        Failure::new("invalid_config", format!("`{}` is no address of an API", text.escape_debug()))
+        Failure::new("invalid_config", format!("`{}` is not an address of an API", text.escape_debug()))
             .hint("Give an address such as https://crownest.example.com or http://127.0.0.1:8080.")
     };
     let mut url = Url::parse(text.trim()).map_err(|_| invalid())?;

@@ -1,5 +1,5 @@
-//! Fetches everything that is sealed of a run into a folder, with the layout of the run's folder in the bucket. What is not
-//! there (any more) is left out: verification finds what is missing.
+//! Fetches everything that was sealed of a run into a folder, with the layout of the run's folder in the bucket. Objects that
+//! are not there (any more) are left out: verification finds them missing.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,15 +15,16 @@ use schemas::evidence::{EvidenceArtifact, EvidenceBundle};
 use schemas::id::RunId;
 use serde::Serialize;
 use serde_json::Value;
+use verifier::evidence::Told;
+use verifier::{artifact_file, names, part_file, tombstone_file};
 
 use crate::client::{Client, Download};
 use crate::failure::Failure;
-use crate::verify::{Told, artifact_file, names, part_file, tombstone_file};
 
 const CONCURRENT_DOWNLOADS: usize = 4;
-/// How long the log may take to get the entry of a run that was sealed a moment ago.
+/// Longest wait for the log entry of a run that was sealed a moment ago.
 const LOGGED_WITHIN: Duration = Duration::from_secs(15);
-/// How long after its deletion an artifact may have no tombstone.
+/// Longest time from the deletion of an artifact to its tombstone.
 const TOMBSTONE_WITHIN: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(500);
 
@@ -99,14 +100,14 @@ async fn save_artifact(client: &Client, artifact: &EvidenceArtifact, folder: &Pa
     }
 }
 
-/// As it is in the store. Where it is not yet, as long as a hold keeps the bytes for example, or the API knows of none, what
-/// the API tells of the artifact takes its place.
+/// Saves the tombstone as the store has it. If the store has none yet, because a hold keeps the bytes for example, or the API
+/// knows of none, the API's word for the deletion takes its place.
 async fn save_tombstone(
     client: &Client,
     artifact: &EvidenceArtifact,
     told: &Told,
     folder: &Path,
-    name: &Path,
+    name: &str,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
@@ -144,13 +145,13 @@ fn unusable(object_key: &str) -> Failure {
     Failure::invalid_answer(format!("the evidence names an object `{object_key}`, which cannot be the name of a file"))
 }
 
-fn write_json(folder: &Path, name: impl AsRef<Path>, value: &impl Serialize) -> Result<(), Failure> {
+fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_vec(value)
         .map_err(|error| Failure::new("internal_error", format!("the export cannot be written: {error}")))?;
     write(folder, name, &text)
 }
 
-fn write(folder: &Path, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Failure> {
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
     let path = folder.join(name);
     fs::write(&path, bytes).map_err(|error| Failure::file("write", &path, &error))
 }

@@ -1,4 +1,4 @@
-//! What went wrong, in the one shape that people and programs are told it: local errors and the API's alike.
+//! Errors in one shape for people and programs, whether they are local or come from the API.
 
 use std::io;
 use std::path::Path;
@@ -23,15 +23,15 @@ pub(crate) struct Failure {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<Value>>,
-    /// What to do about it.
+    /// Advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remediation: Option<String>,
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub retryable: bool,
-    /// Of the HTTP answer; absent when there was none.
+    /// Status of the HTTP answer; absent if there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// How long the server asks to wait.
+    /// The pause that the server asks for.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C (and SIGTERM, which CI systems send): the first cancels the run, the second leaves at once.
+//! Ctrl-C (and SIGTERM, which CI systems send): the first cancels the run, the second leaves immediately.
 
 use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::client::idempotency::IdempotencyKey;
 use crate::failure::Failure;
 
-/// What a shell reports for a program that SIGINT ended.
+/// The exit code that a shell reports for a program that SIGINT ended.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
 #[derive(Debug, Clone)]

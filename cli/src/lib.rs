@@ -1,6 +1,13 @@
-//! The `crownest` command line: a client of the public HTTP API. `args` parses, `commands` does, `client` talks HTTP,
-//! `output` prints. Servers' answers stay JSON values all the way, so that no field is lost that this version does not know.
+//! The `crownest` command line: a client of the public HTTP API, and `crownest up`, the whole system on one machine.
+//!
+//! # Start reading at `dispatch`
+//!
+//! It hands each command to its file: `args/` is the command line as clap sees it, `commands/` has a file for each command,
+//! `client/` talks HTTP, `output/` prints. `audit/`, `export` and `evidence_folder` bring evidence to the crate `verifier`, which
+//! judges it; `lake/` runs SQL over the tables; `up/` starts, watches and stops the crate `local`. Servers' answers stay JSON
+//! values all the way, so that no field is lost that this version does not know.
 
+mod api_key;
 mod archive_file;
 mod args;
 mod atomic_file;
@@ -10,6 +17,7 @@ mod commands;
 mod config_file;
 mod connection;
 mod evidence_file;
+mod evidence_folder;
 mod export;
 mod failure;
 #[doc(hidden)]
@@ -21,7 +29,6 @@ mod output;
 mod pack;
 mod shell;
 mod up;
-mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

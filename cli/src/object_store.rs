@@ -1,11 +1,11 @@
 //! The object store itself, for operators: the one that was named, or that of the system that runs on this machine.
 
-use infra::local::LocalServices;
 use infra::s3::{self, Checksums, S3Config, Store};
+use local::Servers;
 
 use crate::args::store::StoreArgs;
+use crate::args::up::DataArgs;
 use crate::failure::Failure;
-use crate::up::DataArgs;
 
 pub(crate) fn open(args: StoreArgs, data: &DataArgs) -> Result<Store, Failure> {
     Ok(s3::open(&config(args, data)?))
@@ -25,7 +25,7 @@ pub(crate) fn config(args: StoreArgs, data: &DataArgs) -> Result<S3Config, Failu
         });
     }
     let data = data.folder();
-    let access = LocalServices::running_s3(&data).ok_or_else(|| {
+    let access = Servers::running_s3(&data).ok_or_else(|| {
         let message = format!("no CrowNest runs on {}, or this user may not administer it", data.display());
         Failure::new("no_store", message).hint(
             "Start it with `crownest up`, name its folder with --data, or another object store with --s3-endpoint.",

@@ -1,5 +1,5 @@
-//! Where results, streams and errors go. Everything for people is escaped: a run's command or metadata comes from
-//! strangers and must not drive the terminal. Only the output of a run itself passes unchanged.
+//! Prints results, streams and errors. Everything for people is escaped: a run's command or metadata comes from strangers
+//! and must not drive the terminal. Only the output of a run itself passes unchanged.
 
 pub(crate) mod escape;
 mod events;
@@ -75,7 +75,7 @@ impl Output {
         self.raw(text.as_bytes())
     }
 
-    /// Bytes for standard output, at once and unchanged.
+    /// Writes bytes to standard output, immediately and unchanged.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         self.stdout.write_all(bytes)?;
         Ok(self.stdout.flush()?)
@@ -88,17 +88,17 @@ impl Output {
         self.raw(text.as_bytes())
     }
 
-    /// What only a person who watches wants to know: a pipe or a log gets nothing but the run's own standard error.
+    /// Says something to a person who watches; a pipe or a log gets only the run's own standard error.
     pub(crate) fn note(&mut self, text: &str) {
         if self.stderr_is_terminal {
             self.warn(text);
         }
     }
 
-    /// What must be said on standard error; programs find it in the JSON.
+    /// Says something important on standard error; programs find it in the JSON.
     pub(crate) fn warn(&mut self, text: &str) {
         if !self.json {
-            // There is nobody to tell if standard error is gone.
+            // Nobody can be told that standard error is gone.
             let _ = writeln!(io::stderr(), "crownest: {}", escape::line(text));
         }
     }

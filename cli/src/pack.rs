@@ -28,7 +28,7 @@ pub(crate) struct Packed {
 pub(crate) fn pack(folder: &Path) -> Result<Packed, Failure> {
     let root = folder.canonicalize().map_err(|error| Failure::file("read", folder, &error))?;
     if !root.is_dir() {
-        return Err(Failure::new("file_error", format!("{} is no folder", folder.display()))
+        return Err(Failure::new("file_error", format!("{} is not a folder", folder.display()))
             .hint("For an archive: crownest workspace-runs run-archive FILE."));
     }
     let temporary = |error: io::Error| Failure::new("file_error", format!("cannot write a temporary file: {error}"));
@@ -98,7 +98,7 @@ fn mode(metadata: &Metadata) -> u32 {
     if metadata.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 }
 }
 
-/// As many bytes as the header said: a file that grows meanwhile is cut, one that shrinks is an error.
+/// Exactly the number of bytes in the header: a file that grows meanwhile is cut, and a file that shrinks is an error.
 struct Exactly {
     file: File,
     left: u64,

@@ -23,6 +23,13 @@ pub struct CollectorConfig {
     #[command(flatten)]
     pub ops: OpsConfig,
     #[command(flatten)]
+    pub settings: CollectorSettings,
+}
+
+/// Everything that is optional by itself.
+#[derive(Debug, Clone, Args)]
+pub struct CollectorSettings {
+    #[command(flatten)]
     pub signing: SigningConfig,
     #[command(flatten)]
     pub evidence_log: EvidenceLogConfig,
@@ -49,7 +56,7 @@ pub struct CollectorConfig {
     pub drain_ms: u64,
 }
 
-impl CollectorConfig {
+impl CollectorSettings {
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
     }

@@ -22,7 +22,7 @@ mod seal;
 mod service;
 pub mod signing;
 
-pub use config::CollectorConfig;
+pub use config::{CollectorConfig, CollectorSettings};
 pub use followers::evidence_log::EvidenceLogConfig;
 pub use followers::lake::{self, TablesConfig};
 pub use service::start;

@@ -23,7 +23,7 @@ use crate::recent_objects::RecentObjects;
 
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Service> {
-    let signer = Arc::new(config.signing.open()?);
+    let signer = Arc::new(config.settings.signing.open()?);
     let pool = database::open(&config.postgres)?;
     let ops = Ops::new();
     let store = s3::open_counted(&config.s3, &ops.registry)?;
@@ -41,30 +41,30 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
         outbox: Outbox::new("collector"),
         recent_objects: RecentObjects::default(),
         signer,
-        builder_id: config.signing.builder_id.clone(),
-        part_bytes: config.part_bytes,
-        segment_retention: Duration::from_millis(config.segment_retention_ms),
+        builder_id: config.settings.signing.builder_id.clone(),
+        part_bytes: config.settings.part_bytes,
+        segment_retention: Duration::from_millis(config.settings.segment_retention_ms),
     };
     let retention_metrics = RetentionMetrics::register(&ops.registry)?;
     let hold_metrics = HoldMetrics::register(&ops.registry)?;
     let log = EvidenceLog {
         store: context.store.clone(),
         signer: Arc::clone(&context.signer),
-        config: config.evidence_log.clone(),
+        config: config.settings.evidence_log.clone(),
         metrics: EvidenceLogMetrics::register(&ops.registry)?,
     };
     let lake = Lake {
         store: context.store.clone(),
         recent_objects: context.recent_objects.clone(),
-        config: config.tables.clone(),
+        config: config.settings.tables.clone(),
         metrics: LakeMetrics::register(&ops.registry)?,
-        iceberg: config.iceberg.clone(),
+        iceberg: config.settings.iceberg.clone(),
         iceberg_metrics: IcebergMetrics::register(&ops.registry)?,
     };
-    let drain = Drain { deadline: config.drain(), overdue: Overdue::Dropped };
+    let drain = Drain { deadline: config.settings.drain(), overdue: Overdue::Dropped };
     let mut service = Service::start("collector", drain, shutdown, &ops, &config.ops).await?;
 
-    let (postgres, interval) = (config.postgres, Duration::from_millis(config.retention_sweep_ms));
+    let (postgres, interval) = (config.postgres, Duration::from_millis(config.settings.retention_sweep_ms));
     service.work(worker::work(context.clone(), service.shutdown()));
     service.work(dead_letters::work(context.clone(), service.shutdown()));
     service.work(retention::work(context.clone(), retention_metrics, interval, service.shutdown()));
@@ -80,7 +80,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
 
 /// The store as sealed objects are written to it. Fails if they are to be locked and the bucket has no Object Lock.
 async fn vault(config: &CollectorConfig, store: &Store) -> anyhow::Result<Store> {
-    let lock = config.object_lock.lock();
+    let lock = config.settings.object_lock.lock();
     if lock.is_some() && !store.has_object_lock().await? {
         anyhow::bail!(
             "--object-lock-mode: the bucket `{}` has no Object Lock: switch it on (many stores want versioning first, some a new \

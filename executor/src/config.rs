@@ -25,6 +25,13 @@ pub struct ExecutorConfig {
     pub ops: OpsConfig,
     #[command(flatten)]
     pub keyring: KeyringConfig,
+    #[command(flatten)]
+    pub settings: ExecutorSettings,
+}
+
+/// Everything that has a default.
+#[derive(Debug, Clone, Args)]
+pub struct ExecutorSettings {
     /// Runs at the same time; each has a user id of its own
     #[arg(long, env = "CROWNEST_SLOTS", default_value_t = default_slots(), value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -120,7 +127,7 @@ fn default_slots() -> u16 {
     std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(1))
 }
 
-impl ExecutorConfig {
+impl ExecutorSettings {
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_millis(self.grace_ms)
     }

@@ -21,5 +21,5 @@ pub mod sandbox;
 pub mod supervised;
 pub mod workspace;
 
-pub use config::ExecutorConfig;
+pub use config::{EngineName, ExecutorConfig, ExecutorSettings};
 pub use service::{Executor, start};

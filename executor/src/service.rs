@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{CacheConfig, ExtractLimits, TreeCache};
 use crate::claim::{self, Stop};
-use crate::config::ExecutorConfig;
+use crate::config::{ExecutorConfig, ExecutorSettings};
 use crate::egress::Gateway;
 use crate::jobs;
 use crate::metrics::Metrics;
@@ -69,25 +69,26 @@ pub struct Executor {
 
 /// Checks the machine, opens everything and starts to work, until `shutdown`.
 pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyhow::Result<Executor> {
-    let (drain, grace) = (config.drain(), config.grace());
+    let settings = &config.settings;
+    let (drain, grace) = (settings.drain(), settings.grace());
     let keyring = config.keyring.open()?;
-    let host = open_host(&config).await?;
+    let host = open_host(settings).await?;
     let disk_bytes = host.disk_bytes();
     let cache_config = CacheConfig {
-        folder: config.work_dir.join("cache"),
-        max_bytes: config.cache_bytes,
+        folder: settings.work_dir.join("cache"),
+        max_bytes: settings.cache_bytes,
         limits: ExtractLimits::default(),
     };
     let templates_config = CacheConfig {
-        folder: config.work_dir.join("templates"),
-        max_bytes: config.template_cache_bytes,
+        folder: settings.work_dir.join("templates"),
+        max_bytes: settings.template_cache_bytes,
         limits: ExtractLimits::ROOT_FS,
     };
     // Extracted files are as open as their archive has them, whoever started this process.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let opening = move || (TreeCache::open(cache_config), TreeCache::open_root_file_systems(templates_config));
     let (cache, templates) = tokio::task::spawn_blocking(opening).await?;
-    let downloads = config.work_dir.join("downloads");
+    let downloads = settings.work_dir.join("downloads");
     // Whatever a former process was downloading is of no use any more.
     crate::workspace::remove_tree(&downloads).context("cannot empty the download folder")?;
     std::fs::create_dir_all(&downloads).context("cannot create the download folder")?;
@@ -98,7 +99,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let publisher = amqp.publisher();
     let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
-    metrics.slots.set(i64::from(config.slots));
+    metrics.slots.set(i64::from(settings.slots));
     let id = ExecutorId::new();
     let parts = Arc::new(Parts {
         id: id.clone(),
@@ -111,14 +112,14 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         templates: templates.context("cannot open the template cache")?,
         downloads,
         keyring,
-        gateway: Gateway::new(&config.egress_allow_address),
-        limits: Limits { memory_bytes: config.memory_bytes, pids: config.pids, cpu_millis: config.cpu_millis },
+        gateway: Gateway::new(&settings.egress_allow_address),
+        limits: Limits { memory_bytes: settings.memory_bytes, pids: settings.pids, cpu_millis: settings.cpu_millis },
         disk_bytes,
-        output_cap: OutputCap { bytes: config.output_cap_bytes, folder: config.work_dir.clone() },
+        output_cap: OutputCap { bytes: settings.output_cap_bytes, folder: settings.work_dir.clone() },
         grace,
         metrics,
         running: Running::default(),
-        slots: Slots::new(config.slots),
+        slots: Slots::new(settings.slots),
     });
     // What still runs during a drain can be canceled, and looked at.
     let drained = CancellationToken::new();
@@ -128,25 +129,25 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let mut workers = JoinSet::new();
     workers.spawn(listen(Arc::clone(&parts), drained.clone()));
     workers.spawn(watch(Arc::clone(&parts), drained.clone()));
-    let jobs = jobs::work(Arc::clone(&parts), config.slots, shutdown.clone(), abort.clone());
+    let jobs = jobs::work(Arc::clone(&parts), settings.slots, shutdown.clone(), abort.clone());
     workers.spawn(async move {
         jobs.await;
         drained.cancel();
     });
-    tracing::info!(executor = %id, %ops_address, slots = config.slots, engine = ?config.engine, "executor started");
+    tracing::info!(executor = %id, %ops_address, slots = settings.slots, engine = ?settings.engine, "executor started");
     Ok(Executor { id, ops_address, workers, shutdown, abort, drain })
 }
 
-async fn open_host(config: &ExecutorConfig) -> anyhow::Result<SandboxHost> {
-    std::fs::create_dir_all(&config.work_dir)
-        .with_context(|| format!("--work-dir: cannot create {}", config.work_dir.display()))?;
+async fn open_host(settings: &ExecutorSettings) -> anyhow::Result<SandboxHost> {
+    std::fs::create_dir_all(&settings.work_dir)
+        .with_context(|| format!("--work-dir: cannot create {}", settings.work_dir.display()))?;
     let sandbox = SandboxConfig {
-        helper_path: config.sandbox_helper.clone(),
-        uid_base: config.uid_base,
-        slots: config.slots.into(),
-        engine: config.engine(),
-        disk: config.disk(),
-        ..SandboxConfig::new(config.work_dir.join("sandboxes"))
+        helper_path: settings.sandbox_helper.clone(),
+        uid_base: settings.uid_base,
+        slots: settings.slots.into(),
+        engine: settings.engine(),
+        disk: settings.disk(),
+        ..SandboxConfig::new(settings.work_dir.join("sandboxes"))
     };
     SandboxHost::open(sandbox).await.context("this machine cannot run sandboxes")
 }

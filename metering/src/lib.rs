@@ -13,5 +13,5 @@ mod ledger;
 mod metrics;
 mod service;
 
-pub use config::MeteringConfig;
+pub use config::{MeteringConfig, MeteringSettings};
 pub use service::start;

@@ -21,13 +21,13 @@ pub async fn start(config: MeteringConfig, shutdown: CancellationToken) -> anyho
     let ops = Ops::new().ready_when(&pool).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
     let context = Context { pool, outbox: Outbox::new("metering"), topology: amqp.topology.clone(), metrics };
-    let drain = Drain { deadline: config.drain(), overdue: Overdue::Dropped };
+    let drain = Drain { deadline: config.settings.drain(), overdue: Overdue::Dropped };
     let mut service = Service::start("metering", drain, shutdown, &ops, &config.ops).await?;
 
     service.work(ledger::consume(context.clone(), amqp, service.shutdown()));
     let sweeping = context.clone();
     let sweep = move || queue::sweep(sweeping.clone());
-    service.beside(every(config.sweep(), "admit waiting runs", service.drained(), sweep));
+    service.beside(every(config.settings.sweep(), "admit waiting runs", service.drained(), sweep));
     let drained = service.drained();
     service.beside(async move { context.outbox.relay(&context.pool, &publisher, &drained).await });
     tracing::info!(ops_address = %service.ops_address(), "metering started");

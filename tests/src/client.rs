@@ -1,4 +1,4 @@
-//! A plain HTTP client of the public contract: JSON values, no shared types, so that the wire shapes are what is tested.
+//! A plain HTTP client of the public contract: JSON values, no shared types, so that tests see the wire shapes.
 
 use std::collections::VecDeque;
 use std::time::Duration;

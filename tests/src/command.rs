@@ -13,7 +13,7 @@ use crate::process::program;
 
 /// The first `crownest up` on a busy machine takes longest.
 const DEADLINE: Duration = Duration::from_secs(180);
-/// What would lead a command elsewhere.
+/// Variables that would lead a command elsewhere.
 const FOREIGN: [&str; 9] = [
     "CROWNEST_API_URL",
     "CROWNEST_API_KEY",
@@ -32,7 +32,7 @@ pub struct Crownest {
     variables: Vec<(String, String)>,
 }
 
-/// How a command ended and what it said.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub struct Finished {
     /// -1 if a signal ended it.

@@ -49,7 +49,7 @@ fn part(number: u64) -> Part {
     builder.finish().expect("a segment was pushed")
 }
 
-/// What its tests left.
+/// The outcomes of its tests.
 fn report(number: u64) -> String {
     let roll = mixed(number);
     let failure = if roll.is_multiple_of(5) { "<failure message=\"no\"/>" } else { "" };

@@ -1,103 +1,43 @@
 //! A CrowNest for one test: its own database, queues, bucket and executor, on the shared services.
 
-use std::path::PathBuf;
+mod configuration;
 
-use clap::{Args, Command, FromArgMatches};
 use database::{Pool, PostgresConfig};
 use infra::amqp::Amqp;
 use infra::config::Secret;
 use infra::s3::{ObjectLockConfig, Store};
 use infra::telemetry::{LogConfig, LogFormat};
+use local::Services;
 use schemas::id::{OrgId, ProjectId};
 use schemas::scope::Scope;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
-use crate::{Client, Lease, Process};
-
-/// Executors of one test have user ids of their own: far below the default, far above people.
-const FIRST_UID: u32 = 600_000;
-const UIDS_OF_TEST: u32 = 1_000;
-const UIDS_OF_EXECUTOR: u32 = 100;
-
-/// A key file for environment variables of runs, that ingest and executors share.
-pub const ENV_KEYS: &str = "k1 8f0a6d1b5c2e4f70918273645546372819a0b1c2d3e4f5061728394a5b6c7d8e\n";
-
-/// The key that signs evidence in tests: that of RFC 8410 section 10.3.
-pub const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
------END PRIVATE KEY-----
-";
-
-/// What a test wants to be different.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub plan: &'static str,
-    pub slots: u16,
-    /// Of executors: `bubblewrap`, or `oci` for runc.
-    pub engine: &'static str,
-    /// Services to run in the test's own process; the others are the test's business.
-    pub executor: bool,
-    pub collector: bool,
-    pub metering: bool,
-    /// `STORE_ENDPOINT` in them stands for the address of the shared store.
-    pub ingest_flags: Vec<String>,
-    pub collector_flags: Vec<String>,
-    pub executor_flags: Vec<String>,
-    /// Contents of the key files for environment variables of runs; `None`: the service has none.
-    pub ingest_env_keys: Option<&'static str>,
-    pub executor_env_keys: Option<&'static str>,
-    /// Flags of the bucket and of the collector about Object Lock.
-    pub object_lock: Vec<String>,
-    /// Another broker than the shared one.
-    pub amqp_url: Option<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            plan: "local",
-            slots: 2,
-            engine: "bubblewrap",
-            executor: true,
-            collector: true,
-            metering: true,
-            ingest_flags: Vec::new(),
-            collector_flags: Vec::new(),
-            executor_flags: vec!["--grace-ms".to_owned(), "1000".to_owned()],
-            ingest_env_keys: Some(ENV_KEYS),
-            executor_env_keys: Some(ENV_KEYS),
-            object_lock: Vec::new(),
-            amqp_url: None,
-        }
-    }
-}
+use self::configuration::settings;
+use crate::{Client, Lease, Options, Process, SIGNING_KEY, eventually};
 
 #[derive(Debug)]
 pub struct Stack {
     pub api_url: String,
-    /// Where ingest serves its health and metrics.
+    /// URL of ingest's health and metrics.
     pub ingest_ops_url: String,
-    /// The same of the collector, if it runs in the test's own process.
+    /// URL of the collector's health and metrics, if it runs in the test's own process.
     pub collector_ops_url: String,
     pub org: OrgId,
     pub project: ProjectId,
     key: String,
-    /// As the database's superuser.
+    /// Connections of the database's superuser.
     pub admin: Pool,
     pub store: Store,
     pub folder: TempDir,
     options: Options,
     lease: Lease,
     executors: std::sync::atomic::AtomicU32,
-    /// Running services stop when their handle is dropped.
-    services: Vec<Box<dyn std::fmt::Debug + Send + Sync>>,
-    shutdown: CancellationToken,
+    services: Services,
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        self.services.cancel();
     }
 }
 
@@ -127,16 +67,15 @@ impl Stack {
             org,
             project,
             key: key.reveal().to_owned(),
-            store: infra::s3::open(&parse(&store_flags(&lease))),
+            store: infra::s3::open(&lease.access.store().config(&bucket(&lease))),
             admin,
             folder,
             options,
             lease,
             executors: 0.into(),
-            services: Vec::new(),
-            shutdown: CancellationToken::new(),
+            services: Services::default(),
         };
-        let lock: ObjectLockConfig = parse(&stack.options.object_lock);
+        let lock: ObjectLockConfig = settings(&stack.options.object_lock);
         stack.store.locking(lock.lock()).ensure_bucket().await.expect("a bucket can be made");
         stack.start_services().await;
         stack
@@ -144,26 +83,26 @@ impl Stack {
 
     async fn start_services(&mut self) {
         if self.options.collector {
-            let config = parse(&self.collector_flags(SIGNING_KEY));
-            let started = collector::start(config, self.shutdown.clone()).await.expect("the collector starts");
-            self.collector_ops_url = format!("http://{}", started.ops_address());
-            self.services.push(Box::new(started));
+            let config = self.collector_config();
+            self.services.start_collector(config).await.expect("the collector starts");
         }
         if self.options.metering {
-            let config = parse(&self.metering_flags());
-            let started = metering::start(config, self.shutdown.clone()).await.expect("metering starts");
-            self.services.push(Box::new(started));
+            let config = self.metering_config();
+            self.services.start_metering(config).await.expect("metering starts");
         }
         if self.options.executor {
-            let config = parse(&self.executor_flags());
-            let started = executor::start(config, self.shutdown.clone()).await.expect("the executor starts");
-            self.services.push(Box::new(started));
+            let config = self.executor_config();
+            self.services.start_executor(config).await.expect("the executor starts");
         }
-        let config = parse(&self.ingest_flags("127.0.0.1:0"));
-        let ingest = ingest::start(config, self.shutdown.clone()).await.expect("ingest starts");
-        self.api_url = format!("http://{}", ingest.address());
-        self.ingest_ops_url = format!("http://{}", ingest.ops_address());
-        self.services.push(Box::new(ingest));
+        let address = self.services.start_ingest(self.ingest_config()).await.expect("ingest starts");
+        self.api_url = format!("http://{address}");
+        for (service, address) in self.services.ops_addresses() {
+            match service {
+                "ingest" => self.ingest_ops_url = format!("http://{address}"),
+                "collector" => self.collector_ops_url = format!("http://{address}"),
+                _ => {}
+            }
+        }
     }
 
     /// A client with the key of this test's organization.
@@ -173,13 +112,10 @@ impl Stack {
 
     /// A connection to the broker, to look at this test's queues.
     pub fn amqp(&self) -> Amqp {
-        let access = &self.lease.access;
-        let url = self.options.amqp_url.as_ref().unwrap_or(&access.amqp_url);
-        let flags = ["--amqp-url".to_owned(), url.clone(), "--amqp-prefix".to_owned(), format!("t{}", access.number)];
-        Amqp::new(&parse(&flags), "test")
+        Amqp::new(&self.amqp_config(), "test")
     }
 
-    /// Where the shared store is, for services that hand out its address.
+    /// Address of the shared store, for services that hand it out.
     pub fn store_endpoint(&self) -> &str {
         &self.lease.access.s3_endpoint
     }
@@ -189,15 +125,40 @@ impl Stack {
         let access = &self.lease.access;
         vec![
             ("CROWNEST_S3_ENDPOINT", access.s3_endpoint.clone()),
-            ("CROWNEST_S3_BUCKET", format!("test-{}", access.number)),
+            ("CROWNEST_S3_BUCKET", bucket(&self.lease)),
             ("CROWNEST_S3_ACCESS_KEY", access.s3_access_key.clone()),
             ("CROWNEST_S3_SECRET_KEY", access.s3_secret_key.clone()),
         ]
     }
 
+    /// The shared Iceberg catalog with this test's tables, for readers such as `iceberg.py`.
+    pub fn iceberg(&self) -> serde_json::Value {
+        let access = &self.lease.access;
+        serde_json::json!({
+            "uri": access.iceberg_uri, "warehouse": access.iceberg_warehouse,
+            "namespace": format!("test_{}", access.number),
+            "id": access.s3_access_key, "secret": access.s3_secret_key,
+            "endpoint": access.s3_endpoint, "region": access.s3_region,
+        })
+    }
+
     /// The superuser's access to this test's database.
     pub fn admin_url(&self) -> String {
         self.lease.access.admin_url.replace("DATABASE", &database(&self.lease))
+    }
+
+    /// Waits until the tables consist of these files (first and last batch) and no others: all written and, where a catalog is
+    /// configured, registered.
+    pub async fn wait_for_table_files(&self, batches: &[(i64, i64)]) {
+        let database = self.admin.get().await.expect("the database answers");
+        eventually(&format!("{batches:?} are written"), async || {
+            let sql = "select first_batch, last_batch, written_at is not null from collector.lake_files order by 1, 2";
+            let rows = database.query(sql, &[]).await.expect("rows");
+            let written: Vec<(i64, i64)> =
+                rows.iter().filter(|row| row.get(2)).map(|row| (row.get(0), row.get(1))).collect();
+            (written == batches && rows.len() == batches.len()).then_some(())
+        })
+        .await;
     }
 
     pub fn key(&self) -> &str {
@@ -261,120 +222,14 @@ impl Stack {
     pub fn spawn_metering(&self) -> Process {
         Process::start("crownest-metering", &self.metering_flags())
     }
+}
 
-    fn ingest_flags(&self, listen: &str) -> Vec<String> {
-        let mut flags = self.base(&self.lease.access.ingest_url, true);
-        flags.extend(["--listen".to_owned(), listen.to_owned()]);
-        flags.extend(self.env_key_flags("ingest", self.options.ingest_env_keys));
-        flags
-            .extend(self.options.ingest_flags.iter().map(|flag| flag.replace("STORE_ENDPOINT", self.store_endpoint())));
-        flags
-    }
-
-    /// The command line of a collector.
-    pub fn collector_flags(&self, signing_key: &str) -> Vec<String> {
-        let mut flags = self.base(&self.lease.access.collector_url, true);
-        // A test may sign in another way.
-        if !self.options.collector_flags.iter().any(|flag| flag == "--signing-command") {
-            flags.push(format!("--signing-key={signing_key}"));
-        }
-        flags.extend(self.options.object_lock.clone());
-        flags.extend(self.options.collector_flags.clone());
-        flags
-    }
-
-    /// Registers the tables in the shared Iceberg catalog, in a namespace of this test.
-    pub fn iceberg_flags(&self) -> Vec<String> {
-        let access = &self.lease.access;
-        vec![
-            format!("--iceberg-uri={}", access.iceberg_uri),
-            format!("--iceberg-warehouse={}", access.iceberg_warehouse),
-            format!("--iceberg-credential={}:{}", access.s3_access_key, access.s3_secret_key),
-            format!("--iceberg-namespace=test_{}", access.number),
-        ]
-    }
-
-    /// How readers get at the tables in that catalog, as `iceberg.py` wants it.
-    pub fn iceberg(&self) -> serde_json::Value {
-        let access = &self.lease.access;
-        serde_json::json!({
-            "uri": access.iceberg_uri, "warehouse": access.iceberg_warehouse,
-            "namespace": format!("test_{}", access.number),
-            "id": access.s3_access_key, "secret": access.s3_secret_key,
-            "endpoint": access.s3_endpoint, "region": access.s3_region,
-        })
-    }
-
-    fn metering_flags(&self) -> Vec<String> {
-        let mut flags = self.base(&self.lease.access.metering_url, false);
-        flags.extend(["--sweep-ms".to_owned(), "500".to_owned()]);
-        flags
-    }
-
-    /// Each call is another executor.
-    fn executor_flags(&self) -> Vec<String> {
-        let number = self.executors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let uid = FIRST_UID + self.lease.access.number * UIDS_OF_TEST + number * UIDS_OF_EXECUTOR;
-        let mut flags = self.base(&self.lease.access.executor_url, true);
-        flags.extend(["--slots".to_owned(), self.options.slots.to_string(), "--uid-base".to_owned(), uid.to_string()]);
-        flags.extend(["--engine".to_owned(), self.options.engine.to_owned()]);
-        flags.extend(["--work-dir".to_owned(), self.work_dir(number).display().to_string()]);
-        flags.extend(self.env_key_flags("executor", self.options.executor_env_keys));
-        flags.extend(self.options.executor_flags.clone());
-        flags
-    }
-
-    fn env_key_flags(&self, service: &str, keys: Option<&str>) -> Vec<String> {
-        let Some(keys) = keys else { return Vec::new() };
-        let path = self.folder.path().join(format!("{service}-env-keys"));
-        if !path.exists() {
-            std::fs::write(&path, keys).expect("a key file can be written");
-        }
-        vec!["--env-key-file".to_owned(), path.display().to_string()]
-    }
-
-    pub fn work_dir(&self, executor: u32) -> PathBuf {
-        self.folder.path().join(format!("executor-{executor}"))
-    }
-
-    fn base(&self, database_url: &str, with_store: bool) -> Vec<String> {
-        let access = &self.lease.access;
-        let amqp_url = self.options.amqp_url.as_ref().unwrap_or(&access.amqp_url);
-        let mut flags = vec![
-            "--database-url".to_owned(),
-            database_url.replace("DATABASE", &database(&self.lease)),
-            "--database-pool".to_owned(),
-            "4".to_owned(),
-            "--amqp-url".to_owned(),
-            amqp_url.clone(),
-            "--amqp-prefix".to_owned(),
-            format!("t{}", access.number),
-            "--ops-listen".to_owned(),
-            "127.0.0.1:0".to_owned(),
-        ];
-        if with_store {
-            flags.extend(store_flags(&self.lease));
-        }
-        flags
-    }
+fn bucket(lease: &Lease) -> String {
+    format!("test-{}", lease.access.number)
 }
 
 fn database(lease: &Lease) -> String {
     format!("test_{}", lease.access.number)
-}
-
-fn store_flags(lease: &Lease) -> Vec<String> {
-    let access = &lease.access;
-    [
-        ("--s3-endpoint", access.s3_endpoint.clone()),
-        ("--s3-region", access.s3_region.clone()),
-        ("--s3-bucket", format!("test-{}", access.number)),
-        ("--s3-access-key", access.s3_access_key.clone()),
-        ("--s3-secret-key", access.s3_secret_key.clone()),
-    ]
-    .into_iter()
-    .flat_map(|(flag, value)| [flag.to_owned(), value])
-    .collect()
 }
 
 /// A copy of the migrated database; the template must have no connection meanwhile, so this is one at a time.
@@ -390,10 +245,4 @@ async fn create_database(lease: &Lease) {
 fn pool(url: &str) -> Pool {
     let database_url = Secret::new(url);
     database::open(&PostgresConfig { database_url, database_pool: 4 }).expect("a pool")
-}
-
-fn parse<T: Args + FromArgMatches>(flags: &[String]) -> T {
-    let command = T::augment_args(Command::new("service").no_binary_name(true));
-    let matches = command.try_get_matches_from(flags).unwrap_or_else(|error| panic!("{error}"));
-    T::from_arg_matches(&matches).expect("flags that clap accepted")
 }

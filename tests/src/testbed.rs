@@ -10,18 +10,18 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use infra::config::Secret;
-use infra::local::{Durability, LocalServices, Role};
+use local::{Durability, Role, S3Access, Servers};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
-/// How long the services stay when nobody uses them: bridges the gaps between test binaries.
+/// Idle time after which the services stop: bridges the gaps between test programs.
 const IDLE: Duration = Duration::from_secs(15);
 const START_DEADLINE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Where the shared services are, and a number that nobody else has.
+/// The addresses of the shared services, and a number that nobody else has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Access {
     pub number: u32,
@@ -39,6 +39,20 @@ pub struct Access {
     /// The Iceberg catalog that comes with the store; its client are the keys of S3.
     pub iceberg_uri: String,
     pub iceberg_warehouse: String,
+}
+
+impl Access {
+    /// The shared store, with its catalog.
+    pub fn store(&self) -> S3Access {
+        S3Access {
+            endpoint: self.s3_endpoint.clone(),
+            region: self.s3_region.clone(),
+            access_key: self.s3_access_key.clone(),
+            secret_key: Secret::new(&self.s3_secret_key),
+            iceberg_uri: self.iceberg_uri.clone(),
+            iceberg_warehouse: self.iceberg_warehouse.clone(),
+        }
+    }
 }
 
 /// The shared services stay at least as long as this lives.
@@ -108,7 +122,7 @@ fn spawn(home: &Path) -> std::process::Child {
 
 /// The testbed's own main: serves until nobody needs it any more.
 pub async fn serve(home: &Path) -> anyhow::Result<()> {
-    let services = LocalServices::start(&home.join("data"), Durability::Fast).await?;
+    let services = Servers::start(&home.join("data"), Durability::Fast).await?;
     database::migrate(&services.postgres_admin_url()).await?;
     let path = socket(home);
     let _ = std::fs::remove_file(&path);
@@ -140,11 +154,10 @@ pub async fn serve(home: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn access(services: &LocalServices, number: u32) -> Access {
+fn access(services: &Servers, number: u32) -> Access {
     let text = |secret: Secret| secret.reveal().to_owned();
     let url = |role| text(services.postgres.url(role, "DATABASE"));
     let s3 = services.s3();
-    let store = s3.config("BUCKET");
     Access {
         number,
         admin_url: text(services.postgres.admin_url_of("DATABASE")),
@@ -153,10 +166,10 @@ fn access(services: &LocalServices, number: u32) -> Access {
         collector_url: url(Role::Collector),
         metering_url: url(Role::Metering),
         amqp_url: text(services.amqp_url()),
-        s3_endpoint: store.s3_endpoint,
-        s3_region: store.s3_region,
-        s3_access_key: store.s3_access_key,
-        s3_secret_key: text(store.s3_secret_key),
+        s3_endpoint: s3.endpoint,
+        s3_region: s3.region,
+        s3_access_key: s3.access_key,
+        s3_secret_key: text(s3.secret_key),
         iceberg_uri: s3.iceberg_uri,
         iceberg_warehouse: s3.iceberg_warehouse,
     }

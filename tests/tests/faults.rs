@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use infra::amqp::Message;
-use infra::local::{Durability, RabbitMq};
+use local::{Durability, RabbitMq};
 use serde_json::json;
 use testkit::{Crownest, Options, Stack, archive, eventually};
 

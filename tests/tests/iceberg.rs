@@ -136,19 +136,6 @@ fn operations(table: &Value) -> Vec<&str> {
     snapshots.iter().map(|summary| summary["operation"].as_str().expect("a text")).collect()
 }
 
-/// Waits until these and no others are the files that the database knows, all written and, if it is so configured, registered.
-async fn wait_for(stack: &Stack, ranges: &[(i64, i64)]) {
-    let database = stack.admin.get().await.expect("the database answers");
-    eventually(&format!("{ranges:?} are written"), async || {
-        let sql = "select first_batch, last_batch, written_at is not null from collector.lake_files order by 1, 2";
-        let rows = database.query(sql, &[]).await.expect("rows");
-        let written: Vec<(i64, i64)> =
-            rows.iter().filter(|row| row.get(2)).map(|row| (row.get(0), row.get(1))).collect();
-        (written == ranges && rows.len() == ranges.len()).then_some(())
-    })
-    .await;
-}
-
 /// Checks that `iceberg/` in the bucket of evidence has exactly the objects that the catalog points at.
 async fn check_objects(stack: &Stack, tables: &BTreeMap<String, Value>) {
     let found = stack.store.list("iceberg/").await.expect("the store answers").len() as u64;
@@ -235,15 +222,15 @@ async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     let away = [&*uri, OFTEN, EAGER];
     let mut collector_without = stack.spawn_collector_with(&away);
     seal(&stack, 0..5, DAY).await;
-    wait_for(&stack, &[(1, 1)]).await;
+    stack.wait_for_table_files(&[(1, 1)]).await;
     seal(&stack, 5..10, DAY).await;
     // Both files stay: readers that the catalog sends there must find them.
-    wait_for(&stack, &[(1, 1), (2, 2)]).await;
+    stack.wait_for_table_files(&[(1, 1), (2, 2)]).await;
     assert_eq!(catalog.total("runs").await, None);
     collector_without.terminate().await;
 
     let mut collector = collector(&stack, &[EAGER, "--iceberg-keep-snapshots-ms=0"]);
-    wait_for(&stack, &[(1, 2)]).await;
+    stack.wait_for_table_files(&[(1, 2)]).await;
     catalog.wait_for(10).await;
     let found = read(&stack).await;
     assert_eq!(operations(&found["runs"]), ["replace"]);
@@ -253,14 +240,14 @@ async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     let intruded = script("iceberg.py", "intrude", &stack.iceberg()).await;
     assert_eq!(intruded["runs"]["rows"], 20);
     seal(&stack, 10..11, DAY).await;
-    wait_for(&stack, &[(1, 3)]).await;
+    stack.wait_for_table_files(&[(1, 3)]).await;
     catalog.wait_for(11).await;
     assert_eq!(runs(&read(&stack).await).len(), 11);
 
     // A tag keeps a snapshot in the catalog, and stops nobody from going on.
     script("iceberg.py", "tag", &stack.iceberg()).await;
     seal(&stack, 11..12, DAY).await;
-    wait_for(&stack, &[(1, 4)]).await;
+    stack.wait_for_table_files(&[(1, 4)]).await;
     catalog.wait_for(12).await;
     assert_eq!(operations(&read(&stack).await["runs"]).len(), 2);
 
@@ -272,7 +259,7 @@ async fn a_catalog_that_is_away_holds_up_no_run_and_gets_everything_later() {
     collector.terminate().await;
     let mut collector = self::collector(&stack, &[EAGER, "--iceberg-keep-snapshots-ms=0"]);
     seal(&stack, 12..13, DAY).await;
-    wait_for(&stack, &[(1, 5)]).await;
+    stack.wait_for_table_files(&[(1, 5)]).await;
     catalog.wait_for(13).await;
     collector.terminate().await;
     assert_eq!(runs(&read(&stack).await).len(), 13);

@@ -1,10 +1,13 @@
 //! Everything that a user is promised, on real services: one file for each promise. One program, because each that links all
 //! services costs seconds of every build.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure")]
+
 mod admin;
 mod artifacts;
 mod attestations;
 mod cli;
+mod crates;
 mod database;
 mod egress;
 mod engines;

@@ -55,23 +55,10 @@ async fn restore(stack: &Stack, files: &BTreeMap<String, Bytes>) {
     }
 }
 
-/// Waits until these and no others are the files that the database knows, all of them written.
-async fn wait_for(stack: &Stack, ranges: &[(i64, i64)]) {
-    let database = stack.admin.get().await.expect("the database answers");
-    eventually(&format!("{ranges:?} are written"), async || {
-        let sql = "select first_batch, last_batch, written_at is not null from collector.lake_files order by 1, 2";
-        let rows = database.query(sql, &[]).await.expect("rows");
-        let written: Vec<(i64, i64)> =
-            rows.iter().filter(|row| row.get(2)).map(|row| (row.get(0), row.get(1))).collect();
-        (written == ranges && rows.len() == ranges.len()).then_some(())
-    })
-    .await;
-}
-
 /// Lets a collector work until these are the files.
 async fn recover(stack: &Stack, flags: &[&str], ranges: &[(i64, i64)]) -> BTreeMap<String, Bytes> {
     let mut collector = stack.spawn_collector_with(flags);
-    wait_for(stack, ranges).await;
+    stack.wait_for_table_files(ranges).await;
     collector.kill().await;
     files(stack).await
 }
@@ -138,7 +125,7 @@ async fn a_batch_that_a_crash_left_gets_the_same_bytes() {
     let sql = "select count(*) from collector.lake_files where written_at is not null";
     assert_eq!(database.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
     delete(&stack, [key]).await;
-    wait_for(&stack, &[(1, 1), (2, 2)]).await;
+    stack.wait_for_table_files(&[(1, 1), (2, 2)]).await;
     collector.kill().await;
     assert_eq!(counted(&Crownest::admin(&stack)).await, all_once(21));
 }
@@ -255,7 +242,7 @@ async fn evidence_that_was_changed_is_left_out_and_holds_up_nothing() {
     delete(&stack, [&changed, &removed, &no_log, &report]).await;
     stack.store.put_new(&changed, "{}".into(), "application/json").await.unwrap();
     let mut collector = stack.spawn_collector_with(&CALM);
-    wait_for(&stack, &[(1, 1)]).await;
+    stack.wait_for_table_files(&[(1, 1)]).await;
     collector.kill().await;
     let sql = "select workspace_run_id as run, tests_total, tests_listed from runs order by 1";
     let found = Crownest::admin(&stack).run(["--json", "query", sql]).await;

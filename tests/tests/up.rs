@@ -227,7 +227,7 @@ async fn the_operations_listeners_answer(up: &Value) {
 }
 
 fn every_listener_is_on_loopback(machine: &Machine, up: &Value) {
-    let listening = |pid: i32| infra::local::listening_addresses(pid.cast_unsigned()).unwrap_or_default();
+    let listening = |pid: i32| local::listening_addresses(pid.cast_unsigned()).unwrap_or_default();
     let addresses: BTreeSet<_> = machine.processes().into_iter().flat_map(listening).collect();
     assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
     // The API and four listeners for operations in the one process, and those of three private services.

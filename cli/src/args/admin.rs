@@ -14,7 +14,7 @@ use schemas::scope::Scope;
 use self::legal_hold::LegalHoldCommand;
 use self::retention::RetentionCommand;
 use crate::args::store::StoreArgs;
-use crate::up::DataArgs;
+use crate::args::up::DataArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
@@ -64,7 +64,7 @@ pub(crate) enum TemplatesCommand {
         /// Name of this version [default: the beginning of its digest]
         #[arg(long, value_name = "NAME")]
         version: Option<String>,
-        /// Which image, in a layout that has several (its `org.opencontainers.image.ref.name`)
+        /// The image, in a layout that has several (its `org.opencontainers.image.ref.name`)
         #[arg(long = "ref", value_name = "NAME")]
         ref_name: Option<String>,
         /// Leave it to runs that name this version; all others stay with the version that is current now
@@ -174,10 +174,10 @@ Examples:
     Create {
         #[arg(value_name = "ORG_ID")]
         organization: OrgId,
-        /// What the key is for
+        /// Purpose of the key
         #[arg(long)]
         name: String,
-        /// What the key may do, such as workspace_run:read; may be repeated [default: everything]
+        /// Scope of the key, such as workspace_run:read; may be repeated [default: everything]
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<Scope>,
         /// Limit the key to this project; may be repeated [default: all projects]

@@ -7,7 +7,7 @@ use schemas::id::ArtifactId;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactsCommand {
-    /// Show what is known of an artifact
+    /// Show an artifact's metadata
     #[command(after_help = "Example:\n  crownest artifacts get art_…")]
     Get {
         #[arg(value_name = "ART_ID")]
@@ -28,7 +28,7 @@ Examples:
 pub(crate) struct DownloadArgs {
     #[arg(value_name = "ART_ID")]
     pub id: ArtifactId,
-    /// Where to write it; - is standard output [default: the artifact's name, here, unless it exists already]
+    /// File to write; - is standard output [default: the artifact's name, here, unless it exists already]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }

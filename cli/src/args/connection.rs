@@ -1,8 +1,8 @@
-//! Where the API is and who asks, for every command.
+//! The address of the API and the key, for every command.
 
 use clap::Args;
 
-use crate::connection::ApiKey;
+use crate::api_key::ApiKey;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]

@@ -27,7 +27,7 @@ pub(crate) struct DiffArgs {
     pub b: EvidenceSource,
 }
 
-/// Where a bundle comes from.
+/// The source of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EvidenceSource {
     Run(RunId),
@@ -37,7 +37,7 @@ pub(crate) enum EvidenceSource {
 impl FromStr for EvidenceSource {
     type Err = Infallible;
 
-    /// What is no id is a file; a file with the name of an id is `./wsr_…`.
+    /// Anything that is not an id is a file; a file with the name of an id is `./wsr_…`.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(text.parse().map_or_else(|_| Self::File(text.into()), Self::Run))
     }

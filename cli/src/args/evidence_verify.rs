@@ -8,10 +8,10 @@ use schemas::id::RunId;
 use super::evidence_diff::EvidenceSource;
 
 pub(crate) const VERIFY_HELP: &str = "\
-Checks, and says in words what was and what was not: the shape of the bundle, the signatures (DSSE, in-toto), that the \
+Checks, and says in words what was checked and what was not: the shape of the bundle, the signatures (DSSE, in-toto), that the \
 signed statement is about exactly this bundle, every part of the event log by its digest, the Merkle root, the numbers \
 of the events, every artifact, provenance, and that the evidence log has the bundle. Missing pieces are fetched from the \
-API, unless --offline says where they are.
+API, unless --offline names their folder.
 
 Exit codes: 0 everything is what was sealed, 3 something is not, 1 something could not be checked, 2 usage.
 
@@ -23,8 +23,8 @@ Examples:
 
 pub(crate) const EXPORT_HELP: &str = "\
 Writes evidence.json (the sealed bytes), the signed statements, the event log, the artifacts, the proof that the evidence \
-log has it, and the public keys: all that `crownest evidence verify DIR` needs without a network, years later. What was \
-written is verified at once; exit codes are those of `verify`.
+log has it, and the public keys: all that `crownest evidence verify DIR` needs without a network, years later. The folder \
+is verified immediately; exit codes are those of `verify`.
 
 Examples:
   crownest evidence export wsr_… ./evidence-of-the-release

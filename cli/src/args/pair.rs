@@ -23,12 +23,12 @@ pub(crate) fn parse_artifact(text: &str) -> Result<ArtifactRequest, String> {
     Ok(ArtifactRequest { path: path.to_owned(), name: name.map(str::to_owned), report: None })
 }
 
-/// The same for a test report in JUnit XML.
+/// A requested test report in JUnit XML.
 pub(crate) fn parse_junit(text: &str) -> Result<ArtifactRequest, String> {
     Ok(ArtifactRequest { report: Some(ReportFormat::Junit), ..parse_artifact(text)? })
 }
 
-/// The same for a test report in CTRF JSON.
+/// A requested test report in CTRF JSON.
 pub(crate) fn parse_ctrf(text: &str) -> Result<ArtifactRequest, String> {
     Ok(ArtifactRequest { report: Some(ReportFormat::Ctrf), ..parse_artifact(text)? })
 }

@@ -1,4 +1,4 @@
-//! What a run is asked to be: the flags that `create` and `run-archive` share.
+//! The request for a run: the flags that `create` and `run-archive` share.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::client::idempotency::IdempotencyKey;
 use crate::failure::Failure;
 use crate::shell;
 
-/// How the command after `--` reaches the sandbox; part of the help of both commands.
+/// The way of the command after `--` into the sandbox; part of the help of both commands.
 pub(crate) const COMMAND_HELP: &str = "\
 The command runs by `sh -c` in /workspace, where the archive was extracted. One argument after -- is passed as \
 it is, as a shell command line. Several arguments are quoted for the shell, so that the program gets exactly \
@@ -43,7 +43,7 @@ pub(crate) struct RunRequestArgs {
     /// Metadata of the run, to find it again; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     pub metadata: Vec<(String, String)>,
-    /// Where the archive came from (commit, branch, …); may be repeated
+    /// Origin of the archive (commit, branch, …); may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     pub source_metadata: Vec<(String, String)>,
     /// File or folder to keep after the run, relative to /workspace; may be repeated. The last = separates the name
@@ -65,7 +65,7 @@ pub(crate) struct RunRequestArgs {
     /// Label for runs that belong together, to list them by, such as bat_nightly7
     #[arg(long, value_name = "BAT_ID")]
     pub batch: Option<BatchId>,
-    /// What the run may reach: none, or egress for what the operator allows the project [default: none]
+    /// Network of the run: none, or egress for everything that the operator allows the project [default: none]
     #[arg(long, value_name = "NETWORK")]
     pub network: Option<RunNetwork>,
     /// Do not remove the sandbox after the run
@@ -107,7 +107,7 @@ impl RunRequestArgs {
         })
     }
 
-    /// The same, started at once if the server has the archive already.
+    /// The request, started immediately if the server has the archive already.
     pub(crate) fn to_request_with(&self, archive: &ArchiveFile) -> Result<CreateRun, Failure> {
         let archive = DeclaredArchive { sha256: archive.sha256.clone(), size_bytes: archive.size_bytes };
         Ok(CreateRun { archive: Some(archive), start: Some(true), ..self.to_request()? })

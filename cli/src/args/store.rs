@@ -1,4 +1,4 @@
-//! Which object store operators' commands work on.
+//! The object store that operators' commands work on.
 
 use clap::Args;
 use infra::config::Secret;

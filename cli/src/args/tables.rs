@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::store::StoreArgs;
-use crate::up::DataArgs;
+use crate::args::up::DataArgs;
 
 pub(crate) const QUERY_HELP: &str = "\
 Tables: runs, attempts, artifacts, tests, usage, events_index; docs/reference/tables.md explains their columns and has ready queries.
@@ -27,7 +27,7 @@ pub(crate) struct QueryArgs {
     /// Folder that `crownest tables sync` filled, instead of the object store
     #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
-    /// How to print the answer; --json prints one line `{"data":[…]}`
+    /// Form of the answer; --json prints one line `{"data":[…]}`
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
     #[command(flatten)]
@@ -49,10 +49,10 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TablesCommand {
-    /// Make a folder the same as the tables in the object store: fetch new files, delete those that were replaced
+    /// Make a folder equal to the tables in the object store: fetch new files, delete replaced ones
     #[command(after_help = "\
 Files get the names of their objects, DIR/tables/<table>/date=…/….parquet, and never change. Each run is in them once.
-Doing it again fetches only what is new. Other files in the folder are left alone.
+Another sync fetches only new files. Other files in the folder are left alone.
 
 Examples:
   crownest tables sync ./lake

@@ -28,14 +28,14 @@ Example:
         #[arg(value_name = "WHK_ID")]
         id: WebhookId,
     },
-    /// What was sent to a webhook, newest first, and how it went
+    /// List the messages to a webhook and their outcomes, newest first
     Deliveries {
         #[arg(value_name = "WHK_ID")]
         id: WebhookId,
         #[command(flatten)]
         page: PageArgs,
     },
-    /// Send a message again, at once
+    /// Send a message again now
     Redeliver {
         #[arg(value_name = "WHD_ID")]
         id: DeliveryId,

@@ -19,7 +19,7 @@ const RUN_ARCHIVE_HELP: &str = "\
 Standard output and standard error of the run come out unchanged. Exits with the exit code of the run; if it has \
 none (canceled, timed out, a failure of the platform), says so on standard error and exits with 1.
 With --json every event of the run is one line.
-Ctrl-C cancels the run and waits for its end; a second Ctrl-C leaves at once.
+Ctrl-C cancels the run and waits for its end; a second Ctrl-C leaves immediately.
 With --env NPM_TOKEN the command gets this variable of your environment; its value is encrypted and not printed.
 Repeated with the same --idempotency-key it goes on with the same run, wherever that stopped.
 
@@ -169,7 +169,7 @@ pub(crate) struct LogsArgs {
     /// Go on until the run ends (the default)
     #[arg(long, overrides_with = "no_follow")]
     pub follow: bool,
-    /// Stop after what is stored now
+    /// Stop after the output that is stored now
     #[arg(long, overrides_with = "follow")]
     pub no_follow: bool,
 }

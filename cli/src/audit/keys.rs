@@ -1,4 +1,4 @@
-//! Who may sign the log: Ed25519 keys of a JWK set (RFC 7517, RFC 8037), from a file or from the API.
+//! The keys that may sign the log: Ed25519 keys of a JWK set (RFC 7517, RFC 8037), from a file or from the API.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Tiles of one tree, fetched as they are needed and kept.
+//! The tiles of one tree: fetched when a proof needs them, and kept.
 
 use std::ops::Range;
 

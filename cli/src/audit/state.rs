@@ -1,4 +1,4 @@
-//! What the last audit saw: the checkpoint that every later one must be consistent with.
+//! The memory of the last audit: the checkpoint that every later one must be consistent with.
 
 use std::env;
 use std::io;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct State {
     pub audited_at: Timestamp,
-    /// The signed note: who disputes what the log was then can be shown it.
+    /// The signed note: proof of the log's state at that time.
     pub checkpoint: String,
 }
 

@@ -10,7 +10,7 @@ use super::remediation::remediation;
 use crate::failure::Failure;
 use crate::output::escape;
 
-/// How much of a foreign error page is shown, in characters.
+/// Characters of a foreign error page that are shown.
 const SHOWN_CHARS: usize = 200;
 
 /// The JSON body of a successful answer.
@@ -26,7 +26,7 @@ pub(super) async fn json(response: Response) -> Result<Value, Failure> {
     })
 }
 
-/// Turns an answer that is no success into a failure.
+/// Turns an unsuccessful answer into a failure.
 pub(super) async fn successful(response: Response) -> Result<Response, Failure> {
     if response.status().is_success() {
         return Ok(response);

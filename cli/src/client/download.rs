@@ -15,7 +15,7 @@ use crate::failure::Failure;
 
 /// Longest silence in the middle of a download.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// How often in a row a download may break without a single new byte.
+/// Consecutive broken attempts of a download without a single new byte.
 const MAX_BREAKS: u32 = 5;
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl<'a> Download<'a> {
         Self::open(client, format!("v1/artifacts/{id}/download")).await
     }
 
-    /// What is left of a deleted artifact.
+    /// The tombstone of a deleted artifact.
     pub(crate) async fn tombstone(client: &'a Client, id: &ArtifactId) -> Result<Self, Failure> {
         Self::open(client, format!("v1/artifacts/{id}/tombstone")).await
     }

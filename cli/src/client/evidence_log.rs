@@ -1,4 +1,4 @@
-//! Requests about what is signed: statements, the evidence log, public keys. Objects of the log are bytes, of a size that is
+//! Requests about signatures: statements, the evidence log, public keys. Objects of the log are bytes, of a size that is
 //! known before.
 
 use bytes::{Bytes, BytesMut};

@@ -14,7 +14,7 @@ use super::stream::EventStream;
 use super::transport::Client;
 use crate::failure::Failure;
 
-/// How long an outage of the API is waited out.
+/// Longest outage of the API that is waited out.
 const MAX_OUTAGE: Duration = Duration::from_mins(5);
 const STREAM_GAP: &str = "stream_gap";
 const STREAM_ENDED: &str = "stream_ended";
@@ -26,14 +26,14 @@ pub(crate) struct Follower<'a> {
     /// The last event that was handed out.
     last_seq: u64,
     source: Source,
-    /// Whether to go on with live events after the stored ones.
+    /// True to go on with live events after the stored ones.
     live: bool,
     ended: bool,
     backoff: Backoff,
     failing_since: Option<Instant>,
 }
 
-/// Where the next event comes from.
+/// The source of the next event.
 #[derive(Debug)]
 enum Source {
     /// The stored events, page by page. `over`: the run had ended before the first page, so nothing follows the last.
@@ -58,12 +58,12 @@ impl<'a> Follower<'a> {
         Self::new(client, run, 0, Source::Disconnected)
     }
 
-    /// What is stored after `after_seq`, then what happens until the run ends.
+    /// Stored events after `after_seq`, then live ones until the run ends.
     pub(crate) fn replay(client: &'a Client, run: &'a RunId, after_seq: u64) -> Self {
         Self::new(client, run, after_seq, Source::stored())
     }
 
-    /// Only what is stored.
+    /// Stored events only.
     pub(crate) fn stored(client: &'a Client, run: &'a RunId, after_seq: u64) -> Self {
         Self { live: false, ..Self::replay(client, run, after_seq) }
     }
@@ -129,7 +129,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Drops heartbeats and what was handed out before.
+    /// Drops heartbeats and events that were handed out before.
     fn accept(&mut self, event: RunEvent) -> Option<RunEvent> {
         if event.is_heartbeat() || event.seq > self.last_seq {
             self.failing_since = None;
@@ -143,7 +143,7 @@ impl<'a> Follower<'a> {
         Some(event)
     }
 
-    /// Waits before the next try, unless there is no use in one.
+    /// Waits before the next try, unless a retry is useless.
     async fn recover(&mut self, failure: Failure) -> Result<(), Failure> {
         // The pages know what a stream skipped, and whether there is anything left to stream.
         let look_up = matches!(failure.code.as_str(), STREAM_GAP | STREAM_ENDED);

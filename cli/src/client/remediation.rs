@@ -1,4 +1,4 @@
-//! What to do about an error code of the contract, for people.
+//! Advice about the error codes of the contract, for people.
 
 /// `None` where the message has to say it all.
 pub(crate) fn remediation(code: &str) -> Option<&'static str> {

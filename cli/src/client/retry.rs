@@ -41,7 +41,7 @@ fn jitter() -> f64 {
     0.5 + f64::from(random[0]) / 510.0
 }
 
-/// Tries until `attempt` succeeds or fails for good. Only for what is safe to repeat.
+/// Tries until `attempt` succeeds or fails for good. Only for requests that are safe to repeat.
 pub(crate) async fn retrying<T, F: Future<Output = Result<T, Failure>>>(
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, Failure> {

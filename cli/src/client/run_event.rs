@@ -13,7 +13,7 @@ pub(crate) enum Channel {
 }
 
 impl Channel {
-    /// As the type of its events.
+    /// The stream's name, which is the type of its events.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -63,7 +63,7 @@ impl RunEvent {
         Some((channel, bytes))
     }
 
-    /// What the server left out of a stream that was too long, at this place.
+    /// The gap that the server left in a stream that was too long, at this place.
     pub(crate) fn omitted(&self) -> Option<Omitted> {
         Omitted::deserialize(self.body.get("omitted")?).ok()
     }

@@ -56,7 +56,7 @@ impl Client {
         self.list("v1/workspace-runs", filter, &args.page).await
     }
 
-    /// What is stored of the run's events after `after_seq`.
+    /// The stored events of the run after `after_seq`.
     pub(crate) async fn events(&self, id: &RunId, after_seq: u64) -> Result<EventPage, Failure> {
         let query =
             vec![("afterSeq".to_owned(), after_seq.to_string()), ("limit".to_owned(), EVENTS_PER_PAGE.to_string())];

@@ -1,11 +1,11 @@
 //! A parser of `text/event-stream`, after the WHATWG HTML standard, section 9.2.6. It takes bytes in any pieces.
 
-/// A message longer than this is no event of a run; it would only fill the memory.
+/// A message longer than this is not an event of a run; it would only fill the memory.
 const MAX_MESSAGE_BYTES: usize = 32 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a blank line dispatched.
+/// A message, complete at its blank line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Message {
     /// The last `id` that the stream had, in this message or before.

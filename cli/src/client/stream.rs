@@ -62,7 +62,7 @@ impl EventStream {
 }
 
 fn parse(message: &Message) -> Result<RunEvent, Failure> {
-    let body = serde_json::from_str(&message.data).map_err(|_| broken("the stream has an event that is no JSON"))?;
+    let body = serde_json::from_str(&message.data).map_err(|_| broken("the stream has an event that is not JSON"))?;
     RunEvent::parse(body).map_err(|_| broken("the stream has an event without `seq` or `type`"))
 }
 

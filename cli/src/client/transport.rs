@@ -83,7 +83,7 @@ impl Client {
     }
 
     pub(super) fn url(&self, path: &str) -> Result<Url, Failure> {
-        let invalid = |_| Failure::invalid_answer(format!("`{}` is no address", path.escape_debug()));
+        let invalid = |_| Failure::invalid_answer(format!("`{}` is not an address", path.escape_debug()));
         self.connection.api_url.join(path).map_err(invalid)
     }
 

@@ -7,8 +7,8 @@ mod templates;
 use std::process::ExitCode;
 
 use database::{Client, PostgresConfig};
-use infra::local::LocalServices;
 use ingest::admin::{self, AdminError, Organization, ProjectEgress};
+use local::Servers;
 use schemas::api::key::ApiKey;
 use schemas::limits::PROJECT_NAME_CHARS;
 use schemas::scope::Scope;
@@ -34,13 +34,11 @@ pub(crate) async fn run(args: AdminArgs, output: &mut Output) -> Result<ExitCode
 
 async fn connect(args: &AdminArgs) -> Result<Client, Failure> {
     let data = args.data.folder();
-    let database_url =
-        args.database_url.clone().or_else(|| LocalServices::running_admin_url(&data)).ok_or_else(|| {
-            let message = format!("no CrowNest runs on {}, or this user may not administer it", data.display());
-            Failure::new("no_database", message).hint(
-                "Start it with `crownest up`, name its folder with --data, or another database with --database-url.",
-            )
-        })?;
+    let database_url = args.database_url.clone().or_else(|| Servers::running_admin_url(&data)).ok_or_else(|| {
+        let message = format!("no CrowNest runs on {}, or this user may not administer it", data.display());
+        Failure::new("no_database", message)
+            .hint("Start it with `crownest up`, name its folder with --data, or another database with --database-url.")
+    })?;
     let failed = |error: String| Failure::new("database_error", format!("the database cannot be reached: {error}"));
     let config = PostgresConfig { database_url, database_pool: 1 };
     let pool = database::open(&config).map_err(|error| failed(error.to_string()))?;

@@ -74,7 +74,7 @@ fn own_name(artifact: &Value) -> Result<PathBuf, Failure> {
     let name = field(artifact, "name");
     let path = Path::new(&name).file_name().map(PathBuf::from);
     let path = path.filter(|path| !path.to_string_lossy().starts_with('.')).ok_or_else(|| {
-        Failure::new("file_error", format!("the artifact's name `{name}` is no plain file name"))
+        Failure::new("file_error", format!("the artifact's name `{name}` is not a plain file name"))
             .hint("Give a file with --output.")
     })?;
     if path.symlink_metadata().is_ok() {
@@ -88,7 +88,7 @@ fn verify(artifact: &Value, size_bytes: u64, sha256: &str) -> Result<(), Failure
     let mismatch = |what, expected: &str, got: &str| {
         Err(Failure::new("checksum_mismatch", format!("the artifact's {what} should be {expected}, but is {got}"))
             .retryable()
-            .hint("Do not use what was received; download it again."))
+            .hint("Do not use the received file; download it again."))
     };
     if let Some(expected) = artifact["sizeBytes"].as_u64().filter(|&expected| expected != size_bytes) {
         return mismatch("size in bytes", &expected.to_string(), &size_bytes.to_string());

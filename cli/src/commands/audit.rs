@@ -10,19 +10,20 @@ use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::inclusion::Inclusion;
 use schemas::transparency::tile::Resource;
 use serde_json::Value;
+use verifier::audit::{Finding, Report};
 
 use crate::args::evidence::AuditArgs;
 use crate::args::projects::PageArgs;
 use crate::args::workspace_runs::ListArgs;
-use crate::audit::{self, Finding, History, LogReader, PublicKeys, Report, RunAudit, State};
+use crate::audit::{self, LogReader, PublicKeys, RunAudit, State};
 use crate::client::Client;
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, Record, field};
 
-/// Something was changed or removed.
+/// Exit code if something was changed or removed.
 const FAILED: u8 = 3;
 const CONCURRENT_RUNS: usize = 4;
-/// How long the served checkpoint may be behind a proof that was just given.
+/// Longest lag of the served checkpoint behind a proof that was just given.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(500);
 
@@ -45,9 +46,9 @@ pub(crate) async fn run(args: &AuditArgs, client: &Client, output: &mut Output) 
     if note.is_none() && last.is_none() && claims.is_empty() {
         output.note("the evidence log is empty");
     } else {
-        match audit::examine(note.as_deref(), last_checkpoint.as_ref(), &keys.0, client).await? {
-            History::Broken(finding) => report.problems.push(finding),
-            History::Grown(checkpoint) => {
+        match audit::examine(note.as_deref(), last_checkpoint.as_ref(), &keys, client).await? {
+            Err(finding) => report.problems.push(finding),
+            Ok(checkpoint) => {
                 report.saw(&checkpoint);
                 report.grown_from = last_checkpoint.as_ref().map(|last| last.tree.size);
                 against_log(args, client, &checkpoint, &claims, &mut report).await?;
@@ -67,7 +68,7 @@ pub(crate) async fn run(args: &AuditArgs, client: &Client, output: &mut Output) 
     })
 }
 
-/// What the server claims about the runs; what is wrong already goes into the report.
+/// The server's claims about the runs. Runs whose answers contradict each other go into the report.
 async fn runs(args: &AuditArgs, client: &Client, report: &mut Report) -> Result<Vec<(RunId, Inclusion)>, Failure> {
     let ended = if args.runs.is_empty() { ended_runs(client).await? } else { named_runs(args, client, report).await? };
     report.runs_checked = ended.len();
@@ -112,7 +113,7 @@ async fn named_runs(args: &AuditArgs, client: &Client, report: &mut Report) -> R
     Ok(ended)
 }
 
-/// The latest checkpoint; `None` if there is none. One that covers this entry is waited for.
+/// The latest checkpoint; `None` if the log has none. Waits for a checkpoint that covers this entry.
 async fn fetch_checkpoint(client: &Client, newest: Option<u64>) -> Result<Option<String>, Failure> {
     let begun = std::time::Instant::now();
     loop {

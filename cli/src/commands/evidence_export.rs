@@ -6,13 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use verifier::names;
+
 use super::evidence_verify::{Work, show, trust};
 use crate::args::evidence_verify::ExportArgs;
 use crate::client::Client;
+use crate::evidence_folder::EvidenceFolder;
 use crate::export;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
-use crate::verify::names;
 
 pub(crate) async fn run(args: &ExportArgs, client: &Client, output: &mut Output) -> Result<ExitCode, Stop> {
     let target = &args.folder;
@@ -34,8 +36,7 @@ pub(crate) async fn run(args: &ExportArgs, client: &Client, output: &mut Output)
     let work = Work {
         evidence: target.join(names::EVIDENCE),
         trust: trust(None, target, Some(client.connection().api_url.as_str()))?,
-        folder: target.clone(),
-        archive: None,
+        files: EvidenceFolder { folder: target.clone(), archive: None },
         with_artifacts: !args.without_artifacts,
     };
     show(&work.done().await?, output)
@@ -49,7 +50,7 @@ fn check_free(target: &Path) -> Result<(), Failure> {
     };
     match fs::read_dir(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(occupied("is no folder")),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(occupied("is not a folder")),
         Err(error) => Err(Failure::file("read", target, &error)),
         Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(occupied("is not empty"))),
     }

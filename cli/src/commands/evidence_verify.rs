@@ -7,18 +7,20 @@ use schemas::api::jwks::JwkSet;
 use schemas::attestation::key::PublicKey;
 use schemas::id::RunId;
 use serde_json::Value;
+use verifier::evidence::{Report, Status, Subject, Trust, verify};
+use verifier::names;
 
 use crate::args::connection::ConnectionArgs;
 use crate::args::evidence_diff::EvidenceSource;
 use crate::args::evidence_verify::VerifyArgs;
 use crate::client::Client;
 use crate::evidence_file;
+use crate::evidence_folder::EvidenceFolder;
 use crate::export;
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, escape, field};
-use crate::verify::{Folder, Report, Status, Subject, Trust, names, verify};
 
-/// Something is not what was sealed.
+/// Exit code if something is not what was sealed.
 const EXIT_FAILED: u8 = 3;
 /// Checks of one kind that came out well, and are listed one by one.
 const LISTED: usize = 4;
@@ -57,8 +59,7 @@ pub(crate) async fn run(args: &VerifyArgs, api: &ConnectionArgs, output: &mut Ou
     let work = Work {
         evidence,
         trust: trust(args.keys.as_deref(), &folder, published_by.as_deref())?,
-        folder,
-        archive: args.archive.clone(),
+        files: EvidenceFolder { folder, archive: args.archive.clone() },
         with_artifacts: !args.without_artifacts,
     };
     let report = work.done().await?;
@@ -71,12 +72,11 @@ pub(crate) async fn run(args: &VerifyArgs, api: &ConnectionArgs, output: &mut Ou
     show(&report, output)
 }
 
-/// All that is read, so that it can be read on another thread.
+/// A verification that can be done on another thread.
 pub(super) struct Work {
     pub evidence: PathBuf,
-    pub folder: PathBuf,
+    pub files: EvidenceFolder,
     pub trust: Option<Trust>,
-    pub archive: Option<PathBuf>,
     pub with_artifacts: bool,
 }
 
@@ -86,9 +86,8 @@ impl Work {
         let verified = tokio::task::spawn_blocking(move || {
             verify(&Subject {
                 evidence: &bytes,
-                folder: Folder(self.folder),
+                files: &self.files,
                 trust: self.trust,
-                archive: self.archive.as_deref(),
                 with_artifacts: self.with_artifacts,
             })
         });

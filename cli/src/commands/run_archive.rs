@@ -36,7 +36,7 @@ pub(super) async fn on_archive(
     stream(submitted, &interrupt, no_wait, client, output).await
 }
 
-/// What follows once a run was submitted, or an interrupt came first (`None`).
+/// Follows a run that was submitted, unless an interrupt came first (`None`).
 pub(super) async fn stream(
     submitted: Option<Result<Submitted, Failure>>,
     interrupt: &Interrupt,
@@ -58,7 +58,7 @@ pub(super) async fn stream(
         (None, None) => return Ok(ExitCode::from(EXIT_INTERRUPTED)),
     };
     match follow(&id, client, output).await {
-        // The output has no reader any more and the outcome is unknown, which must not look like success.
+        // The output has lost its reader and the outcome is unknown, which must not look like success.
         Err(Stop::BrokenPipe) => Ok(ExitCode::FAILURE),
         result => result,
     }
@@ -79,7 +79,7 @@ async fn follow(id: &RunId, client: &Client, output: &mut Output) -> Result<Exit
     Ok(conclude(&run, output))
 }
 
-/// The exit code of the run. What is not a success never exits with 0, and what has no exit code is explained.
+/// The exit code of the run. An unsuccessful run never exits with 0, and a run without an exit code is explained.
 fn conclude(run: &Value, output: &mut Output) -> ExitCode {
     if let Some(tests) = run_record::tests(run) {
         output.note(&format!("tests: {tests}"));

@@ -41,7 +41,7 @@ pub(super) fn duration(run: &Value) -> String {
     run["durationMs"].as_u64().map(seconds).unwrap_or_default()
 }
 
-/// What the test reports of a run say, in a few words; `None` if there are none.
+/// The result of a run's test reports in a few words; `None` if it has no reports.
 pub(super) fn tests(run: &Value) -> Option<String> {
     let counts = run.get("tests").filter(|counts| counts.is_object())?;
     let count = |name: &str| counts[name].as_u64().unwrap_or(0);

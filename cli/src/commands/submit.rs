@@ -77,7 +77,7 @@ async fn upload_and_start(
     Ok(run)
 }
 
-/// For whoever goes on with the run, also if this process ends early.
+/// Tells the id of the run, so that others can go on with it if this process ends early.
 pub(super) fn save_id(id: &RunId, path: &Path) -> Result<(), Failure> {
     let mut file = AtomicFile::create(path, 0o666)?;
     file.write(format!("{id}\n").as_bytes())?;

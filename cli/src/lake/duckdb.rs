@@ -1,4 +1,4 @@
-//! Runs SQL with the DuckDB command line: one view for each table, then what was asked.
+//! Runs SQL with the DuckDB command line: one view for each table, then the query.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::output::{Output, escape};
 const VARIABLE: &str = "CROWNEST_DUCKDB";
 
 fn program() -> Result<PathBuf, Failure> {
-    infra::local::installed(VARIABLE, "duckdb").ok_or_else(|| {
+    local::installed(VARIABLE, "duckdb").ok_or_else(|| {
         let message = "`duckdb`, the command line of DuckDB, is not installed";
         Failure::new("no_duckdb", message).hint(format!(
             "Install it with infra/setup.sh, `pip install duckdb-cli` or `brew install duckdb`, or name it in {VARIABLE}."
@@ -82,7 +82,7 @@ async fn print(mut stdout: impl tokio::io::AsyncRead + Unpin, format: Format, ou
             return Ok(());
         }
         let value = serde_json::from_slice(&text).map_err(|error| {
-            Failure::new("query_failed", format!("the answer is no JSON: {error}"))
+            Failure::new("query_failed", format!("the answer is not JSON: {error}"))
                 .hint("With --json, ask one question at a time.")
         })?;
         return output.json_line(&value);

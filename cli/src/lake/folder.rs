@@ -68,13 +68,13 @@ impl Folder {
         Ok(found)
     }
 
-    /// Those to read: each run once, in all tables.
+    /// The files to read: together they have each run once, in every table.
     pub(crate) fn current(&self) -> Result<Vec<FileName>, Failure> {
         Ok(snapshot(self.present()?))
     }
 }
 
-/// What is in a folder; nothing if there is none.
+/// The entries of a folder; none if it does not exist.
 fn names(folder: &Path) -> Result<Vec<String>, Failure> {
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

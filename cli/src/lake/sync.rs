@@ -13,9 +13,9 @@ use crate::atomic_file::AtomicFile;
 use crate::failure::{Failure, Stop};
 
 const CONCURRENT_FETCHES: usize = 8;
-/// How often files may be compacted away while they are fetched.
+/// Retries when files are compacted away while they are fetched.
 const TRIES: usize = 5;
-/// What the store calls the version of each file that is here: tables can be made again under the same names.
+/// The store's name for the version of each fetched file: tables can be made again under the same names.
 const VERSIONS: &str = ".crownest-tables.json";
 
 /// A folder that is up to date.
@@ -50,8 +50,7 @@ pub(crate) async fn sync(store: &Store, folder: &Folder) -> Result<Synced, Stop>
         }
     }
     let versions = versions.ok_or_else(|| {
-        Failure::new("tables_changing", format!("files were gone {TRIES} times when they should be fetched"))
-            .retryable()
+        Failure::new("tables_changing", format!("the tables changed {TRIES} times while they were fetched")).retryable()
     })?;
     let current: HashSet<FileName> = versions.keys().copied().collect();
     for name in folder.present()?.into_iter().filter(|name| !current.contains(name)) {
@@ -68,7 +67,7 @@ pub(crate) async fn sync(store: &Store, folder: &Folder) -> Result<Synced, Stop>
 /// The files to have, with their versions.
 async fn list(store: &Store) -> Result<HashMap<FileName, String>, StoreError> {
     let mut listed = HashMap::new();
-    // `runs` first: what is in it is in all others then.
+    // `runs` first: its runs are in all other tables then.
     let runs = RunRow::TABLE.name;
     for table in [runs].into_iter().chain(TABLES.iter().map(|table| table.name).filter(|name| *name != runs)) {
         for object in store.list(&format!("{PREFIX}{table}/")).await? {
@@ -86,7 +85,7 @@ enum Fetch {
     Stop(Stop),
 }
 
-/// Fetches what is not there in this version.
+/// Fetches the files that the folder does not have in this version.
 async fn fetch(
     store: &Store,
     folder: &Folder,

@@ -18,7 +18,7 @@ impl Table {
         Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
     }
 
-    /// As many cells as there are headings; they are escaped here.
+    /// Adds a row with a cell for each heading; cells are escaped here.
     pub(crate) fn row(&mut self, cells: &[&str]) {
         self.rows.push(cells.iter().map(|cell| shortened(&escape::line(cell))).collect());
     }

@@ -7,7 +7,7 @@ use database::Client;
 use infra::config::Secret;
 use schemas::scope::Scope;
 
-use super::Plan;
+use crate::args::up::Plan;
 use crate::atomic_file::AtomicFile;
 use crate::config_file::ConfigFile;
 
@@ -38,39 +38,6 @@ fn save_key(path: &Path, secret: &Secret) -> Result<(), crate::failure::Failure>
     file.write(secret.reveal().as_bytes())?;
     file.write(b"\n")?;
     file.finish()
-}
-
-/// The file with the key for environment variables of runs, made at the first start. Whoever has set
-/// `CROWNEST_ENV_KEY_FILE` keeps keys elsewhere.
-pub(super) fn env_keys(data: &Path) -> anyhow::Result<Option<PathBuf>> {
-    if std::env::var_os("CROWNEST_ENV_KEY_FILE").is_some() {
-        return Ok(None);
-    }
-    let path = data.join("env-keys");
-    if !path.exists() {
-        write_secret(&path, &infra::keyring::generate().context("no randomness for a key")?)?;
-    }
-    Ok(Some(path))
-}
-
-/// The file with the key that signs evidence, made at the first start. Whoever has set one of its variables keeps the key
-/// elsewhere.
-pub(super) fn signing_key(data: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let elsewhere = ["CROWNEST_SIGNING_KEY_FILE", "CROWNEST_SIGNING_KEY", "CROWNEST_SIGNING_COMMAND"];
-    if elsewhere.iter().any(|name| std::env::var_os(name).is_some()) {
-        return Ok(None);
-    }
-    let path = data.join("signing-key.pem");
-    if !path.exists() {
-        write_secret(&path, &collector::signing::generate()?)?;
-    }
-    Ok(Some(path))
-}
-
-fn write_secret(path: &Path, secret: &Secret) -> anyhow::Result<()> {
-    let mut file = AtomicFile::create(path, 0o600).map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
-    let written = file.write(secret.reveal().as_bytes()).and_then(|()| file.finish());
-    written.map_err(|failure| anyhow::anyhow!("{}", failure.message))
 }
 
 /// Saves address and key for the command line, unless it is logged in elsewhere. True if it was saved.

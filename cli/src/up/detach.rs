@@ -8,11 +8,12 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use infra::local::LocalServices;
+use local::Servers;
 use tokio::process::{Child, Command};
 
+use super::announce::{already_running, announce};
 use super::state::State;
-use super::{UpArgs, already_running, announce};
+use crate::args::up::UpArgs;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
 
@@ -88,7 +89,7 @@ async fn wait_for(child: &mut Child, data: &Path) -> Result<Option<State>, Stop>
                 return Ok(None);
             }
             // Another process may be starting on this data: then its start is waited for.
-            if LocalServices::holder(data).is_none() {
+            if Servers::holder(data).is_none() {
                 return Err(failed(data, "CrowNest could not start").into());
             }
         }

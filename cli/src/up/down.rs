@@ -4,13 +4,13 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use infra::local::LocalServices;
+use local::Servers;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::DataArgs;
 use super::state::State;
+use crate::args::up::DataArgs;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
 
@@ -22,12 +22,12 @@ const KILL_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) async fn run(args: &DataArgs, output: &mut Output) -> Result<ExitCode, Stop> {
     let data = args.folder();
     let mut stopped = false;
-    if let Some(pid) = LocalServices::holder(&data) {
+    if let Some(pid) = Servers::holder(&data) {
         output.note("stopping CrowNest …");
         end(pid, output).await?;
         stopped = true;
     }
-    let left = LocalServices::end_leftovers(&data)
+    let left = Servers::end_leftovers(&data)
         .await
         .map_err(|error| Failure::new("down_failed", format!("what was left running could not be ended: {error}")))?;
     State::remove(&data);

@@ -1,4 +1,4 @@
-//! Whether the four services are ready, as they say themselves.
+//! Asks the four services whether they are ready.
 
 use std::time::Duration;
 

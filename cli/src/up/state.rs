@@ -1,8 +1,9 @@
-//! `<data>/crownest.json`: where the running system is. It exists only while everything is up.
+//! `<data>/crownest.json`: the addresses of the running system. The file exists only while everything is up.
 
 use std::path::{Path, PathBuf};
 
-use infra::local::LocalServices;
+use collector::lake::IcebergConfig;
+use local::Servers;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::AtomicFile;
@@ -19,19 +20,29 @@ pub(super) struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_file: Option<PathBuf>,
     pub started_at: schemas::Timestamp,
-    /// Where each service serves /healthz, /readyz and /metrics.
+    /// The addresses of /healthz, /readyz and /metrics, by service.
     pub operations: Vec<Operations>,
-    /// Of the tables, if they are registered in one here.
+    /// The catalog that the tables are registered in, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iceberg: Option<Catalog>,
 }
 
-/// Who connects is the store's access key: `<data>/seaweedfs/secrets`.
+/// A catalog of tables. Clients connect with the store's access key: `<data>/seaweedfs/secrets`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Catalog {
     pub uri: String,
     pub warehouse: String,
     pub namespace: String,
+}
+
+impl Catalog {
+    pub(super) fn of(config: &IcebergConfig) -> Option<Self> {
+        Some(Self {
+            uri: config.iceberg_uri.as_ref()?.as_str().trim_end_matches('/').to_owned(),
+            warehouse: config.iceberg_warehouse.clone()?,
+            namespace: config.iceberg_namespace.clone(),
+        })
+    }
 }
 
 impl std::fmt::Display for Catalog {
@@ -51,15 +62,15 @@ fn path(data: &Path) -> PathBuf {
 }
 
 impl State {
-    /// Of the system that runs now; what a killed one left says nothing.
+    /// The state of the system that runs now; a file that a killed one left is ignored.
     pub(super) fn of_running(data: &Path) -> Result<Option<Self>, Failure> {
-        let holder = LocalServices::holder(data);
+        let holder = Servers::holder(data);
         Ok(Self::read(data)?.filter(|state| holder == Some(state.pid)))
     }
 
     /// A killed process left it: in a container the next one may well have the same process id.
     pub(super) fn remove_stale(data: &Path) {
-        if LocalServices::holder(data).is_none() {
+        if Servers::holder(data).is_none() {
             Self::remove(data);
         }
     }

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use infra::local::LocalServices;
+use local::Servers;
 use serde_json::{Value, json};
 
-use super::DataArgs;
 use super::readiness::Readiness;
 use super::state::State;
+use crate::args::up::DataArgs;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
 
@@ -16,7 +16,7 @@ use crate::output::Output;
 pub(crate) async fn run(args: &DataArgs, output: &mut Output) -> Result<ExitCode, Stop> {
     let data = args.folder();
     let Some(state) = State::of_running(&data)? else {
-        let (word, text) = match LocalServices::holder(&data) {
+        let (word, text) = match Servers::holder(&data) {
             Some(_) => ("starting", "CrowNest is starting or stopping.\n"),
             None => ("stopped", "CrowNest is not running. Start it with `crownest up --detach`.\n"),
         };

@@ -1,4 +1,4 @@
-//! `evidence audit`, where something cannot be checked; what it finds is tested with a real log.
+//! `evidence audit` when something cannot be checked; its findings are tested with a real log.
 
 use serde_json::{Value, json};
 

@@ -46,7 +46,7 @@ impl Home {
     }
 }
 
-/// What a command left behind.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub code: Option<i32>,

@@ -1,4 +1,4 @@
-//! How errors look, for people and for programs.
+//! Errors, for people and for programs.
 
 use std::io::Read as _;
 use std::process::Stdio;

@@ -1,5 +1,5 @@
 //! The client's own behaviour: the real binary against a small HTTP server that misbehaves on purpose.
-//! What the real system answers is tested end to end in the `tests` crate.
+//! The crate `tests` tests the answers of the real system end to end.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 

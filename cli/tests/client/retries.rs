@@ -1,4 +1,4 @@
-//! Which requests are repeated, and how.
+//! The requests that are repeated, and their pauses.
 
 use std::time::{Duration, Instant};
 

@@ -17,8 +17,8 @@ use infra::task::{Next, every};
 use tokio_util::sync::CancellationToken;
 
 pub use self::config::TablesConfig;
-pub use self::iceberg::IcebergConfig;
 pub(crate) use self::iceberg::IcebergMetrics;
+pub use self::iceberg::{Credential, IcebergConfig};
 use self::iceberg::{Link, Registrar};
 pub(crate) use self::metrics::LakeMetrics;
 pub use self::parquet_file::{TableFile, TableWriter};

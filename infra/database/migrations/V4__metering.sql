@@ -135,7 +135,7 @@ language sql
 begin atomic
     select pg_advisory_xact_lock(hashtextextended(p_project, 7401));
 end;
-grant execute on function metering.period_of, metering.budget_is_spent, metering.concurrency_limit, metering.free_slots,
+grant execute on function metering.period_of, metering.period_end, metering.budget_is_spent, metering.concurrency_limit, metering.free_slots,
     metering.lock_project to crownest_metering;
 grant execute on function metering.period_of, metering.period_end to crownest_ingest;
 

@@ -5,10 +5,10 @@ use ingest::admin::HoldSubject;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LegalHoldCommand {
-    /// Hold a run, or all runs of a project: nothing of them is deleted, by retention or by clients
+    /// Hold a run, or all runs of a project: neither retention nor clients delete any of it
     #[command(after_help = "\
-When this returns, no deletion is under way any more. What is deleted already comes back only in so far as its bytes are
-still in the store: they stay. Of a project, runs that come later are held, too.
+When this returns, no deletion is in progress any more. Artifacts that were deleted before come back only if their bytes are
+still in the store: those bytes stay. A hold on a project also covers its later runs.
 Where collectors lock objects (--object-lock-mode), the store gets the hold within seconds, for all objects of sealed runs:
 `list` counts those runs. Setting a hold again sets it in the store again.
 
@@ -18,9 +18,9 @@ Examples:
     Set(HoldChange),
     /// Let retention and clients delete again
     Clear(HoldChange),
-    /// List what is held, the latest first
+    /// List the holds, latest first
     List,
-    /// List who set and cleared what, and why, the latest first; nothing of it is ever removed
+    /// List who set and cleared which hold, and why, latest first; entries are never removed
     History,
 }
 

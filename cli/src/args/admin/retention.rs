@@ -13,9 +13,9 @@ pub(crate) enum RetentionCommand {
     List,
     /// Keep artifacts of a project for another time than its plan says
     #[command(after_help = "\
-It holds for artifacts of runs that end from now on; what was announced for earlier ones (retentionExpiresAt) stays. When it
-is over, the bytes are deleted and a tombstone with their digest is left. Event logs and evidence have no retention: what
-happened stays answerable.
+The retention covers artifacts of runs that end from now on; earlier runs keep the time that was announced for them
+(retentionExpiresAt). When the time is over, the bytes are deleted and a tombstone with their digest is left. Event logs and
+evidence have no retention: they stay.
 
 Examples:
   crownest admin retention set prj_… --artifacts 14d

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::written;
 use crate::args::admin::TemplatesCommand;
+use crate::args::up::DataArgs;
 use crate::failure::{Failure, Stop};
 use crate::object_store;
 use crate::output::{Output, Record, Table, escape};
-use crate::up::DataArgs;
 
-/// Of a setting of an image, in a warning.
+/// Longest part of an image's setting in a warning.
 const LONGEST_VALUE: usize = 200;
 
 pub(super) async fn run(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemas::test_report::{Case, CaseStatus};
 use serde::Serialize;
 
-/// What a case is recognized by. Reports may list one several times: then in their order.
+/// The identity of a test case. Cases that a report lists several times are matched in their order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     suite: Option<String>,

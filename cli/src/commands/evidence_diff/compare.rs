@@ -1,4 +1,4 @@
-//! What differs between two bundles. Pure; members that this version does not know are not compared.
+//! The differences between two bundles. Pure; members that this version does not know are not compared.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) struct Comparison {
     /// Ids of the runs.
     pub a: Value,
     pub b: Value,
-    /// Whether outcome, exit code and tests are the same.
+    /// True if outcome, exit code and tests are the same.
     pub same_result: bool,
     pub facts: Vec<Fact>,
     pub amounts: Vec<Amount>,
@@ -77,7 +77,7 @@ pub(super) struct TestComparison {
     pub cases_not_compared: Option<String>,
 }
 
-/// Where facts are in a bundle; the first ones are its result.
+/// The places of facts in a bundle; the first ones are its result.
 const RESULT: [(&str, &str); 3] =
     [("outcome", "/outcome"), ("exitCode", "/exitCode"), ("failureReason", "/failureReason")];
 const FACTS: [(&str, &str); 10] = [

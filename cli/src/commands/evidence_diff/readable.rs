@@ -1,4 +1,4 @@
-//! A comparison for people: what differs, one line each; what is the same, in one line.
+//! A comparison for people: a line for each difference, and one line for everything that is equal.
 
 use std::fmt::Write as _;
 

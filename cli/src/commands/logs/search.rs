@@ -9,10 +9,10 @@ use crate::client::{Channel, Follower};
 use crate::failure::Stop;
 use crate::output::Output;
 
-/// What has no line end for so long is searched in pieces of this size: memory stays the same whatever a run prints.
+/// A longer line is searched in pieces of this size, so that memory does not grow with a run's output.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// As grep(1): exit code 1 if nothing matches.
+/// Exits as grep(1) does: with 1 if nothing matches.
 pub(super) async fn run(
     pattern: &Regex,
     wanted: Option<Channel>,
@@ -57,7 +57,7 @@ pub(super) async fn run(
 /// Without its end.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Line {
-    /// Of the event in which it begins.
+    /// Sequence number of the event in which the line begins.
     seq: u64,
     bytes: Vec<u8>,
 }
@@ -65,7 +65,7 @@ struct Line {
 /// One stream, cut into lines.
 struct Lines {
     channel: Channel,
-    /// The line that has no end yet.
+    /// The unfinished line.
     open: Line,
 }
 

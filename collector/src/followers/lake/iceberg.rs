@@ -17,7 +17,7 @@ mod state;
 mod summary;
 mod table;
 
-pub use self::config::IcebergConfig;
+pub use self::config::{Credential, IcebergConfig};
 pub(super) use self::link::Link;
 pub(crate) use self::metrics::IcebergMetrics;
 pub(super) use self::registrar::Registrar;
