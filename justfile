@@ -35,11 +35,7 @@ docs: build
     infra/check-docs.py
     infra/check-docs.py --programs "${CARGO_TARGET_DIR:-target}/debug"
 
-<<<<<<< HEAD
-# Write the generated files anew: JSON Schemas, the OpenAPI document and the present database schema
-=======
 # Write the generated files anew: JSON Schemas, the OpenAPI document, the present schema of the database
->>>>>>> main
 generate: build
     cargo run -q --locked -p crownest-schemas -- schemas/json
     cargo run -q --locked -p crownest-ingest --bin crownest-ingest -- openapi > schemas/openapi.json.new

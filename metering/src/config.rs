@@ -15,9 +15,6 @@ pub struct MeteringConfig {
     pub amqp: AmqpConfig,
     #[command(flatten)]
     pub ops: OpsConfig,
-<<<<<<< HEAD
-    /// Interval at which to look for waiting runs that a raised limit admits, in milliseconds
-=======
     #[command(flatten)]
     pub settings: MeteringSettings,
 }
@@ -25,8 +22,7 @@ pub struct MeteringConfig {
 /// The settings that have a default.
 #[derive(Debug, Clone, Args)]
 pub struct MeteringSettings {
-    /// How often to look for runs that could be admitted after a limit was raised, in milliseconds
->>>>>>> main
+    /// Interval at which to look for waiting runs that a raised limit admits, in milliseconds
     #[arg(long, env = "CROWNEST_METERING_SWEEP_MS", default_value_t = 2_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub sweep_ms: u64,
