@@ -75,11 +75,11 @@ impl Workspace {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let flags = ["metadata", "--format-version=1", "--offline", "--locked"];
-        let told = Command::new(cargo).args(flags).current_dir(root).output().unwrap();
+        let told = Command::new(cargo).args(flags).current_dir(root).output().expect("cargo can be started");
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let list = |value: &Value| value.as_array().unwrap().clone();
+        let told: Value = serde_json::from_slice(&told.stdout).expect("cargo tells in JSON");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let list = |value: &Value| value.as_array().expect("a list").clone();
         let dependency = |found: &Value| {
             let is_normal = list(&found["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
             (text(&found["pkg"]), is_normal)
