@@ -135,8 +135,8 @@ language sql
 begin atomic
     select pg_advisory_xact_lock(hashtextextended(p_project, 7401));
 end;
-grant execute on function metering.period_of, metering.period_end, metering.budget_is_spent, metering.concurrency_limit, metering.free_slots,
-    metering.lock_project to crownest_metering;
+grant execute on function metering.period_of, metering.period_end, metering.budget_is_spent, metering.concurrency_limit,
+    metering.free_slots, metering.lock_project to crownest_metering;
 grant execute on function metering.period_of, metering.period_end to crownest_ingest;
 
 -- Reserves a slot for a run that is being started. Answers: active (publish the job now), waiting (metering will publish
