@@ -30,8 +30,8 @@ infra/setup.sh --test
 
 heading "format"
 cargo fmt --all --check
-# No module of a crate: the executor's build script compiles it.
-rustfmt --check --edition 2024 executor/src/sandbox/landlock/program.rs
+# Not a module of a crate: the build script of the sandbox compiles it.
+rustfmt --check --edition 2024 executor/sandbox/src/kernel/landlock/program.rs
 
 heading "documents: links, sizes, names, shell blocks"
 infra/check-docs.py
