@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{DbError, execute, json, one, optional_unsigned, parsed, rows, signed, unsigned};
 
-/// How a message stands to what is stored of its run.
+/// The standing of a message: its relation to what is stored of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     New,
