@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use database::Pool;
+use database::row::{one, parsed, rows, unsigned, unsigned_32};
 use schemas::id::{CommandId, ExecutorId, RunId, SandboxId};
 use schemas::run::MAX_ATTEMPTS;
 
@@ -45,17 +46,13 @@ pub(crate) async fn claim(
 ) -> anyhow::Result<Claim> {
     let client = pool.get().await.context("no database connection")?;
     let sql = "select verdict, attempt, next_seq, env from ingest.claim_run($1, $2, $3, $4, $5, $6)";
-    let statement = client.prepare_cached(sql).await?;
     let (max_attempts, ids) = (i32::try_from(MAX_ATTEMPTS)?, (executor.as_str(), sandbox.as_str(), command.as_str()));
-    let row =
-        client.query_one(&statement, &[&run.as_str(), &ids.0, &ids.1, &ids.2, &redelivered, &max_attempts]).await?;
-    let token = u32::try_from(row.get::<_, i32>("attempt"))?;
-    match row.get("verdict") {
-        "go" => Ok(Claim::Go {
-            attempt: token,
-            next_seq: u64::try_from(row.get::<_, i64>("next_seq"))?,
-            sealed_env: row.get("env"),
-        }),
+    let row = one(&client, sql, &[&run.as_str(), &ids.0, &ids.1, &ids.2, &redelivered, &max_attempts]).await?;
+    let token = unsigned_32(&row, "attempt")?;
+    match row.try_get("verdict")? {
+        "go" => {
+            Ok(Claim::Go { attempt: token, next_seq: unsigned(&row, "next_seq")?, sealed_env: row.try_get("env")? })
+        }
         "duplicate" => Ok(Claim::Duplicate),
         "ended" => Ok(Claim::Ended),
         "canceled" => Ok(Claim::Canceled { token }),
@@ -69,12 +66,13 @@ pub(crate) async fn to_stop(pool: &Pool, attempts: &[(RunId, u32)]) -> anyhow::R
     let client = pool.get().await.context("no database connection")?;
     let runs: Vec<&str> = attempts.iter().map(|(run, _)| run.as_str()).collect();
     let numbers = attempts.iter().map(|(_, attempt)| i32::try_from(*attempt)).collect::<Result<Vec<_>, _>>()?;
-    let statement = client.prepare_cached("select run_id, reason from ingest.attempts_to_stop($1, $2)").await?;
-    let rows = client.query(&statement, &[&runs, &numbers]).await?;
-    rows.iter()
+    let sql = "select run_id, reason from ingest.attempts_to_stop($1, $2)";
+    let found = rows(&client, sql, &[&runs, &numbers]).await?;
+    found
+        .iter()
         .map(|row| {
-            let stop = if row.get::<_, &str>("reason") == "canceled" { Stop::Canceled } else { Stop::Fenced };
-            Ok((row.get::<_, &str>("run_id").parse()?, stop))
+            let stop = if row.try_get::<_, &str>("reason")? == "canceled" { Stop::Canceled } else { Stop::Fenced };
+            Ok((parsed(row, "run_id")?, stop))
         })
         .collect()
 }

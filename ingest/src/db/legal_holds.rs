@@ -88,16 +88,15 @@ pub(crate) async fn clear(
 
 /// Lists the holds in force, the latest first.
 pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<LegalHold>, DbError> {
-    let sql = "select subject, reason, set_by, set_at, (
-                   select count(*) from collector.store_holds
-                   where (run_id = subject or project_id = subject) and due_at is null) as runs_in_store
-               from collector.legal_holds order by set_at desc, subject";
+    let sql = "select subject, reason, set_by, set_at, runs_in_store
+               from collector.all_legal_holds() order by set_at desc, subject";
     rows(client, sql, &[]).await?.iter().map(hold).collect()
 }
 
 /// Lists every setting and clearing of a hold, the latest first.
 pub(crate) async fn history(client: &impl GenericClient) -> Result<Vec<HoldChange>, DbError> {
-    let sql = "select subject, action, reason, actor, database_role, at from collector.legal_hold_log order by id desc";
+    let sql = "select subject, action, reason, actor, database_role, at
+               from collector.legal_hold_history() order by id desc";
     let change = |row: &Row| {
         Ok(HoldChange {
             subject: row.try_get("subject")?,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use database::GenericClient;
-use database::row::{DbError, execute, json, one, optional, rows};
+use database::row::{DbError, execute, json, one, optional, optional_unsigned, rows, timestamp, unsigned, unsigned_32};
+use database::{GenericClient, Row};
+use schemas::Timestamp;
 use schemas::id::{OrgId, ProjectId, RunId};
 use time::Date;
 
@@ -34,21 +35,18 @@ pub(crate) struct Plan {
     pub requests_per_minute: Option<u32>,
 }
 
+/// Usage in the current period, with the limits of the plan. `None` is no limit.
 #[derive(Debug)]
 pub(crate) struct Usage {
     pub period_start: Date,
-    pub concurrent_runs: Option<i32>,
-    pub compute_unit_seconds_per_month: Option<i64>,
-    pub active: i64,
+    pub period_end: Timestamp,
+    pub concurrent_runs: Option<u32>,
+    pub compute_unit_seconds_per_month: Option<u64>,
+    pub active: u64,
     /// Thousandths of each meter's unit.
     pub totals: BTreeMap<String, f64>,
-}
-
-impl Usage {
-    pub(crate) fn none_since(period_start: Date) -> Self {
-        let totals = BTreeMap::new();
-        Self { period_start, concurrent_runs: None, compute_unit_seconds_per_month: None, active: 0, totals }
-    }
+    pub pricing_version: String,
+    pub compute_unit_seconds_per_credit: f64,
 }
 
 pub(crate) async fn reserve_run(client: &impl GenericClient, wanted: &Reservation<'_>) -> Result<Reserved, DbError> {
@@ -67,22 +65,31 @@ pub(crate) async fn reserve_run(client: &impl GenericClient, wanted: &Reservatio
 pub(crate) async fn plan_of(client: &impl GenericClient, org: &OrgId) -> Result<Option<Plan>, DbError> {
     let sql = "select requests_per_minute from metering.plan_of($1)";
     let Some(row) = optional(client, sql, &[&org.as_str()]).await? else { return Ok(None) };
-    let limit: Option<i32> = row.try_get("requests_per_minute")?;
-    Ok(Some(Plan { requests_per_minute: limit.and_then(|limit| u32::try_from(limit).ok()) }))
+    Ok(Some(Plan { requests_per_minute: limit_32(&row, "requests_per_minute")? }))
 }
 
-/// `None` when the organization has no account.
-pub(crate) async fn usage_summary(client: &impl GenericClient, org: &OrgId) -> Result<Option<Usage>, DbError> {
-    let sql = "select period_start, concurrent_runs, compute_unit_seconds_per_month, active, totals
+/// An organization without an account has used nothing, and nothing limits it.
+pub(crate) async fn usage_summary(client: &impl GenericClient, org: &OrgId) -> Result<Usage, DbError> {
+    let sql = "select period_start, period_end, concurrent_runs, compute_unit_seconds_per_month, active, totals,
+            pricing_version, compute_unit_seconds_per_credit
         from metering.usage_summary($1)";
-    let Some(row) = optional(client, sql, &[&org.as_str()]).await? else { return Ok(None) };
-    Ok(Some(Usage {
+    let row = one(client, sql, &[&org.as_str()]).await?;
+    Ok(Usage {
         period_start: row.try_get("period_start")?,
-        concurrent_runs: row.try_get("concurrent_runs")?,
-        compute_unit_seconds_per_month: row.try_get("compute_unit_seconds_per_month")?,
-        active: row.try_get("active")?,
+        period_end: timestamp(&row, "period_end")?,
+        concurrent_runs: limit_32(&row, "concurrent_runs")?,
+        compute_unit_seconds_per_month: optional_unsigned(&row, "compute_unit_seconds_per_month")?,
+        active: unsigned(&row, "active")?,
         totals: json(&row, "totals")?,
-    }))
+        pricing_version: row.try_get("pricing_version")?,
+        compute_unit_seconds_per_credit: row.try_get("compute_unit_seconds_per_credit")?,
+    })
+}
+
+/// The end of the current period, when budgets start over.
+pub(crate) async fn period_end(client: &impl GenericClient) -> Result<Timestamp, DbError> {
+    let sql = "select metering.period_end(metering.period_of(now())) as period_end";
+    timestamp(&one(client, sql, &[]).await?, "period_end")
 }
 
 /// Opens the account of an organization, or moves it to another plan.
@@ -93,6 +100,10 @@ pub(crate) async fn open_account(client: &impl GenericClient, org: &OrgId, plan:
 
 /// Lists the names of plans, from the smallest to the largest.
 pub(crate) async fn plan_names(client: &impl GenericClient) -> Result<Vec<String>, DbError> {
-    let found = rows(client, "select name from metering.plans order by concurrent_runs, name", &[]).await?;
+    let found = rows(client, "select name from metering.all_plans() order by concurrent_runs, name", &[]).await?;
     found.iter().map(|row| Ok(row.try_get("name")?)).collect()
+}
+
+fn limit_32(row: &Row, column: &'static str) -> Result<Option<u32>, DbError> {
+    row.try_get::<_, Option<i32>>(column)?.map(|_| unsigned_32(row, column)).transpose()
 }

@@ -30,7 +30,7 @@ pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId) -> Result<b
 /// Lists all organizations, newest first.
 pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<Organization>, DbError> {
     let sql = "select organizations.id, name, plan, created_at
-        from ingest.organizations left join metering.accounts on org_id = organizations.id
+        from ingest.organizations left join lateral metering.plan_of(organizations.id) as account on true
         order by created_at desc, organizations.id desc";
     let organization = |row: &tokio_postgres::Row| {
         Ok(Organization {

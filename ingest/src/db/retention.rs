@@ -35,7 +35,7 @@ pub(crate) async fn set_project(
 /// Lists the projects with their own retention, the last changed first.
 pub(crate) async fn of_projects(client: &impl GenericClient) -> Result<Vec<ProjectRetention>, DbError> {
     let sql = "select project_id, org_id, artifact_seconds, changed_at
-        from collector.retention_policies join ingest.projects on id = project_id
+        from collector.all_retention_policies() join ingest.projects on id = project_id
         order by changed_at desc, project_id";
     let found = rows(client, sql, &[]).await?;
     found
@@ -53,7 +53,7 @@ pub(crate) async fn of_projects(client: &impl GenericClient) -> Result<Vec<Proje
 
 /// Lists all plans, the shortest retention first.
 pub(crate) async fn of_plans(client: &impl GenericClient) -> Result<Vec<PlanRetention>, DbError> {
-    let sql = "select name, retention_days * 86400::int8 as artifact_seconds from metering.plans
+    let sql = "select name, retention_days * 86400::int8 as artifact_seconds from metering.all_plans()
         order by retention_days, name";
     let found = rows(client, sql, &[]).await?;
     let plan = |row: &tokio_postgres::Row| {

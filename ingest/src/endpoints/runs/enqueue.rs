@@ -11,7 +11,6 @@ use crate::archive::object_key;
 use crate::db::egress_policies;
 use crate::db::metering::{self, Reservation, Reserved};
 use crate::db::runs::Run;
-use crate::endpoints::usage::period_end;
 use crate::http::error::{ApiError, Code};
 
 /// Reserves a slot for a run that is `starting`. If one is free the job goes into the outbox, to be woken after the
@@ -44,7 +43,9 @@ pub(super) async fn enqueue(
             app.outbox.insert(transaction, &[message]).await?;
         }
         Reserved::Waiting => {}
-        Reserved::QuotaExceeded => return Err(quota_exceeded()),
+        Reserved::QuotaExceeded => {
+            return Err(quota_exceeded(metering::period_end(transaction).await?));
+        }
     }
     Ok(())
 }
@@ -88,10 +89,8 @@ fn job(run: &Run, egress: Option<EgressPolicy>, queued_at: Timestamp) -> Result<
     })
 }
 
-fn quota_exceeded() -> ApiError {
-    let now = Timestamp::now();
-    let reset_at = period_end(now.date());
-    let seconds = reset_at.millis_since(now).div_ceil(1000).max(1);
+fn quota_exceeded(reset_at: Timestamp) -> ApiError {
+    let seconds = reset_at.millis_since(Timestamp::now()).div_ceil(1000).max(1);
     let message = "The organization has used up its compute of this period: wait for the next one, or change the plan.";
     ApiError::retry_after(Code::QuotaExceeded, message, seconds)
         .with_details(serde_json::json!({ "quota": "compute_unit_seconds", "resetAt": reset_at }))
