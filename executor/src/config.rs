@@ -47,8 +47,8 @@ pub struct ExecutorSettings {
     /// The sandbox engine: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
     #[arg(long, env = "CROWNEST_ENGINE", value_enum, default_value_t = EngineName::Bubblewrap, value_name = "ENGINE")]
     pub engine: EngineName,
-    /// The OCI runtime, for `--engine oci`: a file, or a name to look for in PATH. One whose name begins with runsc is used as
-    /// gVisor, any other as runc
+    /// The OCI runtime, for `--engine oci`: a file, or a name to look for in PATH. One whose name begins with runsc is
+    /// used as gVisor, any other as runc
     #[arg(long, env = "CROWNEST_OCI_RUNTIME", default_value = "runc", value_name = "FILE")]
     pub oci_runtime: PathBuf,
     /// Arguments for the OCI runtime before its own command, separated by blanks, such as `--platform=kvm`
@@ -76,8 +76,8 @@ pub struct ExecutorSettings {
           value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub cpu_millis: u32,
     /// Bytes that one run may write to `/workspace` and `/tmp` together; 0 for no limit but the disk's own. Needs
-    /// loop devices and mkfs.ext4; without root it is measured once a second, and a run with more is ended [default: 10 GiB,
-    /// or no limit and a warning where these are missing]
+    /// loop devices and mkfs.ext4; without root it is measured once a second, and a run with more is ended [default: 10
+    /// GiB, or no limit and a warning where these are missing]
     #[arg(long, env = "CROWNEST_DISK_BYTES", value_name = "BYTES", value_parser = parse_disk_bytes)]
     pub disk_bytes: Option<u64>,
     /// Bytes of each output stream of a run that are stored: of a longer stream the beginning and the end, half of them
@@ -85,8 +85,8 @@ pub struct ExecutorSettings {
     #[arg(long, env = "CROWNEST_OUTPUT_CAP_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1024..=1 << 40))]
     pub output_cap_bytes: u64,
-    /// Addresses or networks that egress may reach although they are not public, such as a package mirror's 10.1.2.3; may be
-    /// repeated. The project's policy must still allow the host
+    /// Addresses or networks that egress may reach although they are not public, such as a package mirror's 10.1.2.3;
+    /// may be repeated. The project's policy must still allow the host
     #[arg(long, env = "CROWNEST_EGRESS_ALLOW_ADDRESS", value_name = "NETWORK", value_delimiter = ',')]
     pub egress_allow_address: Vec<Network>,
     /// Bytes of extracted archives to keep

@@ -1,4 +1,4 @@
-//! Everything that one executor has opened.
+//! The connections, caches and limits of one executor.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::output::OutputCap;
 use crate::trees::TreeCache;
 
-/// One executor: its connections, its caches and its limits, shared by all attempts.
+/// Shared by all attempts of one executor.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub id: ExecutorId,
@@ -30,7 +30,7 @@ pub(crate) struct Context {
     /// Root file systems.
     pub templates: TreeCache,
     pub downloads: PathBuf,
-    /// For the environment variables of runs.
+    /// Decrypts the environment variables of runs.
     pub keyring: Option<Keyring>,
     pub gateway: Gateway,
     pub limits: Limits,

@@ -1,9 +1,9 @@
 //! The executor: takes jobs, runs archives in sandboxes, collects artifacts and publishes events as segments.
 //!
 //! Start reading at [`start`], which puts it together; then follow a job: `dispatch` takes and claims it, `attempt` has its
-//! phases in order (`attempt/phases.rs`), and every event leaves through `feed`. What an attempt needs has rooms of its own:
-//! `extraction` and `trees` (archives and templates on disk), the crate [`sandbox`], `output`, `workspace` (artifacts) and
-//! `egress`. The whole access to the database is in `dispatch/claim.rs`.
+//! phases in order (`attempt/phases.rs`), and every event leaves through `feed`. What an attempt needs has rooms of its
+//! own: `extraction` and `trees` (archives and templates on disk), the crate [`sandbox`], `output`, `workspace`
+//! (artifacts) and `egress`. The whole access to the database is in `dispatch/claim.rs`.
 
 mod attempt;
 mod config;

@@ -18,7 +18,7 @@ use crate::service::Executor;
 
 /// The first argument of an executor with a supervisor.
 const FLAG: &str = "--supervised";
-/// To find what a killed one left, to kill it and to prove that a sandbox works.
+/// Time limit of a start, in which the executor removes the leftovers of a killed one and proves that a sandbox works.
 const START_DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Serialize, Deserialize)]

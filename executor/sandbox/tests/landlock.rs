@@ -1,5 +1,5 @@
-//! Rights that Landlock takes from a command, and that mounts, owners and the system call filter leave it. (On a kernel without
-//! Landlock 6, from Linux 6.12 on, this fails: what it looks at is not there.)
+//! Rights that Landlock takes from a command, and that mounts, owners and the system call filter leave it. (On a kernel
+//! without Landlock 6, from Linux 6.12 on, this fails: what it looks at is not there.)
 mod support;
 
 use support::Machine;

@@ -1,5 +1,5 @@
-//! Files that are hard to remove after a run, and the leftovers that the start-up sweep finds. That nothing else is left is shown by the
-//! conformance suite, for each engine.
+//! Files that are hard to remove after a run, and the leftovers that the start-up sweep finds. That nothing else is
+//! left is shown by the conformance suite, for each engine.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod support;
 

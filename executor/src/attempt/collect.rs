@@ -164,7 +164,8 @@ impl Collection<'_> {
         });
     }
 
-    /// Records the report of the artifact that was just collected. Equal files are counted once, however often they were requested.
+    /// Records the report of the artifact that was just collected. Equal files are counted once, however often they
+    /// were requested.
     async fn report(&mut self, path: &str, ReadReport { format, counts }: ReadReport) {
         let counts = match counts {
             Ok(counts) => counts,

@@ -1,4 +1,4 @@
-//! From the object store into a file of the work directory, tried again when the store fails for a moment.
+//! Downloads from the object store into a file of the work directory, with retries.
 
 use std::time::Duration;
 

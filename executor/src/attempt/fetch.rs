@@ -1,4 +1,4 @@
-//! From the object store to an extracted tree: the archive is verified while it is downloaded, and extracted once
+//! Fetches the tree of an archive: the archive is verified while it is downloaded, and extracted once
 //! for each digest.
 
 use schemas::Timestamp;

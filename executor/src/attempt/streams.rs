@@ -55,7 +55,8 @@ impl Streams {
     }
 }
 
-/// Everything that could write is dead, so the end of the stream is near. What was not read is recorded as missing.
+/// Waits for the end of the stream, which is near: everything that could write is dead. Unread output is recorded as
+/// missing.
 async fn drained(stream: Stream, reader: Option<Reader>, record: &mut Record) -> Option<Held> {
     let failure = match tokio::time::timeout(DEADLINE, reader?).await {
         Ok(Ok(Ok(held))) => return Some(held),
@@ -68,7 +69,7 @@ async fn drained(stream: Stream, reader: Option<Reader>, record: &mut Record) ->
     None
 }
 
-/// Without a deadline: the command has ended, and a broker that is slow is no reason to lose the end of its output.
+/// Sends the rest without a deadline: the command has ended, and a slow broker must not cost the end of its output.
 async fn stored(attempt: &Attempt<'_>, stream: Stream, held: Option<Held>, record: &mut Record) -> Totals {
     let Some(held) = held else { return Totals::default() };
     let totals = held.send(stream, &attempt.feed).await;

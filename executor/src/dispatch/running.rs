@@ -54,8 +54,8 @@ impl Running {
         Registration { running: self.clone(), run: run.clone(), stop: receiver }
     }
 
-    /// After a lost connection the broker delivers again what runs here. The attempt goes on; only the delivery that
-    /// is acknowledged at its end changes.
+    /// Takes over a delivery. After a lost connection the broker redelivers the jobs of current attempts. The attempt
+    /// goes on; only the delivery that is acknowledged at its end changes.
     pub(crate) fn adopt(&self, run: &RunId, delivery: Delivery) -> Adoption {
         match self.lock().get_mut(run) {
             Some(entry) if delivery.redelivered => {

@@ -1,4 +1,4 @@
-//! From a name to a connection: policy, then addresses, then the connection to exactly an address that was checked, so
+//! Connects to a host by name: policy, then addresses, then the connection to exactly an address that was checked, so
 //! that a name cannot mean something else a moment later.
 
 use std::net::SocketAddr;

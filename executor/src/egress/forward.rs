@@ -39,7 +39,8 @@ impl Forward {
     }
 }
 
-/// Rewrites a proxy request into a request to the server itself. The Host header names the host that was checked, whatever the run wrote there.
+/// Rewrites a proxy request into a request to the server itself. The Host header names the host that was checked,
+/// whatever the run wrote there.
 fn rewritten(mut request: Request<Incoming>) -> Option<Request<Incoming>> {
     let host = HeaderValue::from_str(request.uri().authority()?.as_str()).ok()?;
     let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));

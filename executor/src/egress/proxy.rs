@@ -14,7 +14,7 @@ use super::shared::Shared;
 
 /// Maximum concurrent connections per run; further ones queue. Package managers open up to 64.
 const CONNECTIONS: usize = 128;
-/// After an error that may last, such as too many open files.
+/// Pause after an error that may last, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Dropping it without [`finish`](Self::finish) closes everything, too, in the background.

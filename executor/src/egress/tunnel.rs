@@ -1,5 +1,5 @@
-//! The tunnel after a CONNECT: bytes in both directions, of which one thing is read. If they begin with a TLS handshake, the
-//! server name in it must be the one that the policy was asked about.
+//! The tunnel after a CONNECT: bytes in both directions, of which one thing is read. If they begin with a TLS
+//! handshake, the server name in it must be the one that the policy was asked about.
 
 use bytes::BytesMut;
 use hyper::upgrade::OnUpgrade;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirecti
 use super::counted::Counted;
 use super::ledger::Visit;
 
-/// More than any client says before it waits for an answer.
+/// Maximum bytes of a TLS handshake's beginning: more than any client sends before it waits for an answer.
 const HELLO_BYTES: usize = 64 * 1024;
 /// TLS record type `handshake`.
 const HANDSHAKE: u8 = 22;
@@ -95,7 +95,7 @@ fn begun(first: &[u8]) -> Begun {
 #[derive(Debug, PartialEq, Eq)]
 enum Hello {
     Fine,
-    /// For another server, or not to be understood.
+    /// A handshake for another server, or one that cannot be understood.
     Other,
 }
 

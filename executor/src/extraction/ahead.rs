@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread;
 
-/// Each as large as what the kernel is given to write at once.
+/// Size of a buffer: as large as one write to the kernel.
 const BUFFER_BYTES: usize = 128 * 1024;
-/// Two in hand, the others waiting: enough to bridge a file that takes its time.
+/// Number of buffers. Two are in hand and the others wait, which is enough to bridge a slow file.
 const BUFFERS: usize = 8;
 
 /// Runs `consume` with a reader that gives what `inner` gives, read by another thread. An error comes where it occurred.

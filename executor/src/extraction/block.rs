@@ -1,4 +1,4 @@
-//! One header block of a tar archive, as it lies there: fields, numbers, checksum. What two readers might read in two
+//! One header block of a tar archive: fields, numbers, checksum. What two readers might read in two
 //! ways is an error. After POSIX.1-1988 (ustar) and GNU tar's manual, "Basic Tar Format".
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const PREFIX: Range<usize> = 345..500;
 const SPARSE: Range<usize> = 386..482;
 const SPARSE_CONTINUES: usize = 482;
 const REAL_SIZE: Range<usize> = 483..495;
-/// In a block that continues a list of segments.
+/// The list in a block that continues a list of segments.
 const MORE_SPARSE: Range<usize> = 0..504;
 const MORE_SPARSE_CONTINUES: usize = 504;
 /// Offset and length, 12 digits each.
@@ -35,7 +35,7 @@ pub(super) type Segments = Vec<(u64, u64)>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
-    /// With a list of its segments in the header.
+    /// A sparse file with a list of its segments in the header.
     GnuSparse,
     HardLink,
     Symlink,

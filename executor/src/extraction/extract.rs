@@ -21,11 +21,11 @@ use super::links::points_outside;
 use super::members::{HEADER_BYTES, Member, Members, TarError};
 
 const BUFFER_BYTES: usize = 128 * 1024;
-/// Below it, starting a thread to decompress costs more than it saves.
+/// Smallest archive for which a thread that decompresses saves more than it costs.
 const AHEAD_FROM_BYTES: u64 = 64 * 1024;
 /// Disk space of an entry beside its content, for the cache's bookkeeping.
 const ENTRY_DISK_BYTES: u64 = 4096;
-/// Longest name in a message.
+/// Longest name in a message, in characters.
 const SHOWN_CHARS: usize = 200;
 
 /// Totals of one extraction.

@@ -14,7 +14,7 @@ pub struct ExtractLimits {
 }
 
 impl ExtractLimits {
-    /// For what operators import: as much as an import takes.
+    /// The limits of root file systems, which operators import: as much as an import takes.
     pub const ROOT_FS: Self = Self { entries: 2_000_000, unpacked_bytes: 32 << 30, path_bytes: 4000, path_depth: 1000 };
 }
 

@@ -2,7 +2,8 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path};
 
-/// Lexically. (The kernel confines symlinks again wherever they are followed; this is about telling early.)
+/// True if the target leaves the archive, lexically. (The kernel confines symlinks again wherever they are followed;
+/// this check only refuses early.)
 pub(super) fn points_outside(link: &Path, target: &OsStr) -> bool {
     let mut depth = link.iter().count() - 1;
     for component in Path::new(target).components() {

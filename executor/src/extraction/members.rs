@@ -43,7 +43,7 @@ pub(super) struct Members<R> {
     input: R,
     /// Bytes read so far of the current member's headers.
     header_bytes: u64,
-    /// From a global header.
+    /// The time from a global header.
     modified: Option<Time>,
     /// Content of the current member that was not read yet.
     content: Layout,

@@ -6,7 +6,7 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Time {
     pub(super) seconds: i64,
-    /// Always forward: less than a second.
+    /// Added to `seconds`; less than a second.
     pub(super) nanoseconds: u32,
 }
 
@@ -58,7 +58,8 @@ impl Extended {
         Ok(extended)
     }
 
-    /// Parses a header for all entries that follow. Only a time makes sense for many; everything else that changes them is a trap.
+    /// Parses a header for all entries that follow. Only a time makes sense for many; everything else that changes them
+    /// is a trap.
     pub(super) fn parse_global(bytes: &[u8]) -> Result<Option<Time>, &'static str> {
         let all = Self::parse(bytes)?;
         if all.path.is_some() || all.link.is_some() || all.size.is_some() || all.sparse.is_some() {
@@ -94,7 +95,7 @@ impl PaxSparse {
     }
 }
 
-/// By POSIX the last one counts, but not every reader knows that.
+/// Sets a value that may be set once. By POSIX the last one counts, but not every reader knows that.
 fn once<T>(place: &mut Option<T>, value: T) -> Result<(), &'static str> {
     if place.replace(value).is_some() { Err("its extended header says the same thing twice") } else { Ok(()) }
 }

@@ -22,7 +22,8 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// Disk space of an entry beside its content, for the cache's bookkeeping.
 const ENTRY_DISK_BYTES: u64 = 4096;
 
-/// Extracts like [`extract`](super::extract::extract), and fails unless the tar has the digest `sha256` (lower-case hexadecimal).
+/// Extracts like [`extract`](super::extract::extract), and fails unless the tar has the digest `sha256` (lower-case
+/// hexadecimal).
 pub(crate) fn extract_root_fs(
     archive: File,
     root: BorrowedFd<'_>,

@@ -1,7 +1,7 @@
 //! The layout of a file's stored bytes: sparse files store their segments one after the other, without the holes.
 use super::block::{BLOCK_BYTES, Segments};
 
-/// In order, without overlaps, within the file. A file without holes is one segment.
+/// The segments of a file: in order, without overlaps, within the file. A file without holes is one segment.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     /// Reversed: the next is the last.

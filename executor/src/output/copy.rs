@@ -12,7 +12,8 @@ use super::stream::{EVENT_BYTES, Stream};
 use super::tail::Tail;
 use crate::feed::Feed;
 
-/// The bytes of each stream that are stored, and the folder in which the end of a stream waits until it is known to be the end.
+/// The bytes of each stream that are stored, and the folder in which the end of a stream waits until it is known to be
+/// the end.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputCap {
     pub bytes: u64,

@@ -1,9 +1,9 @@
 //! Extracted archives on local disk, one tree per organization and digest: extracted once, shared read-only by any
 //! number of runs, evicted when nobody uses them and space is short.
 //!
-//! On disk: `<folder>/<org>.<sha256>/{tree/, complete}`, with `.<uid>` after it where a tree belongs to one slot. A tree becomes visible by one rename; whatever has another
-//! name is rubbish of a former process. `complete` names the boot in which the tree was written: nothing is synced,
-//! so after a crash of the whole machine old trees are not trusted.
+//! On disk: `<folder>/<org>.<sha256>/{tree/, complete}`, with `.<uid>` after it where a tree belongs to one slot. A tree
+//! becomes visible by one rename; whatever has another name is rubbish of a former process. `complete` names the boot in
+//! which the tree was written: nothing is synced, so after a crash of the whole machine old trees are not trusted.
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;

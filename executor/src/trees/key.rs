@@ -3,7 +3,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// The organization and the digest of an archive. Tenants do not share trees, so that nobody learns from timing what others have.
+/// The organization and the digest of an archive. Tenants do not share trees, so that nobody learns from timing what
+/// others have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TreeKey {
     org: String,

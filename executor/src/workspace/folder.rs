@@ -49,7 +49,7 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Sorted by name; owner 0, time 0. Symlinks are stored as symlinks, hard links as files of their own.
+/// Writes the tar: sorted by name; owner 0, time 0. Symlinks are stored as symlinks, hard links as files of their own.
 pub fn write_tar(folder: &ArtifactFolder, budget: &mut Budget, out: impl Write) -> Result<LeftOut, WalkError> {
     let mut tar = Builder::new(out);
     let mut left_out = LeftOut::default();

@@ -53,7 +53,7 @@ impl Pattern {
         Some(Self { matcher: glob.compile_matcher(), folder: folder.join("/"), depth })
     }
 
-    /// All regular files that match, up to `limit`. Symlinks are not followed, and do not match.
+    /// Finds all regular files that match, up to `limit`. Symlinks are not followed, and do not match.
     pub fn find(&self, workspace: BorrowedFd<'_>, limit: usize, budget: &mut Budget) -> Matches {
         let mut paths = Vec::new();
         let incomplete = self.search(workspace, limit, budget, &mut paths).err();

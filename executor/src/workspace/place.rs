@@ -22,12 +22,12 @@ pub(super) fn reopen(found: &OwnedFd) -> rustix::io::Result<File> {
     Ok(File::from(fd))
 }
 
-/// For messages and records, which are text.
+/// The path as text, for messages and records.
 pub(super) fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Lexically: `None` if the path leaves the workspace, or cannot name a file at all.
+/// Normalizes a path lexically; `None` if it leaves the workspace, or cannot name a file at all.
 pub(super) fn normalize(requested: &str) -> Option<String> {
     let relative = match requested.strip_prefix(MOUNT_POINT) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),

@@ -1,4 +1,5 @@
-//! Files that a run hands out, and files that it must not hand out: opened from outside, in the workspace that a sandbox has left.
+//! Files that a run hands out, and files that it must not hand out: opened from outside, in the workspace that a
+//! sandbox has left.
 use std::collections::BTreeSet;
 use std::io::Read as _;
 

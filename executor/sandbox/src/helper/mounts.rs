@@ -50,8 +50,8 @@ pub(super) fn keep_needed(also: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the cached tree and what belongs to it, in a namespace of this helper's own. Returns the root of the overlay: the descriptor
-/// keeps it alive after the namespace is gone.
+/// Mounts the cached tree and what belongs to it, in a namespace of this helper's own. Returns the root of the overlay:
+/// the descriptor keeps it alive after the namespace is gone.
 pub(super) fn mount_workspace(request: &Request, lower: &OwnedFd, users: Users) -> Result<OwnedFd, Failure> {
     // Relative names below need no escaping in mount options and stay short.
     rustix::process::chdir(&request.run_dir).at("enter the run directory")?;

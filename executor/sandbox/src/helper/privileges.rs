@@ -7,7 +7,7 @@ use rustix::thread::{Gid, Uid};
 
 use crate::kernel::rlimits::{self, CORE_BYTES, MAX_OPEN_FILES};
 
-/// Under memory pressure of the whole machine, sandboxes go before the executor.
+/// The score with which, under memory pressure of the whole machine, sandboxes go before the executor.
 const OOM_SCORE_ADJ: &str = "500";
 
 /// The executor opens everything close-on-exec, but a library in it might not. Runs before anything is opened here.

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::engine::EngineConfig;
 
-/// One per executor process. Two executors on one machine need different `work_dir` and `uid_base`.
+/// The configuration of a host. Two executors on one machine need different `work_dir` and `uid_base`.
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
     /// Run directories and the lock file live here; must be on a file system that overlayfs accepts as an upper layer
@@ -41,13 +41,13 @@ impl SandboxConfig {
     }
 }
 
-/// What a run may write to `/workspace` and `/tmp` together, in bytes, and as many files as fit at 16 KiB each. Needs loop devices and
-/// mkfs.ext4; in a user namespace, where there are none, it is kept by measuring.
+/// Bytes that a run may write to `/workspace` and `/tmp` together, and as many files as fit at 16 KiB each. Needs
+/// loop devices and mkfs.ext4; in a user namespace, where there are none, the limit is kept by measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskLimit {
     /// The free space of the work directory.
     None,
     Bytes(u64),
-    /// None, with a warning, on a machine that cannot enforce it.
+    /// This limit, or none with a warning on a machine that cannot enforce it.
     WherePossible(u64),
 }

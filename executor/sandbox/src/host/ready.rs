@@ -28,7 +28,7 @@ pub(super) struct Ready {
     /// Reading ends, which do not block.
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    /// Without limits.
+    /// The helper's group, without limits.
     pub(super) cgroup: Cgroup,
 }
 

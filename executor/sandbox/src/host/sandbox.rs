@@ -60,11 +60,12 @@ pub struct Sandbox {
 /// The processes of the command among those of the sandbox.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// All but these: bubblewrap's monitor and pid 1, which must survive a SIGTERM to report how the command ended.
+    /// All processes but these: bubblewrap's monitor and pid 1, which must survive a SIGTERM to report how the command
+    /// ended.
     AllBut([i32; 2]),
     /// The processes of this user.
     User(u32),
-    /// In a guest, which is reached through the runtime, and that through this socket.
+    /// The processes in a guest, which the helper reaches through the runtime; this socket leads to the helper.
     Guest(OwnedFd),
 }
 
@@ -77,7 +78,7 @@ pub(super) struct Started {
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
     pub(super) workspace: OwnedFd,
-    /// With egress.
+    /// The listener of the egress proxy, with egress.
     pub(super) listener: Option<OwnedFd>,
     pub(super) cgroup: Arc<Cgroup>,
     pub(super) remains: Remains,

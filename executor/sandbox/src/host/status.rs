@@ -39,13 +39,13 @@ impl Status {
         }
     }
 
-    /// To be called after bubblewrap ended: what it had to say is in the pipe.
+    /// The exit code of the command. Call this after bubblewrap has ended: everything that it said is in the pipe.
     pub(super) fn exit_code(&mut self) -> io::Result<Option<i32>> {
         while self.read_some()?.is_some_and(|bytes| bytes > 0) {}
         Ok(self.documents().find_map(|document| document.exit_code))
     }
 
-    /// To be called after [`exit_code`](Self::exit_code).
+    /// The reason why there is no exit code. Call this after [`exit_code`](Self::exit_code).
     pub(super) fn failure(&self) -> Option<String> {
         self.documents().find_map(|document| document.failure)
     }

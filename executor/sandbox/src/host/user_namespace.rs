@@ -10,7 +10,7 @@ use crate::protocol::control;
 use crate::protocol::message::READY;
 use crate::protocol::task::Task;
 
-/// Blocking.
+/// Makes a user namespace with this mapping. Blocking.
 pub(super) fn create(spawner: &Spawner, mapping: &str, deadline: Instant) -> Result<OwnedFd, SandboxError> {
     let (ours, theirs) = control::pair().step("socket pair")?;
     let helper = spawner.spawn(Task::UserNamespace, &[theirs.as_fd()], deadline)?;

@@ -11,7 +11,8 @@ use crate::protocol::request::{Network, PROXY};
 pub(super) const HOSTNAME: &str = "crownest";
 pub(super) const WORKING_FOLDER: &str = "/workspace";
 const HOME: &str = "/home/runner";
-/// The folder in which `pip install` and its like put programs of a user. First in the `PATH` of every run that sets none itself.
+/// The folder in which `pip install` and its like put programs of a user. First in the `PATH` of every run that sets
+/// none itself.
 pub const HOME_PROGRAMS: &str = "/home/runner/.local/bin";
 
 const BASE_ENV: [(&str, &str); 8] = [

@@ -2,7 +2,8 @@
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 
-/// With `CLONE_PARENT` a child of the *executor*. Returns its pid and a handle, and in the child itself `None`.
+/// Forks; with `CLONE_PARENT` the child is one of the caller's parent. Returns its pid and a handle, and in the child
+/// itself `None`.
 pub(crate) fn fork(flags: libc::c_int) -> io::Result<Option<(i32, OwnedFd)>> {
     let mut handle: RawFd = -1;
     let flags = flags | libc::CLONE_PIDFD | libc::SIGCHLD;

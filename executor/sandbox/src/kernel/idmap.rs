@@ -9,7 +9,7 @@ const TREE_OWNER: u32 = 0;
 /// Added to a slot's uid: the user that an OCI runtime and our pid 1 have, and that of a guest's kernel.
 const RUNTIME: u32 = 100_000;
 const GUEST_KERNEL: u32 = 200_000;
-/// No slot's ids may be larger than this below the largest.
+/// The largest offset that is added to a slot's uid.
 pub(crate) const HIGHEST: u32 = GUEST_KERNEL;
 /// The user as which runsc runs its kernel.
 const NOBODY: u32 = 65_534;

@@ -19,7 +19,7 @@ struct MountAttr {
     userns_fd: u64,
 }
 
-/// With `idmap`, a user namespace, owners are mapped as it says.
+/// Sets attributes; with `idmap`, owners are mapped as that user namespace says.
 pub(crate) fn set_attributes(
     mount: BorrowedFd<'_>,
     attributes: MountAttrFlags,

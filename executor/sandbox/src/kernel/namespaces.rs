@@ -3,7 +3,7 @@ use std::io;
 
 use rustix::thread::UnshareFlags;
 
-/// Only for a process with one thread: namespaces belong to threads.
+/// Enters new namespaces. Only for a process with one thread: namespaces belong to threads.
 pub(crate) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     debug_assert!(!namespaces.contains(UnshareFlags::FILES), "descriptors are not a namespace");
     // SAFETY: only `UnshareFlags::FILES` has requirements, and it is not used.

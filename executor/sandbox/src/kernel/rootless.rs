@@ -1,4 +1,4 @@
-//! For an executor that an ordinary user starts: the process enters a user namespace in which that user is root and has
+//! The executor of an ordinary user: the process enters a user namespace in which that user is root and has
 //! the ids that /etc/subuid and /etc/subgid grant (subordinate ids, by newuidmap and newgidmap), and a mount namespace.
 //! From there on almost everything works as it does for root.
 use std::ffi::OsString;

@@ -55,8 +55,8 @@ pub(crate) fn filter() -> io::Result<Vec<u8>> {
     Ok(program.into_iter().flat_map(Instruction::to_bytes).collect())
 }
 
-/// The filter for an OCI runtime on this machine: `linux.seccomp` of its configuration. No two rules match one call, because
-/// libseccomp would prefer that without conditions.
+/// The filter for an OCI runtime on this machine: `linux.seccomp` of its configuration. No two rules match one call,
+/// because libseccomp would prefer that without conditions.
 pub(crate) fn oci_filter() -> io::Result<Value> {
     let architecture = native()?;
     let [own_allowed, own_refused] = architecture.own;

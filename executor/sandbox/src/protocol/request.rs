@@ -41,7 +41,7 @@ pub(crate) struct Request {
     pub(crate) root: Option<PathBuf>,
     pub(crate) network: Network,
     pub(crate) engine: Engine,
-    /// For bubblewrap; an OCI runtime has it in its configuration.
+    /// The command for bubblewrap; an OCI runtime has it in its configuration.
     pub(crate) command: OsString,
 }
 

@@ -136,8 +136,8 @@ impl Ordinary {
         command
     }
 
-    /// Fails if anything stays in them. A process that has ended is in its group until it is waited for, which for an orphan
-    /// is the machine's to do.
+    /// Fails if anything stays in them. A process that has ended is in its group until it is waited for, which for an
+    /// orphan is the machine's to do.
     pub(crate) fn remove_groups(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         for group in self.groups() {

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-/// Characters beside letters and digits that a URL does not escape: by RFC 3986, by `encodeURIComponent`, by Python's `quote`.
+/// Characters beside letters and digits that a URL does not escape: by RFC 3986, by `encodeURIComponent`, by Python's
+/// `quote`.
 const URL_SAFE: [&[u8]; 3] = [b"-._~", b"-._~!*'()", b"-._~/"];
 
 /// The text as a part of URLs, forms and JSON. Most texts look the same in all of them.
@@ -17,7 +18,7 @@ pub(super) fn escaped(text: &str) -> Vec<String> {
     forms
 }
 
-/// In hexadecimal, and within base64 of either alphabet, wherever in the encoded text it begins.
+/// The text in hexadecimal, and within base64 of either alphabet, wherever in the encoded text it begins.
 pub(super) fn encoded(text: &str) -> Vec<String> {
     let mut forms = vec![hex::encode(text), hex::encode_upper(text)];
     for shift in 0..3 {

@@ -6,7 +6,7 @@ use super::encoded::{encoded, escaped};
 
 /// Shorter texts are part of too many harmless words: output without every `true` or `8080` helps nobody.
 const MIN_BYTES: usize = 6;
-/// Longer texts are looked for in pieces: little is held back, a search never goes back far, whatever strangers choose
+/// Longer texts are searched for in pieces: little is held back, a search never goes back far, whatever strangers choose
 /// as their secrets, and of a long secret a part is found, too.
 pub(super) const PIECE_BYTES: usize = 128;
 

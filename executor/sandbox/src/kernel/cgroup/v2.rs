@@ -132,7 +132,7 @@ mod tests {
         );
     }
 
-    /// In the kernel's own hierarchy, which needs no controllers for that.
+    /// Uses the kernel's own hierarchy, which needs no controllers for that.
     #[test]
     fn moves_what_is_in_the_way() {
         let hierarchies = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);

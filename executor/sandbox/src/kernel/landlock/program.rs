@@ -3,8 +3,9 @@
 //! are made. Arguments: the descriptor of the sandbox's status, the program to become, and its arguments. If it cannot
 //! become that, it says so as a status: its own exit code must not pass for the command's.
 //!
-//! The rights that it gives up: writing anywhere but in the sandbox's own folders, making devices anywhere, and, from Landlock 6 on,
-//! signals and abstract sockets to processes outside, of which bubblewrap is one. A kernel without Landlock is not an error.
+//! The rights that it gives up: writing anywhere but in the sandbox's own folders, making devices anywhere, and, from
+//! Landlock 6 on, signals and abstract sockets to processes outside, of which bubblewrap is one. A kernel without
+//! Landlock is not an error.
 #![no_std]
 #![no_main]
 
@@ -112,7 +113,7 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     }
 }
 
-/// Decimal, above 2, ended by NUL.
+/// Parses a decimal number above 2 that NUL ends.
 unsafe fn number_of(mut text: *const u8) -> usize {
     let mut number = 0;
     unsafe {

@@ -1,4 +1,4 @@
-//! From answers by number to a classic BPF program, as seccomp(2) takes it.
+//! Makes a classic BPF program, as seccomp(2) takes it, from answers by number.
 
 use std::collections::BTreeMap;
 

@@ -9,8 +9,8 @@ use super::rules::Test;
 /// Some bits of some arguments: `(position, mask, value)`, at most one of a position.
 pub(super) type Pattern = Vec<(u8, u32, u32)>;
 
-/// The patterns that refuse a call, and the patterns that allow it. Together they match everything, and none of the one is also
-/// of the other.
+/// The patterns that refuse a call, and the patterns that allow it. Together they match everything, and none of the one
+/// is also of the other.
 pub(super) fn patterns(rules: &[&[Test]]) -> [Vec<Pattern>; 2] {
     let mut refused = Vec::new();
     let mut allowed = vec![Pattern::new()];
