@@ -30,8 +30,11 @@ infra/setup.sh --test
 
 heading "format"
 cargo fmt --all --check
-# No module of a crate: the executor's build script compiles it.
-rustfmt --check --edition 2024 executor/src/sandbox/landlock/program.rs
+# Not a module of a crate: the build script of the sandbox compiles it.
+rustfmt --check --edition 2024 executor/sandbox/src/kernel/landlock/program.rs
+
+heading "documents: links, sizes, names, shell blocks"
+infra/check-docs.py
 
 heading "dependencies: bans, licenses, sources"
 cargo deny --locked check bans licenses sources
@@ -60,6 +63,9 @@ heading "schemas: schemas/json is what the code says"
 heading "OpenAPI: schemas/openapi.json is what the code says"
 "$programs/crownest-ingest" openapi | diff schemas/openapi.json - ||
     { echo "run \`cargo run -p crownest-ingest -- openapi > schemas/openapi.json\` and commit the result"; exit 1; }
+
+heading "documents: the commands that they show"
+infra/check-docs.py --programs "$programs"
 
 heading "fuzzing: some seconds for each reader of strangers' bytes"
 # The same beginning each time: what is found long after a change should not stop another one.

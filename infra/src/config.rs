@@ -47,7 +47,7 @@ pub fn from_environment<T: Args>() -> Result<T, clap::Error> {
     from_flags(&[])
 }
 
-/// The same, with these flags before the environment.
+/// A group of settings with these flags; the rest comes from the environment, or has its default.
 pub fn from_flags<T: Args>(flags: &[String]) -> Result<T, clap::Error> {
     let command = T::augment_args(Command::new("settings").no_binary_name(true));
     T::from_arg_matches(&command.try_get_matches_from(flags)?)

@@ -10,7 +10,7 @@
 //! 2. [`Source`] is where the files of a run come from, and the only door through which strangers' bytes enter.
 //! 3. [`audit`] holds what a server says against its evidence log, and the log against its state of an earlier audit.
 //!
-//! The formats are specified in `schemas/FORMAT.md` and read by the crate `schemas`, which also has the cryptography:
+//! The formats are specified in `docs/reference/formats.md` and read by the crate `schemas`, which also has the cryptography:
 //! Ed25519 and DSSE in `schemas::attestation`, Merkle trees and checkpoints in `schemas::merkle` and `schemas::transparency`.
 //!
 //! # Dependencies
