@@ -1,4 +1,4 @@
-//! HTTP without the domain: connections, what every request passes, the parts of a request, and answers that are errors or bytes.
+//! HTTP plumbing: connections, middleware, the parts of a request, and answers that are errors or bytes.
 
 pub(crate) mod body;
 pub(crate) mod byte_range;

@@ -1,4 +1,4 @@
-//! Sends the messages of webhooks when their time has come, and again, later and later, until somebody takes them.
+//! Sends due webhook messages, and sends them again after growing pauses until a receiver acknowledges them.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn deliver(app: &App, due: &Due) {
 async fn message(app: &App, due: &Due) -> anyhow::Result<Bytes> {
     let run = runs::find(&app.pool.get().await?, &due.org, &due.run).await?;
     let run = run.ok_or_else(|| anyhow::anyhow!("run {} does not exist", due.run))?.into_api();
-    // The same bytes in every attempt.
+    // Every attempt sends the same bytes.
     let message =
         WebhookMessage { kind: due.kind.clone(), timestamp: due.created_at, data: WebhookData { workspace_run: run } };
     Ok(Bytes::from(serde_json::to_vec(&message)?))

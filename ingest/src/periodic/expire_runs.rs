@@ -1,4 +1,4 @@
-//! Ends runs whose archive or start never came: the collector is told, once, in the transaction that marks the run.
+//! Expires runs whose archive or start never came. The transaction that marks a run also tells the collector, once.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn message(app: &App, run: &Run) -> Result<OutboxMessage, serde_json::Error> {
     let missing = if run.archive.is_none() { "archive was uploaded" } else { "start was requested" };
     let reason = Verdict::Failed { reason: FailureReason::UploadMissing };
     let why = format!("No {missing} within {} ms of the run's creation.", app.config.upload_expiry_ms);
-    // No executor, broker, user or quota had a part in it: the platform concludes it from what did not come.
+    // The platform concludes it from the missing request; no executor, broker, user or quota had a part in it.
     let message = EventMessage::abandoned(run.id.clone(), 0, reason, OutcomeSource::Collector, Some(why));
     let traceparent = Some(run.traceparent.clone());
     Ok(OutboxMessage::event(app.topology.events_of(&run.id), message.encode()?, traceparent))

@@ -22,9 +22,9 @@ async fn look(app: &App) -> anyhow::Result<Next> {
     let depth = runs::outbox_depth(&client).await?;
     drop(client);
     app.metrics.outbox_depth.set(depth);
-    // A state that no run is in any more would keep its last number.
+    // A state without runs would keep its last number.
     app.metrics.open_runs.reset();
-    // What executors are scaled by is there from the start, also when it is nothing.
+    // Executors are scaled by this number: it is shown from the start, also when it is 0.
     app.metrics.open_runs.with_label_values(&[QUEUED]).set(0);
     for state in open {
         let label = if state.unclaimed { QUEUED } else { state.status.as_str() };

@@ -12,7 +12,7 @@ use crate::db::metering;
 const TTL: Duration = Duration::from_secs(5);
 const CAPACITY: usize = 10_000;
 
-/// Requests per minute; `None` is no limit.
+/// Requests per minute; `None` means unlimited.
 type Limit = Option<u32>;
 
 #[derive(Debug)]
