@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use infra::amqp::{Delivery, Source};
-use schemas::Timestamp;
 use schemas::id::RunId;
-use schemas::message::{EventMessage, Job, RunEnd, Verdict, decode_json};
+use schemas::message::{EventMessage, Job, Verdict, decode_json};
 use schemas::run::{FailureReason, OutcomeSource};
 use tokio_util::sync::CancellationToken;
 
@@ -67,13 +66,9 @@ async fn end(context: &Context, run: &RunId) -> anyhow::Result<()> {
     let token = runs::fence(&client, run).await?;
     drop(client);
     if let Some(attempt) = token {
-        let end = RunEnd::Abandoned {
-            reason: Verdict::Failed { reason: FailureReason::InternalError },
-            source: OutcomeSource::Broker,
-            at: Timestamp::now(),
-            message: Some("a message about this run could not be handled and was dead-lettered".to_owned()),
-        };
-        let message = EventMessage { run_id: run.clone(), attempt, segment: None, end: Some(end) };
+        let reason = Verdict::Failed { reason: FailureReason::InternalError };
+        let why = "a message about this run could not be handled and was dead-lettered".to_owned();
+        let message = EventMessage::abandoned(run.clone(), attempt, reason, OutcomeSource::Broker, Some(why));
         store::store(context, std::iter::once(&message)).await?;
     }
     // The outcome may have been fixed before: then only the seal is missing.

@@ -151,7 +151,7 @@ async fn tests(store: &Store, bundle: &EvidenceBundle, messages: Messages) -> Re
             }
             // The executor could read the report, so it was changed since. The run keeps its other rows.
             Err(error) => {
-                tracing::error!(key = artifact.object_key, %error, "cannot read a test report that was changed; leaving out its rows");
+                tracing::error!(key = artifact.object_key, %error, "a test report was changed; leaving out its rows");
             }
         }
     }
