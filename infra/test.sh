@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every check and every test, in the order of what they cost; stops at the first that fails. As root, on Debian 12 with
-# Rust, git and python3: everything else is installed. The last line is the summary of the test runner.
+# Every check and every test, cheap ones first; stops at the first that fails. As root, on Debian 12 with
+# Rust, git and python3: it installs everything else. The last line is the summary of the test runner.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Where infra/setup.sh puts programs of its own.
@@ -30,7 +30,7 @@ infra/setup.sh --test
 
 heading "format"
 cargo fmt --all --check
-# No module of a crate: the executor's build script compiles it.
+# Not a module of a crate: a build script compiles it.
 rustfmt --check --edition 2024 executor/src/sandbox/landlock/program.rs
 
 heading "dependencies: bans, licenses, sources"
@@ -50,7 +50,7 @@ heading "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 heading "build: programs and tests"
-# Everything at once: what is built for fewer crates has other features, and is built again.
+# Everything at once: a build of fewer crates has other features, and would be built again.
 cargo build --workspace --all-targets --locked
 programs="$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug"
 
@@ -62,7 +62,7 @@ heading "OpenAPI: schemas/openapi.json is what the code says"
     { echo "run \`cargo run -p crownest-ingest -- openapi > schemas/openapi.json\` and commit the result"; exit 1; }
 
 heading "fuzzing: some seconds for each reader of strangers' bytes"
-# The same beginning each time: what is found long after a change should not stop another one.
+# The same seed each time: a late finding should not stop another change.
 fuzz/run.sh --seconds 6 --seed 1
 
 heading "tests"
@@ -76,7 +76,7 @@ done
 
 printf '\n=== the slowest tests\n'
 sed -nE 's/^ *(PASS|FAIL|TIMEOUT|ABORT) \[ *([0-9.]+)s\] (\([^)]*\) )?(.*)/\2 s  \4/p' "$scratch/tests.log" | sort -rn | uniq | head -10
-# Once more, as the last lines: what the runner says in the end.
+# The runner's summary once more, as the last lines.
 printf '\n'
 sed -n '/^ *Summary \[/,$p' "$scratch/tests.log"
 rm -rf "$scratch"

@@ -11,8 +11,8 @@ mod template;
 use std::time::Instant;
 
 use schemas::Timestamp;
+use schemas::artifact::ArtifactError;
 use schemas::egress::EgressReport;
-use schemas::event::ArtifactError;
 use schemas::id::{CommandId, SandboxId};
 use schemas::message::{
     CollectedArtifact, Finished, Job, Limits, PhaseTimes, Resources, RunEnd, StreamTotals, Verdict,

@@ -9,9 +9,9 @@ use infra::amqp::Topology;
 use infra::task::Next;
 use schemas::Timestamp;
 use schemas::id::RunId;
+use schemas::message::usage::{UsageBatch, UsageEvent};
 use schemas::message::{EventMessage, RunEnd, Verdict};
 use schemas::run::OutcomeSource;
-use schemas::usage::{UsageBatch, UsageEvent};
 
 use crate::service::Parts;
 use crate::tables::{ledger, reservations, totals};

@@ -9,7 +9,7 @@ use infra::ops::Ops;
 use infra::service::{Drain, Overdue, Service};
 use infra::task::every;
 use schemas::message::decode_json;
-use schemas::usage::UsageBatch;
+use schemas::message::usage::UsageBatch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::MeteringConfig;

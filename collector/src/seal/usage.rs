@@ -1,7 +1,7 @@
 //! What a sealed run is metered with. A lost attempt costs nothing: it was the platform's failure.
 
+use schemas::message::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
 use schemas::message::{RunEnd, encode_json};
-use schemas::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
 
 use super::case::Case;
 

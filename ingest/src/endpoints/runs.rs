@@ -16,7 +16,8 @@ pub(crate) mod upload_archive;
 pub(crate) mod upload_staged;
 
 use database::GenericClient;
-use schemas::api::archive::{Archive, ArchiveAnswer};
+use schemas::api::archive::ArchiveAnswer;
+use schemas::archive::Archive;
 use schemas::id::RunId;
 
 use crate::archive::Declared;

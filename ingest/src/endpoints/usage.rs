@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use schemas::Timestamp;
 use schemas::api::usage::{Credits, Period, Quota, UsageSummary, Used};
+use schemas::message::usage::Meter;
 use schemas::scope::Scope;
-use schemas::usage::Meter;
 use time::{Date, OffsetDateTime};
 
 use crate::app::App;

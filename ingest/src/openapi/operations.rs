@@ -4,7 +4,6 @@ use schemas::api::archive::{ArchiveAnswer, DeclaredArchive, FinalizeArchive, Tra
 use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
 use schemas::api::attestations::AttestationList;
 use schemas::api::inclusion::InclusionAnswer;
-use schemas::api::jwks::JwkSet;
 use schemas::api::key::{ApiKey, ApiKeyAnswer};
 use schemas::api::list::{EventPage, List};
 use schemas::api::project::{CreateProject, Project, ProjectAnswer};
@@ -12,10 +11,11 @@ use schemas::api::run::{CreateRun, RunAnswer, WorkspaceRun};
 use schemas::api::template::{OfferedTemplate, TemplateAnswer};
 use schemas::api::usage::UsageSummary;
 use schemas::api::webhook::{CreateWebhook, CreatedWebhook, Delivery, DeliveryAnswer, Webhook, WebhookAnswer};
+use schemas::artifact::tombstone::Tombstone;
+use schemas::attestation::jwks::JwkSet;
 use schemas::event::Event;
 use schemas::evidence::EvidenceAnswer;
 use schemas::scope::Scope;
-use schemas::tombstone::Tombstone;
 
 use super::examples;
 use super::operation::{Content, Operation, json, shape};

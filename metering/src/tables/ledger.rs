@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use database::{Error, GenericClient};
-use schemas::usage::UsageEvent;
+use schemas::message::usage::UsageEvent;
 
 /// Returns the events that were not known before.
 pub(crate) async fn insert<'a>(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use database::{Error, GenericClient};
-use schemas::usage::UsageEvent;
+use schemas::message::usage::UsageEvent;
 
 pub(crate) async fn add(client: &impl GenericClient, events: &[&UsageEvent]) -> Result<(), Error> {
     let mut sums: BTreeMap<(&str, time::Date, &str, &str), i64> = BTreeMap::new();

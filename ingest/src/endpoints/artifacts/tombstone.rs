@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use infra::s3::StoreError;
+use schemas::artifact::tombstone::Tombstone;
 use schemas::id::ArtifactId;
 use schemas::scope::Scope;
-use schemas::tombstone::Tombstone;
 
 use crate::app::App;
 use crate::auth::Caller;

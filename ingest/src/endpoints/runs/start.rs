@@ -8,9 +8,10 @@ use database::OutboxMessage;
 use database::{GenericClient, Transaction};
 use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
+use schemas::archive::ArchiveRef;
 use schemas::egress::EgressPolicy;
 use schemas::id::{OrgId, ProjectId, RunId};
-use schemas::message::{ArchiveRef, Job, encode_json};
+use schemas::message::{Job, encode_json};
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
 
