@@ -73,6 +73,8 @@ class Document:
         block = None
         for number, line in enumerate(self.lines, 1):
             fence = re.match(r"\s*```(.*)", line)
+            if re.match(r"(<<<<<<<|>>>>>>>) ", line):
+                problem(name, number, "a merge left this mark")
             if block is None and fence:
                 block = (number, fence[1].split(), [])
             elif block is not None and fence:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every check and every test, cheap ones first; stops at the first that fails. As root, on Debian 12 with
-# Rust, git and python3: it installs everything else. The last line is the summary of the test runner.
+# Every check and every test, in the order of what they cost; stops at the first that fails. As root, on Debian 12 with
+# Rust, git and python3: everything else is installed. The last line is the summary of the test runner.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Where infra/setup.sh puts programs of its own.
@@ -30,8 +30,11 @@ infra/setup.sh --test
 
 heading "format"
 cargo fmt --all --check
-# Not a module of a crate: a build script compiles it.
-rustfmt --check --edition 2024 executor/src/sandbox/landlock/program.rs
+# Not a module of a crate: the build script of the sandbox compiles it.
+rustfmt --check --edition 2024 executor/sandbox/src/kernel/landlock/program.rs
+
+heading "documents: links, sizes, names, shell blocks"
+infra/check-docs.py
 
 heading "dependencies: bans, licenses, sources"
 cargo deny --locked check bans licenses sources
@@ -50,7 +53,7 @@ heading "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 heading "build: programs and tests"
-# Everything at once: a build of fewer crates has other features, and would be built again.
+# Everything at once: what is built for fewer crates has other features, and is built again.
 cargo build --workspace --all-targets --locked
 programs="$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug"
 
@@ -61,8 +64,11 @@ heading "OpenAPI: schemas/openapi.json is what the code says"
 "$programs/crownest-ingest" openapi | diff schemas/openapi.json - ||
     { echo "run \`cargo run -p crownest-ingest -- openapi > schemas/openapi.json\` and commit the result"; exit 1; }
 
+heading "documents: the commands that they show"
+infra/check-docs.py --programs "$programs"
+
 heading "fuzzing: some seconds for each reader of strangers' bytes"
-# The same seed each time: a late finding should not stop another change.
+# The same beginning each time: what is found long after a change should not stop another one.
 fuzz/run.sh --seconds 6 --seed 1
 
 heading "tests"
@@ -76,7 +82,7 @@ done
 
 printf '\n=== the slowest tests\n'
 sed -nE 's/^ *(PASS|FAIL|TIMEOUT|ABORT) \[ *([0-9.]+)s\] (\([^)]*\) )?(.*)/\2 s  \4/p' "$scratch/tests.log" | sort -rn | uniq | head -10
-# The runner's summary once more, as the last lines.
+# Once more, as the last lines: what the runner says in the end.
 printf '\n'
 sed -n '/^ *Summary \[/,$p' "$scratch/tests.log"
 rm -rf "$scratch"

@@ -210,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_is_refused() {
-        assert!(pack(Path::new("/etc/passwd")).unwrap_err().message.contains("no folder"));
+    fn a_file_is_not_packed() {
+        assert!(pack(Path::new("/etc/passwd")).unwrap_err().message.contains("not a folder"));
         assert!(pack(Path::new("/nonexistent")).is_err());
     }
 }

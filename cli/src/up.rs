@@ -27,7 +27,7 @@ use self::state::State;
 pub(crate) async fn run(args: UpArgs, output: &mut Output) -> Result<ExitCode, Stop> {
     let data = args.data.folder();
     // Before anything is started that would have to be stopped again.
-    ::executor::sandbox::SandboxHost::check().map_err(|error| {
+    sandbox::SandboxHost::check().map_err(|error| {
         let hint = "Do what it says (docs/reference/sandbox.md, \"Without root\"), or run it as root.";
         Failure::new("not_root", error.to_string()).hint(hint)
     })?;

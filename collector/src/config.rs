@@ -37,21 +37,21 @@ pub struct CollectorSettings {
     pub tables: TablesConfig,
     #[command(flatten)]
     pub iceberg: IcebergConfig,
-    /// Bytes of unsealed log that move from the database to the object store as one part
+    /// Bytes of an unsealed event log that move from the database to the object store as one part
     #[arg(long, env = "CROWNEST_COLLECTOR_PART_BYTES", default_value_t = 8 * 1024 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]
     pub part_bytes: u64,
-    /// How long the segments of a sealed run stay in the database for live readers, in milliseconds
+    /// Time that the segments of a sealed run stay in the database for live readers, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_SEGMENT_RETENTION_MS", default_value_t = 600_000, value_name = "MS")]
     pub segment_retention_ms: u64,
     #[command(flatten)]
     pub object_lock: ObjectLockConfig,
-    /// How often to look for artifacts whose retention is over, and for legal holds that the store is to get or lose, in
-    /// milliseconds
+    /// Interval between looks for artifacts whose retention is over, and for legal holds that the store is to get or
+    /// lose, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_RETENTION_SWEEP_MS", default_value_t = 5_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
     pub retention_sweep_ms: u64,
-    /// How long to finish what was taken after a shutdown was asked for, in milliseconds
+    /// Time to finish accepted work after a shutdown request, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_DRAIN_MS", default_value_t = 20_000, value_name = "MS")]
     pub drain_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! What the parts of the collector share: connections, metrics, the signing key and a few settings.
+//! The context that all rooms of the collector share: connections, metrics, the signing key and a few settings.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Takes what executors publish: stores event messages, hands ended runs to the sealer, and ends the runs of dead letters.
+//! Takes what executors publish: stores event messages, hands ended runs to the sealer, and ends the runs of dead
+//! letters.
 
 pub(crate) mod dead_letters;
 mod spills;

@@ -1,5 +1,5 @@
-//! The collector: stores what executors publish, announces it to live readers, and seals every ended run into an event log
-//! and an Evidence Bundle in the object store. Only the collector makes a run terminal.
+//! The collector: stores what executors publish, announces it to live readers, and seals every ended run into an event
+//! log and an Evidence Bundle in the object store. Only the collector makes a run terminal.
 //!
 //! Start reading at [`start`], which puts everything together. A message of a run then passes three rooms:
 //!

@@ -34,7 +34,7 @@ impl Metrics {
             )?,
             messages: register_int_counter_vec_with_registry!(
                 "crownest_collector_messages_total",
-                "Messages received, by what became of them",
+                "Messages received, by verdict",
                 &["verdict"],
                 registry
             )?,
@@ -68,7 +68,7 @@ impl Metrics {
             )?,
             retries: register_int_counter_vec_with_registry!(
                 "crownest_collector_retries_total",
-                "Steps tried again after a failure",
+                "Retries after a failure, by step",
                 &["step"],
                 registry
             )?,
@@ -79,12 +79,12 @@ impl Metrics {
             )?,
             log_lag_seconds: register_gauge_with_registry!(
                 "crownest_collector_evidence_log_lag_seconds",
-                "How long the oldest sealed run has waited to be in the evidence log",
+                "Seconds for which the oldest sealed run has waited to be in the evidence log",
                 registry
             )?,
             tables_lag_seconds: register_gauge_with_registry!(
                 "crownest_collector_tables_lag_seconds",
-                "How long the oldest sealed run has waited to be in the tables",
+                "Seconds for which the oldest sealed run has waited to be in the tables",
                 registry
             )?,
         })

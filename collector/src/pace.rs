@@ -1,4 +1,4 @@
-//! How closely batches follow each other: under load they should be few and full, and a lone message should not wait.
+//! The pace of groups: under load they should be few and full, and a lone message should not wait.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Debug)]
 pub(crate) struct Pace {
     gap: Duration,
-    /// When the last batch began.
+    /// Beginning of the last group.
     begun: Option<Instant>,
 }
 
@@ -16,7 +16,7 @@ impl Pace {
         Self { gap, begun: None }
     }
 
-    /// Returns when a batch should begin: at once after a quiet moment, else a gap after the last one began, or
+    /// Waits until a group should begin: at once after a quiet moment, else a gap after the last group began, or
     /// earlier if there is no more room to wait for.
     pub(crate) async fn wait_while(&mut self, has_room: impl Fn() -> bool) {
         while let Some(due) = self.due(Instant::now())
@@ -27,7 +27,7 @@ impl Pace {
         self.begun = Some(Instant::now());
     }
 
-    /// `None` if that is now.
+    /// Beginning of the next group; `None` if that is now.
     fn due(&self, now: Instant) -> Option<Instant> {
         self.begun.map(|begun| begun + self.gap).filter(|due| *due > now)
     }
@@ -38,13 +38,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_batches_that_follow_closely_wait() {
+    async fn only_groups_that_follow_closely_wait() {
         let hour = Duration::from_secs(3600);
         let mut pace = Pace::new(hour);
         // The first one does not wait, nor does a full one: otherwise this test would take hours.
         pace.wait_while(|| true).await;
         pace.wait_while(|| false).await;
-        let begun = pace.begun.expect("a batch began");
+        let begun = pace.begun.expect("a group began");
         assert_eq!(pace.due(begun + hour / 2), Some(begun + hour));
         assert_eq!(pace.due(begun + hour), None, "after a quiet moment nothing waits");
     }

@@ -1,33 +1,34 @@
-//! What this collector has just stored, for a while and in memory: whoever needs it next need not fetch it again.
+//! Objects that this collector has just stored, kept in memory for a while so that the writer of the tables need not
+//! fetch them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Of all objects together: some thousands of small runs, which is what comes in until the tables take them in.
+/// Maximum bytes of all objects: some thousands of small runs, about as many as end until the tables take them in.
 const MAX_BYTES: usize = 16 << 20;
 
-/// Cheap to clone; all clones are the same.
+/// Cheap to clone; all clones share their objects.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RecentObjects(Arc<Mutex<Objects>>);
 
 #[derive(Debug, Default)]
 struct Objects {
     by_key: HashMap<String, Bytes>,
-    /// Oldest first, with those that were taken since.
+    /// Oldest first; also has keys whose bytes were taken since.
     keys: VecDeque<String>,
     bytes: usize,
 }
 
 impl RecentObjects {
-    /// These are the bytes of the object, or of the part of it that goes by this name.
+    /// Keeps bytes under an object's key: the object, or the piece of it that its next reader needs.
     pub(crate) fn keep(&self, key: &str, bytes: Bytes) {
         let mut objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         objects.keep(key, bytes, MAX_BYTES);
     }
 
-    /// `None` if it was taken already, is too old, or another collector stored it.
+    /// `None` if the bytes were taken already, were too old, or were stored by another collector.
     pub(crate) fn take(&self, key: &str) -> Option<Bytes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(key)
     }

@@ -1,5 +1,5 @@
-//! Seals ended runs: writes event log and Evidence Bundle to the object store, makes the runs terminal in one transaction,
-//! and tells live readers. A repetition produces the same bytes.
+//! Seals ended runs: writes event log and Evidence Bundle to the object store, makes the runs terminal in one
+//! transaction, and tells live readers. A repetition produces the same bytes.
 
 mod attest;
 mod bundle;

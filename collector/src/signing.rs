@@ -1,5 +1,5 @@
-//! The Ed25519 key that vouches for what this installation sealed: PKCS#8 in PEM, as `openssl genpkey` makes it, or a
-//! command that has access to one. Public keys are kept in the database: what a replaced one signed is verified still.
+//! The Ed25519 key that signs what this installation seals: PKCS#8 in PEM, as `openssl genpkey` makes it, or a command
+//! with access to a key. Public keys stay in the database, so that signatures by a replaced key still verify.
 
 mod command;
 
@@ -25,11 +25,11 @@ const END: &str = "-----END PRIVATE KEY-----";
 
 #[derive(Debug, Clone, Args)]
 pub struct SigningConfig {
-    /// File with the Ed25519 key that signs evidence and its log, made by `openssl genpkey -algorithm ed25519`. This, or
-    /// one of the following, must be given
+    /// File with the Ed25519 key that signs evidence and its log, made by `openssl genpkey -algorithm ed25519`.
+    /// Required, unless --signing-key or --signing-command is given
     #[arg(long, env = "CROWNEST_SIGNING_KEY_FILE", value_name = "FILE")]
     pub signing_key_file: Option<PathBuf>,
-    /// The content of such a file, instead of one
+    /// Content of a signing key file
     #[arg(
         long,
         env = "CROWNEST_SIGNING_KEY",
@@ -39,8 +39,8 @@ pub struct SigningConfig {
         conflicts_with = "signing_key_file"
     )]
     pub signing_key: Option<Secret>,
-    /// Shell command that signs instead, with a key in a KMS: the message on standard input, the Ed25519 signature
-    /// (64 bytes, or their base64) on standard output
+    /// Shell command that signs with a key in a KMS: reads the message from standard input, and writes the Ed25519
+    /// signature (64 bytes, or their base64) to standard output
     #[arg(
         long,
         env = "CROWNEST_SIGNING_COMMAND",
@@ -70,16 +70,16 @@ pub enum SigningError {
     MalformedPublicKey,
     #[error(
         "evidence is signed, and there is no key: make one with `openssl genpkey -algorithm ed25519 -out signing-key.pem` \
-         and give it by --signing-key-file, or a command by --signing-command"
+         and pass it with --signing-key-file, or pass a command with --signing-command"
     )]
     Missing,
     #[error("--{flag}: expected one Ed25519 key as PKCS#8 in PEM (`{BEGIN}`), got something else (not shown)")]
     Malformed { flag: &'static str },
-    #[error("no randomness for a key")]
+    #[error("the system has no random numbers for a key")]
     Random,
 }
 
-/// Verifies what it returns: a wrong signature is never stored.
+/// Signs, and verifies each signature of a command: a wrong one is never stored.
 pub(crate) struct Signer {
     source: Source,
     public_key: PublicKey,
@@ -97,7 +97,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The content of a key file, with a new key.
+/// Returns the content of a key file with a new key.
 pub fn generate() -> Result<Secret, SigningError> {
     let key = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).map_err(|_| SigningError::Random)?;
     let encoded = STANDARD.encode(key.as_ref());
@@ -131,7 +131,7 @@ impl Signer {
         Self { source, public_key, registered: OnceCell::new() }
     }
 
-    /// Makes the public key known, before anything is signed with it. Done once.
+    /// Stores the public key before anything is signed with it. Done once.
     pub(crate) async fn register(&self, pool: &Pool) -> anyhow::Result<()> {
         let register = async || signing_keys::add(&pool.get().await?, self.public_key.bytes()).await.map(|_| ());
         self.registered.get_or_try_init(register).await.copied()
@@ -152,7 +152,7 @@ impl Signer {
         self.public_key
     }
 
-    /// 64 bytes, always the same for the same message.
+    /// Returns 64 bytes, always the same for the same message.
     pub(crate) async fn sign(&self, message: &[u8]) -> anyhow::Result<Vec<u8>> {
         let signature = match &self.source {
             Source::Key(pair) => return Ok(pair.sign(message).as_ref().to_vec()),
@@ -160,12 +160,12 @@ impl Signer {
         };
         ensure!(
             self.public_key.verifies(message, &signature),
-            "--signing-command: what it returned is no signature by the key of --signing-public-key"
+            "--signing-command: the returned signature is not by the key of --signing-public-key"
         );
         Ok(signature)
     }
 
-    /// A DSSE envelope of an in-toto statement.
+    /// Signs an in-toto statement in a DSSE envelope.
     pub(crate) async fn envelope(&self, statement: &[u8]) -> anyhow::Result<Envelope> {
         let signature = self.sign(&signed_bytes(PAYLOAD_TYPE, statement)).await?;
         Ok(Envelope::new(statement, &self.public_key, &signature))

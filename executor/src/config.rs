@@ -11,7 +11,7 @@ use infra::network::Network;
 use infra::ops::OpsConfig;
 use infra::s3::S3Config;
 
-use crate::sandbox::{DiskLimit, EngineConfig};
+use sandbox::{DiskLimit, EngineConfig};
 
 #[derive(Debug, Clone, Args)]
 pub struct ExecutorConfig {
@@ -32,7 +32,7 @@ pub struct ExecutorConfig {
 /// Everything that has a default.
 #[derive(Debug, Clone, Args)]
 pub struct ExecutorSettings {
-    /// Runs at the same time; each has a user id of its own
+    /// Maximum concurrent runs; each has a user id of its own
     #[arg(long, env = "CROWNEST_SLOTS", default_value_t = default_slots(), value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub slots: u16,
@@ -44,14 +44,14 @@ pub struct ExecutorSettings {
     /// (/etc/subuid), from 1 [default: 1700000, or of an ordinary user the first that no other executor has]
     #[arg(long, env = "CROWNEST_UID_BASE", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..=2_000_000_000))]
     pub uid_base: Option<u32>,
-    /// What runs the sandboxes: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
+    /// The sandbox engine: bubblewrap, or an OCI runtime such as runc or gVisor's runsc
     #[arg(long, env = "CROWNEST_ENGINE", value_enum, default_value_t = EngineName::Bubblewrap, value_name = "ENGINE")]
     pub engine: EngineName,
     /// The OCI runtime, for `--engine oci`: a file, or a name to look for in PATH. One whose name begins with runsc is used as
     /// gVisor, any other as runc
     #[arg(long, env = "CROWNEST_OCI_RUNTIME", default_value = "runc", value_name = "FILE")]
     pub oci_runtime: PathBuf,
-    /// What the OCI runtime is told before its own command, separated by blanks, such as `--platform=kvm`
+    /// Arguments for the OCI runtime before its own command, separated by blanks, such as `--platform=kvm`
     #[arg(
         long,
         env = "CROWNEST_OCI_RUNTIME_ARGS",
@@ -75,13 +75,13 @@ pub struct ExecutorSettings {
     #[arg(long, env = "CROWNEST_CPU_MILLIS", default_value_t = 2_000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub cpu_millis: u32,
-    /// What one run may write to `/workspace` and `/tmp` together, in bytes; 0 for no limit but the disk's own. Needs
+    /// Bytes that one run may write to `/workspace` and `/tmp` together; 0 for no limit but the disk's own. Needs
     /// loop devices and mkfs.ext4; without root it is measured once a second, and a run with more is ended [default: 10 GiB,
     /// or no limit and a warning where these are missing]
     #[arg(long, env = "CROWNEST_DISK_BYTES", value_name = "BYTES", value_parser = parse_disk_bytes)]
     pub disk_bytes: Option<u64>,
-    /// Bytes to store of each output stream of a run. Of a longer one the first and the last half are kept, the last
-    /// one in a file of the work directory until the command has ended; the command notices nothing
+    /// Bytes of each output stream of a run that are stored: of a longer stream the beginning and the end, half of them
+    /// each. The end waits in a file of the work directory until the command has ended; the command notices nothing
     #[arg(long, env = "CROWNEST_OUTPUT_CAP_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1024..=1 << 40))]
     pub output_cap_bytes: u64,
@@ -95,10 +95,10 @@ pub struct ExecutorSettings {
     /// Bytes of extracted templates to keep; those in use are kept in any case
     #[arg(long, env = "CROWNEST_TEMPLATE_CACHE_BYTES", default_value_t = 20 << 30, value_name = "BYTES")]
     pub template_cache_bytes: u64,
-    /// From SIGTERM to SIGKILL of a run that is canceled or out of time, in milliseconds
+    /// Time from SIGTERM to SIGKILL of a run that is canceled or has timed out, in milliseconds
     #[arg(long, env = "CROWNEST_GRACE_MS", default_value_t = 10_000, value_name = "MS")]
     pub grace_ms: u64,
-    /// How long running runs may go on after a shutdown was asked for, in milliseconds; then they are redelivered
+    /// Time for unfinished runs to end after a shutdown, in milliseconds; then they are redelivered
     #[arg(long, env = "CROWNEST_EXECUTOR_DRAIN_MS", default_value_t = 30_000, value_name = "MS")]
     pub drain_ms: u64,
 }
@@ -111,7 +111,7 @@ pub enum EngineName {
 }
 
 const DEFAULT_DISK_BYTES: u64 = 10 << 30;
-/// Less leaves ext4 no room for itself.
+/// The smallest disk limit: less leaves ext4 no room for itself.
 const LEAST_DISK_BYTES: u64 = 16 << 20;
 
 fn parse_disk_bytes(text: &str) -> Result<u64, String> {
@@ -122,7 +122,7 @@ fn parse_disk_bytes(text: &str) -> Result<u64, String> {
     Err(format!("expected 0 or at least {LEAST_DISK_BYTES}"))
 }
 
-/// One for each core.
+/// One slot for each core.
 fn default_slots() -> u16 {
     std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(1))
 }

@@ -27,7 +27,7 @@ const ZSTD_LEVEL: i32 = 1;
 /// Events that may wait to be written; then the command waits, too.
 const QUEUE: usize = 64;
 
-/// Where a feed begins and goes to.
+/// The start of a feed: its run and attempt, its first number, and its queue.
 #[derive(Debug, Clone)]
 pub(crate) struct FeedStart {
     pub run: RunId,
@@ -35,8 +35,8 @@ pub(crate) struct FeedStart {
     pub next_seq: u64,
     pub target: Target,
     pub traceparent: String,
-    /// Whether the first output is sent at once.
-    pub hurry: bool,
+    /// The first output is sent at once.
+    pub flush_first_output: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Feed {
         Self { sender }
     }
 
-    /// Nobody publishes what this one is told: a test looks at it.
+    /// A feed that publishes nothing; a test reads its entries.
     #[cfg(test)]
     pub(crate) fn unwritten() -> (Self, mpsc::Receiver<Entry>) {
         let (sender, receiver) = mpsc::channel(10_000);
@@ -154,7 +154,7 @@ impl Writer {
     fn add(&mut self, kind: EventKind) {
         let now = Instant::now();
         let wait = match &kind {
-            EventKind::Stdout(_) | EventKind::Stderr(_) if self.start.hurry && !self.had_output => {
+            EventKind::Stdout(_) | EventKind::Stderr(_) if self.start.flush_first_output && !self.had_output => {
                 self.had_output = true;
                 FIRST_OUTPUT_WAIT
             }
@@ -169,7 +169,7 @@ impl Writer {
         let begin = self.lines.len();
         if let Err(error) = serde_json::to_writer(&mut self.lines, &event) {
             // Events are plain data: this cannot happen, and if it did, half a line must not be left.
-            tracing::error!(run = %self.start.run, %error, "an event could not be written");
+            tracing::error!(run = %self.start.run, %error, "cannot write an event");
             self.lines.truncate(begin);
             return;
         }
@@ -185,7 +185,7 @@ impl Writer {
         }
         let message = EventMessage { run_id: self.start.run.clone(), attempt: self.start.attempt, segment, end };
         let body = message.encode().map_err(|error| {
-            tracing::error!(run = %self.start.run, %error, "a message could not be written");
+            tracing::error!(run = %self.start.run, %error, "cannot write a message");
             PublishError::Stopped
         })?;
         let message = Message {
@@ -201,7 +201,7 @@ impl Writer {
 
     fn take_segment(&mut self) -> Result<Segment, PublishError> {
         let frame = zstd::bulk::compress(&self.lines, ZSTD_LEVEL).map_err(|error| {
-            tracing::error!(run = %self.start.run, %error, "a segment could not be compressed");
+            tracing::error!(run = %self.start.run, %error, "cannot compress a segment");
             PublishError::Stopped
         })?;
         let segment = Segment {

@@ -1,9 +1,9 @@
-//! What is private here and reads strangers' bytes, for the fuzz targets alone.
+//! Private functions that read strangers' bytes, made public for the fuzz targets alone.
 use std::collections::BTreeMap;
 
 use schemas::env::EnvValues;
 
-use crate::redact::Redaction;
+use crate::output::redact::Redaction;
 
 /// The output of a command that prints `pieces`, without `secrets`.
 pub fn redact(secrets: &[&str], pieces: &[&[u8]]) -> Vec<u8> {

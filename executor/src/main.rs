@@ -1,9 +1,9 @@
 //! The executor as a process of its own.
 
 use clap::Parser;
-use executor::sandbox::rootless;
 use executor::{ExecutorConfig, supervised};
 use infra::telemetry::LogConfig;
+use sandbox::rootless;
 
 /// Runs archives in sandboxes and publishes what happens.
 #[derive(Debug, Parser)]

@@ -1,4 +1,4 @@
-//! What the executor counts.
+//! The executor's metrics.
 
 use std::time::Instant;
 
@@ -22,12 +22,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// A phase of an attempt that began then and is over now.
+    /// Records the time of a phase of an attempt that began then and is over now.
     pub(crate) fn phase(&self, name: &str, begun: Instant) {
         self.phase_seconds.with_label_values(&[name]).observe(begun.elapsed().as_secs_f64());
     }
 
-    /// What a run has tried to reach.
+    /// Counts the destinations that a run has tried to reach.
     pub(crate) fn egress(&self, report: &EgressReport) {
         for attempt in &report.attempts {
             let result = attempt.reason.map_or("connected", EgressReason::as_str);
@@ -39,14 +39,14 @@ impl Metrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let seconds = prometheus::exponential_buckets(0.001, 2.0, 18)?;
         let metrics = Self {
-            slots: IntGauge::new("crownest_executor_slots", "Runs that fit at the same time")?,
-            busy: IntGauge::new("crownest_executor_busy_slots", "Runs that are running")?,
+            slots: IntGauge::new("crownest_executor_slots", "Maximum concurrent runs")?,
+            busy: IntGauge::new("crownest_executor_busy_slots", "Current runs")?,
             claims: IntCounterVec::new(
                 Opts::new("crownest_executor_claims_total", "Claims of jobs, by the answer"),
                 &["verdict"],
             )?,
             attempts: IntCounterVec::new(
-                Opts::new("crownest_executor_attempts_total", "Attempts ended here, by how"),
+                Opts::new("crownest_executor_attempts_total", "Attempts ended here, by how they ended"),
                 &["ended"],
             )?,
             phase_seconds: HistogramVec::new(
@@ -55,12 +55,12 @@ impl Metrics {
                 &["phase"],
             )?,
             limits_reached: IntCounterVec::new(
-                Opts::new("crownest_executor_limits_reached_total", "Attempts that met a limit, by which"),
+                Opts::new("crownest_executor_limits_reached_total", "Attempts that reached a limit, by limit"),
                 &["limit"],
             )?,
             cpu_throttled_ms: IntCounter::new(
                 "crownest_executor_cpu_throttled_milliseconds_total",
-                "How long sandboxes were held back by their CPU limit, over all processors",
+                "Time for which the CPU limit held back sandboxes, over all processors",
             )?,
             output_bytes: IntCounterVec::new(
                 Opts::new("crownest_executor_output_bytes_total", "Bytes that commands wrote"),

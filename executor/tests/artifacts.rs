@@ -1,5 +1,6 @@
 //! Artifacts: what a run may hand out by name, and what it tries to.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+#[path = "../sandbox/tests/support/mod.rs"]
 mod support;
 
 use std::io::Read as _;

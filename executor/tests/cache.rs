@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use executor::archive::{CacheConfig, CacheError, CachedTree, ExtractLimits, TreeCache, TreeKey};
+use executor::extraction::ExtractLimits;
+use executor::trees::{CacheConfig, CacheError, CachedTree, TreeCache, TreeKey};
 use flate2::{Compression, write::GzEncoder};
 use schemas::run::FailureReason;
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use executor::archive::{CacheConfig, CachedTree, ExtractLimits, TreeCache, TreeKey};
+use executor::extraction::ExtractLimits;
+use executor::trees::{CacheConfig, CachedTree, TreeCache, TreeKey};
 use flate2::{Compression, write::GzEncoder};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -83,7 +84,7 @@ fn start_extracting(folder: &Path) -> Child {
         .unwrap()
 }
 
-/// How far an extraction is: folders that have been begun.
+/// The progress of an extraction: folders that have been begun.
 fn begun(folder: &Path) -> usize {
     let cache = folder.join("cache");
     let temporary = names(&cache).into_iter().find(|name| name.starts_with("temporary-"));

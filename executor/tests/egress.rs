@@ -1,6 +1,7 @@
 //! Network egress, seen from inside real sandboxes: what the policy allows is reached, through the proxy, and nothing
 //! else is. Names lead to loopback addresses of this machine, one of which the operator has opened.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+#[path = "../sandbox/tests/support/mod.rs"]
 mod support;
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use executor::egress::{Gateway, Proxy};
-use executor::sandbox::Sandbox;
+use sandbox::Sandbox;
 use schemas::egress::{EgressAttempt, EgressPolicy, EgressReason, EgressReport};
 use support::{DEADLINE, Machine, Outcome, collect};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

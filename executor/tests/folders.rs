@@ -1,5 +1,6 @@
 //! Folders as artifacts: a tar that is the same for the same content, whatever the command left or does meanwhile.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+#[path = "../sandbox/tests/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;

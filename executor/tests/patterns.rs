@@ -1,5 +1,6 @@
 //! Artifacts by pattern: which files of a workspace are found, and which must not be.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+#[path = "../sandbox/tests/support/mod.rs"]
 mod support;
 
 use std::ffi::OsStr;

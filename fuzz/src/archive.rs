@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path};
 
-use executor::archive::{ExtractLimits, Extracted};
+use executor::extraction::{ExtractLimits, Extracted};
 
 use crate::tarball::{Found, extract_bytes, gnu_list, gnu_tar, gzip as compress, look};
 

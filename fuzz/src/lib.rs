@@ -9,7 +9,7 @@ mod output;
 pub mod seeds;
 mod sse;
 #[expect(dead_code, clippy::unwrap_used, reason = "shared with the tests of extraction; a failed step is a finding")]
-#[path = "../../executor/tests/archives/tarball.rs"]
+#[path = "../../executor/tests/extraction/tarball.rs"]
 mod tarball;
 mod test_report;
 mod transparency;

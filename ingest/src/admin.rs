@@ -1,21 +1,21 @@
-//! What operators do beside the API: opening an organization and making its keys. Used by `crownest up` and
+//! Operators' actions beside the API, such as opening an organization and making its keys; for `crownest up` and
 //! `crownest admin`.
 
 mod legal_holds;
 mod retention;
 
-use database::Client;
+use database::{Client, DbError};
 use infra::config::Secret;
 use schemas::Timestamp;
 use schemas::api::key::ApiKey;
 use schemas::egress::{EgressRule, MAX_RULES};
 use schemas::id::{ApiKeyId, OrgId, ProjectId, UserId};
 use schemas::scope::Scope;
-use serde::Serialize;
 
 use crate::auth::generate;
 pub use crate::db::egress_policies::ProjectEgress;
-use crate::db::{DbError, api_keys, egress_policies, metering, organizations, projects};
+pub use crate::db::organizations::Organization;
+use crate::db::{api_keys, egress_policies, metering, organizations, projects};
 pub use legal_holds::{
     HoldChange, HoldSubject, LegalHold, clear_legal_hold, legal_hold_history, legal_holds, set_legal_hold,
 };
@@ -41,22 +41,11 @@ pub enum AdminError {
     NotInDays,
     #[error("{} does not exist", .0.as_str())]
     NothingToHold(HoldSubject),
-    #[error("{} is under no legal hold", .0.as_str())]
+    #[error("{} is not under a legal hold", .0.as_str())]
     NotHeld(HoldSubject),
 }
 
-/// A tenant, as operators see it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Organization {
-    pub id: OrgId,
-    pub name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan: Option<String>,
-    pub created_at: Timestamp,
-}
-
-/// All of them, newest first.
+/// Lists all organizations, newest first.
 pub async fn organizations(client: &Client) -> Result<Vec<Organization>, AdminError> {
     Ok(organizations::all(client).await?)
 }
@@ -102,13 +91,13 @@ async fn check_plan(client: &Client, plan: &str) -> Result<(), AdminError> {
     Err(AdminError::UnknownPlan { asked: plan.to_owned(), known })
 }
 
-/// The keys of an organization, newest first, without their secrets.
+/// Lists the keys of an organization, newest first, without their secrets.
 pub async fn keys(client: &Client, org: &OrgId) -> Result<Vec<ApiKey>, AdminError> {
     check_organization(client, org).await?;
     Ok(api_keys::all(client, org).await?)
 }
 
-/// Every API service refuses the key within a second. Revoking twice keeps the first time.
+/// Revokes a key: every API service refuses it within a second. Revoking twice keeps the first time.
 pub async fn revoke_key(client: &Client, id: &ApiKeyId) -> Result<ApiKey, AdminError> {
     api_keys::revoke_any(client, id).await?.ok_or_else(|| AdminError::UnknownKey(id.clone()))
 }
@@ -146,12 +135,12 @@ pub async fn create_key(
     Ok((key, full.secret))
 }
 
-/// What runs of a project may reach: of all projects that may reach anything, or of one.
+/// Lists the egress policies of all projects, or of one.
 pub async fn egress(client: &Client, only: Option<&ProjectId>) -> Result<Vec<ProjectEgress>, AdminError> {
     Ok(egress_policies::all(client, only).await?)
 }
 
-/// For runs that are started from now on.
+/// Sets a policy, for runs that are started from now on.
 pub async fn allow_egress(
     client: &Client,
     project: &ProjectId,
@@ -164,7 +153,7 @@ pub async fn allow_egress(
     changed.ok_or_else(|| AdminError::NoSuchProject(project.clone()))
 }
 
-/// For runs that are started from now on. Says whether anything was allowed before.
+/// Removes a policy, for runs that are started from now on. Says whether there was one.
 pub async fn deny_egress(client: &Client, project: &ProjectId) -> Result<bool, AdminError> {
     Ok(egress_policies::remove(client, project).await?)
 }

@@ -1,22 +1,20 @@
-//! What the handlers share: connections, caches and settings of one running API service.
+//! The state that handlers share: connections, caches and settings of one running API service.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-use database::Outbox;
-use database::Pool;
+use database::{Outbox, Pool};
 use infra::amqp::Topology;
 use infra::keyring::Keyring;
 use infra::s3::{Presigner, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{LastUsed, Principals};
+use crate::auth::{Callers, LastUsed};
 use crate::config::ApiConfig;
 use crate::events::Hub;
-use crate::evidence_log::OpenReads;
+use crate::evidence_log::PublicReads;
 use crate::metrics::Metrics;
-use crate::plans::Plans;
-use crate::rate_limit::RateLimit;
+use crate::rate_limit::{Plans, RateLimit};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,20 +25,20 @@ pub(crate) struct Shared {
     pub config: ApiConfig,
     pub pool: Pool,
     pub store: Store,
-    /// Where clients can reach the store.
+    /// Signs URLs of the store for clients; absent where clients do not reach the store.
     pub presigner: Option<Presigner>,
-    /// Without one, runs cannot have environment variables.
+    /// Encrypts environment variables; runs cannot have any without it.
     pub keyring: Option<Keyring>,
     pub topology: Topology,
     pub outbox: Outbox,
-    pub principals: Principals,
+    pub callers: Callers,
     pub last_used: LastUsed,
     pub plans: Plans,
     pub rate_limit: RateLimit,
     pub hub: Hub,
-    pub log_reads: OpenReads,
+    pub public_reads: PublicReads,
     pub metrics: Metrics,
-    /// Told to stop: streams end, so that requests in flight can drain.
+    /// Canceled at shutdown: streams end, so that requests in flight can drain.
     pub stopping: CancellationToken,
 }
 

@@ -10,12 +10,12 @@ pub(crate) use receive::{Receiver, Storing, discard};
 use schemas::id::{OrgId, UploadId};
 use schemas::layout;
 
-/// Content-addressed for each organization.
+/// Key of a verified archive: content-addressed within its organization.
 pub(crate) fn object_key(org: &OrgId, sha256: &str) -> String {
     layout::archive(org, sha256)
 }
 
-/// Where a client puts an archive straight into the store, before it is verified.
+/// Key of an archive that a client puts straight into the store, before it is verified.
 pub(crate) fn staging_key(org: &OrgId, upload: &UploadId) -> String {
     format!("uploads/{org}/{upload}")
 }

@@ -1,4 +1,4 @@
-//! How the API service is configured: limits, time spans and where to listen. What it stands on brings its own flags.
+//! Configuration of the API service: limits, time spans and the address to listen on. Its connections bring their own flags.
 
 use std::net::SocketAddr;
 
@@ -31,10 +31,10 @@ pub struct IngestConfig {
 
 #[derive(Debug, Clone, Args)]
 pub struct ApiConfig {
-    /// Where to serve the API; port 0 takes a free one
+    /// Address of the API; port 0 takes a free one
     #[arg(long, env = "CROWNEST_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// What clients reach this service as, for URLs in answers [default: the Host header of the request]
+    /// URL at which clients reach this service, for URLs in answers [default: the Host header of the request]
     #[arg(long, env = "CROWNEST_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// The object store's endpoint as clients reach it: archive transfers go straight there, by presigned URLs
@@ -47,7 +47,7 @@ pub struct ApiConfig {
     /// Largest archive of a staged upload
     #[arg(long, env = "CROWNEST_ARCHIVE_MAX_BYTES", default_value_t = ARCHIVE_BYTES, value_name = "N")]
     pub archive_max_bytes: u64,
-    /// How long a run waits for its archive and its start, before it fails with upload_missing
+    /// Time that a run waits for its archive and its start, before it fails with upload_missing
     #[arg(long, env = "CROWNEST_UPLOAD_EXPIRY_MS", default_value_t = 24 * 3_600_000, value_name = "MS")]
     pub upload_expiry_ms: u64,
     /// Time limit of a command that asks for none
@@ -56,16 +56,16 @@ pub struct ApiConfig {
     /// Longest time limit that a command may ask for
     #[arg(long, env = "CROWNEST_MAX_TIMEOUT_MS", default_value_t = TIMEOUT_MS, value_name = "MS")]
     pub max_timeout_ms: u64,
-    /// How long a client may take to send a request's headers
+    /// Time that a client has to send a request's headers
     #[arg(long, env = "CROWNEST_HEADER_TIMEOUT_MS", default_value_t = 10_000, value_name = "MS")]
     pub header_timeout_ms: u64,
     /// Longest silence within a request's body
     #[arg(long, env = "CROWNEST_BODY_IDLE_TIMEOUT_MS", default_value_t = 60_000, value_name = "MS")]
     pub body_idle_timeout_ms: u64,
-    /// How often an idle event stream says that it lives
+    /// Interval of heartbeats on an idle event stream
     #[arg(long, env = "CROWNEST_HEARTBEAT_MS", default_value_t = 15_000, value_name = "MS")]
     pub heartbeat_ms: u64,
-    /// How long requests in flight may take once the service is told to stop
+    /// Time that requests in flight have to end once the service is told to stop
     #[arg(long, env = "CROWNEST_INGEST_DRAIN_MS", default_value_t = 10_000, value_name = "MS")]
     pub drain_ms: u64,
     /// Requests per minute of one key, for organizations without a plan
@@ -92,7 +92,7 @@ pub struct InvalidConfig {
 }
 
 impl IngestConfig {
-    /// What clap cannot check: values that are wrong only together, or only by their meaning.
+    /// Checks what clap cannot: values that are wrong only together, or only by their meaning.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let api = &self.api;
         let check = |holds: bool, flag, expected, got: &dyn ToString| {

@@ -1,5 +1,5 @@
-//! The evidence log as readers get it: its objects in the store, and the proof that one run's entry is in it. The
-//! collector writes it.
+//! The evidence log for readers: its objects in the store, and the proof that it has a run's entry. The collector writes
+//! the log.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -18,28 +18,32 @@ use schemas::transparency::tiles::{self, Tiles};
 use tokio::sync::Semaphore;
 
 use crate::db::collector::LoggedEntry;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 const CONCURRENT_TILES: usize = 4;
-/// Requests without a key that read from the store at once.
-const OPEN_READS: usize = 64;
+/// Maximum concurrent reads of the store without an API key.
+const PUBLIC_READS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bounds what strangers can ask of the store.
+/// Bounds the load that public requests put on the store.
 #[derive(Debug)]
-pub(crate) struct OpenReads(Semaphore);
+pub(crate) struct PublicReads(Semaphore);
 
-impl Default for OpenReads {
+impl Default for PublicReads {
     fn default() -> Self {
-        Self(Semaphore::new(OPEN_READS))
+        Self(Semaphore::new(PUBLIC_READS))
     }
 }
 
-impl OpenReads {
-    /// An object of the log; `None` if there is none.
+impl PublicReads {
+    /// Reads an object of the log, if it exists.
     pub(crate) async fn read(&self, store: &Store, resource: Resource) -> Result<Option<Bytes>, ApiError> {
         let Ok(Ok(_permit)) = tokio::time::timeout(PATIENCE, self.0.acquire()).await else {
-            return Err(ApiError::retry_after(Code::RateLimited, "Too many read the evidence log at this moment.", 1));
+            return Err(ApiError::retry_after(
+                Code::RateLimited,
+                "Too many requests read the evidence log at this moment: try again.",
+                1,
+            ));
         };
         Ok(read(store, resource).await?)
     }
@@ -57,7 +61,7 @@ async fn read(store: &Store, resource: Resource) -> Result<Option<Bytes>, StoreE
     }
 }
 
-/// That the entry is in the tree of its checkpoint.
+/// Proves that the entry is in the tree of its checkpoint.
 pub(crate) async fn inclusion(store: &Store, logged: LoggedEntry) -> anyhow::Result<Inclusion> {
     let LoggedEntry { leaf_index, entry, checkpoint } = logged;
     let Checkpoint { origin, tree } = Checkpoint::unverified(&checkpoint)?;
@@ -65,14 +69,14 @@ pub(crate) async fn inclusion(store: &Store, logged: LoggedEntry) -> anyhow::Res
     let tiles = fetch(store, &ranges, tree.size).await?;
     let hashes = tiles.inclusion_proof(leaf_index).context("a tile is missing")?;
     if let Err(error) = verify_inclusion(&leaf_hash(&entry), leaf_index, tree.size, &hashes, &tree.root) {
-        // It is answered all the same: whoever asks for a proof checks it, and shall see that it is none.
-        tracing::error!(leaf_index, %error, "the tiles of the evidence log are not those that were signed");
+        // The proof is given all the same: clients check proofs, and shall see that this one is wrong.
+        tracing::error!(leaf_index, %error, "the tiles of the evidence log do not match the signed checkpoint");
     }
     Ok(Inclusion {
         log_origin: origin,
         leaf_index,
         tree_size: tree.size,
-        entry: serde_json::from_slice(&entry).context("the entry is none")?,
+        entry: serde_json::from_slice(&entry).context("the entry cannot be read")?,
         hashes: hashes.iter().map(hex::encode).collect(),
         checkpoint,
     })
@@ -90,7 +94,7 @@ async fn fetch(store: &Store, ranges: &[Range<u64>], tree_size: u64) -> anyhow::
     Ok(tiles)
 }
 
-/// A partial tile may have been deleted once there was a full one.
+/// Reads a tile, or the full one in place of a partial one that was deleted.
 async fn tile_bytes(store: &Store, tile: Tile) -> anyhow::Result<Bytes> {
     if let Some(bytes) = read(store, Resource::Hashes(tile)).await? {
         return Ok(bytes);

@@ -1,4 +1,5 @@
-//! What is private here and reads strangers' bytes, for the fuzz targets alone.
+//! Private parsers of untrusted bytes, opened for the fuzz targets alone.
+
 use std::sync::OnceLock;
 
 use axum::http::{HeaderValue, Uri};
@@ -12,12 +13,11 @@ use serde_json::Value;
 
 use crate::config::ApiConfig;
 use crate::events::frame;
+use crate::http::query::Query;
+use crate::http::{body, byte_range, content_disposition};
 use crate::idempotency::Fingerprint;
 use crate::new_run::NewRun;
-use crate::page::Page;
-use crate::query::Query;
 use crate::webhooks::check_url;
-use crate::{body, byte_range, content_disposition};
 
 #[derive(Parser)]
 struct Flags {
@@ -25,8 +25,7 @@ struct Flags {
     api: ApiConfig,
 }
 
-/// A body of a request, taken for each of those that there are. What comes back is a run that was accepted: its command
-/// and the paths of its artifacts.
+/// Reads a body as every kind of request. Returns an accepted run: its command and the paths of its artifacts.
 pub fn request(bytes: &[u8]) -> Option<(String, Vec<String>)> {
     static CONFIG: OnceLock<ApiConfig> = OnceLock::new();
     let config = CONFIG.get_or_init(|| Flags::parse_from(["fuzz"]).api);
@@ -46,13 +45,13 @@ fn shape<T: DeserializeOwned>(value: &Value) -> Option<T> {
     body::shape(value).ok()
 }
 
-/// The query of a request, with everything that lists understand.
+/// Reads a query with all parameters of lists.
 pub fn query(text: &str) -> Option<()> {
     let uri: Uri = format!("/?{text}").parse().ok()?;
     let query = Query::new(axum::extract::Query::try_from_uri(&uri).ok()?.0).ok()?;
     let _ = query.parsed::<Timestamp>("createdAfter").map(|time| time.map(|time| time.to_string()));
     let _ = query.flag("wait");
-    if let Ok(page) = Page::from_query(&query) {
+    if let Ok(page) = query.page() {
         assert!(page.one_more() > 1);
         if let Some(at) = page.after().0 {
             assert!((1970..=9999).contains(&at.year()), "{at} is a time that PostgreSQL may refuse");
@@ -61,7 +60,7 @@ pub fn query(text: &str) -> Option<()> {
     Some(())
 }
 
-/// A `Range` header, and a name of a file, which becomes a header.
+/// Reads a `Range` header, and makes a header of a file name.
 pub fn headers(text: &str, size: u64) {
     if let byte_range::Ranged::Part(part) = byte_range::resolve(text, size) {
         assert!(part.start() <= part.end() && *part.end() < size, "{part:?} of {size}");
@@ -70,7 +69,7 @@ pub fn headers(text: &str, size: u64) {
     assert!(name.to_str().is_ok_and(|name| name.starts_with("attachment")));
 }
 
-/// The lines of a stored frame that says that it has these events.
+/// Reads the lines of a stored frame that claims to have these events.
 pub fn lines(frame: &[u8], first_seq: u64, last_seq: u64, plain_bytes: u64) -> Option<Vec<(u64, bytes::Bytes)>> {
     let lines = frame::lines(frame, first_seq, last_seq, plain_bytes).ok()?;
     Some(lines.into_iter().map(|line| (line.seq, line.json)).collect())

@@ -1,38 +1,29 @@
 //! The HTTP API of CrowNest: takes runs and archives in, admits them, and lets clients follow and read what happened.
 //!
-//! Start with [`service`] (how it starts and stops) and `router` (what it answers). A request passes `observe`, then
-//! `auth` and `rate_limit`, then one file of `endpoints`; those that change something do so under `idempotency`.
+//! Start reading at `endpoints`, the list of all operations, and at one of its files, such as `endpoints/runs/start.rs`.
+//! [`service`] starts and stops the API. A request passes `http::observe` and `auth`,
+//! and reaches its handler through `operation::endpoint`, which checks the scope that the operation declares. A handler
+//! that changes something does so in `operation::Change::once`. Statements are in `db`, work beside the requests in
+//! `periodic`. [`admin`] and [`templates`] are for operators: no route leads to them.
 
 pub mod admin;
 mod app;
 mod archive;
 mod auth;
-mod body;
-mod byte_range;
 pub mod config;
-mod content_disposition;
 mod db;
-mod download;
 mod endpoints;
-mod env;
-mod error;
 mod events;
 mod evidence_log;
 #[doc(hidden)]
 pub mod fuzzing;
+mod http;
 mod idempotency;
-mod jobs;
-mod listener;
-mod metadata;
 mod metrics;
 mod new_run;
-mod observe;
 mod openapi;
-mod page;
-mod path_id;
-mod plans;
-mod public_url;
-mod query;
+mod operation;
+mod periodic;
 mod rate_limit;
 mod router;
 pub mod service;
@@ -40,6 +31,5 @@ pub mod templates;
 mod webhooks;
 
 pub use config::IngestConfig;
-pub use db::DbError;
 pub use openapi::document as openapi;
 pub use service::{Ingest, start};

@@ -1,4 +1,4 @@
-//! What this service counts, for Prometheus.
+//! The service's metrics, for Prometheus.
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -8,10 +8,10 @@ pub(crate) struct Metrics {
     /// Seconds until the head of the answer.
     pub latency: HistogramVec,
     pub stream_clients: IntGauge,
-    /// Runs that are not over; the state `queued` is `starting` before an executor claimed it.
+    /// Unfinished runs; the state `queued` is `starting` before an executor has claimed the run.
     pub open_runs: IntGaugeVec,
     pub outbox_depth: IntGauge,
-    /// By what came of it: `pending` is tried again.
+    /// Attempts by the message's status afterwards: `pending` is tried again.
     pub webhook_attempts: IntCounterVec,
     /// Messages ready in each durable queue; empty while the broker cannot be asked.
     pub queue_messages: IntGaugeVec,
@@ -37,7 +37,7 @@ impl Metrics {
                 options("webhook_attempts_total", "Attempts to deliver a webhook message, by what the message is then"),
                 &["status"],
             )?,
-            // Not of this service's own: every ingest shows the same numbers.
+            // Without the subsystem: every ingest shows the same numbers.
             queue_messages: IntGaugeVec::new(
                 Opts::new("queue_messages", "Messages that wait in a queue").namespace("crownest"),
                 &["queue"],

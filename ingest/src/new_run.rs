@@ -1,4 +1,7 @@
-//! Checks a request for a run, as far as that needs no database: what is wrong in it, and what it leaves open.
+//! Checks a request for a run without the database, and fills in defaults.
+
+mod env;
+mod metadata;
 
 use std::collections::BTreeMap;
 
@@ -12,11 +15,9 @@ use schemas::limits::{ARTIFACTS, COMMAND_BYTES, NAME_BYTES, PATH_BYTES};
 use serde_json::Value;
 
 use crate::archive::Declared;
-use crate::body;
 use crate::config::ApiConfig;
-use crate::env;
-use crate::error::{ApiError, Code};
-use crate::metadata;
+use crate::http::body;
+use crate::http::error::{ApiError, Code};
 
 pub(crate) const DEFAULT_TEMPLATE: &str = "python-node";
 
@@ -35,15 +36,15 @@ pub(crate) struct NewRun {
     /// `None` for a run without network.
     pub network: Option<RunNetwork>,
     pub batch_id: Option<BatchId>,
-    /// The archive that the organization may have already.
+    /// An archive that the organization may have already.
     pub archive: Option<Declared>,
-    /// Whether to start at once if it has.
+    /// Starts at once if the organization has the archive.
     pub start: bool,
 }
 
 impl NewRun {
     pub(crate) fn check(request: &Value, config: &ApiConfig) -> Result<Self, ApiError> {
-        // These first: their errors have codes of their own, and none of them has a value of `env`.
+        // Checked first: their errors have codes of their own, and never include a value of `env`.
         let env = env::check(request.get("env"))?;
         let checked = metadata::check("metadata", request.get("metadata"))?;
         let source_metadata = match request.get("sourceMetadata") {
@@ -68,7 +69,7 @@ impl NewRun {
         let archive = asked.archive.map(declared).transpose()?;
         let start = asked.start.unwrap_or(false);
         if start && archive.is_none() {
-            let message = "start: expected `archive` beside it; without one, upload an archive and start the run then.";
+            let message = "start: expected `archive`, too; without it, upload an archive first, then start the run.";
             return Err(ApiError::invalid(message));
         }
         Ok(Self {
@@ -100,7 +101,7 @@ fn check_command(command: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A path that leads out of the workspace is accepted: the run records it as an artifact error, and goes on.
+/// Checks the requests for artifacts. A path that leads out of the workspace is accepted: the run records an artifact error.
 fn check_artifacts(artifacts: &[ArtifactRequest]) -> Result<(), ApiError> {
     if artifacts.len() > ARTIFACTS {
         let message = format!("artifacts: expected at most {ARTIFACTS}, got {}.", artifacts.len());

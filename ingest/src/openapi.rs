@@ -1,10 +1,5 @@
-//! The API in its own words: OpenAPI 3.1, made from the list of operations and the shapes in `schemas`. Served as
+//! The OpenAPI 3.1 document of the API, made from the operations that the router serves and the shapes in `schemas`. Served as
 //! `GET /openapi.json`, printed by `crownest-ingest openapi`, and kept in the repository as `schemas/openapi.json`.
-
-mod examples;
-mod operation;
-mod operations;
-pub(crate) mod parameters;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -16,7 +11,9 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemas::api::error::{ErrorBody, ErrorDetail};
 use serde_json::{Map, Value, json};
 
-use operation::{Content, Operation};
+use crate::endpoints;
+use crate::operation::parameters::Parameter;
+use crate::operation::{Content, Operation};
 
 /// Shapes of requests, whose optional members may also be null. In answers they are left out.
 const REQUESTS: [&str; 6] =
@@ -26,7 +23,7 @@ const ABOUT: &str = "Runs commands on repository archives in sandboxes, and keep
     shape, with a stable `code`. Members that an answer does not have are left out, never null; members that a request \
     has and this document does not are ignored. A path or a method that is not listed here answers `not_found`.";
 
-/// No key is needed: it says nothing that is anybody's.
+/// Serves the document, without authentication.
 pub(crate) async fn serve() -> Response {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
     let bytes = DOCUMENT.get_or_init(|| Bytes::from(document().to_string())).clone();
@@ -35,7 +32,7 @@ pub(crate) async fn serve() -> Response {
 
 /// The whole document.
 pub fn document() -> Value {
-    // OpenAPI 3.1 uses JSON Schema 2020-12 as it is, only kept elsewhere.
+    // OpenAPI 3.1 uses JSON Schema 2020-12, with definitions in another place.
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -43,9 +40,9 @@ pub fn document() -> Value {
     let mut generator = settings.into_generator();
     let error = generator.subschema_for::<ErrorBody>().to_value();
     let mut paths: Map<String, Value> = Map::new();
-    for operation in operations::ALL {
+    for operation in endpoints::all().iter().flat_map(|endpoint| &endpoint.operations) {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = describe(operation, &error, &mut generator);
+        path[operation.method.as_str().to_lowercase()] = describe(operation, &error, &mut generator);
     }
     let mut shapes = generator.take_definitions(true);
     for (name, shape) in &mut shapes {
@@ -80,10 +77,10 @@ fn headers() -> Value {
     json!({
         "RateLimit-Limit": { "description": "Requests per minute that the key may make", "schema": number },
         "RateLimit-Remaining": { "description": "Requests left in this minute", "schema": number },
-        "RateLimit-Reset": { "description": "Seconds until more are left", "schema": number },
-        "Retry-After": { "description": "Seconds until it is worth trying again", "schema": number },
+        "RateLimit-Reset": { "description": "Seconds until the oldest counted request leaves the window", "schema": number },
+        "Retry-After": { "description": "Seconds to wait before a retry", "schema": number },
         "Idempotency-Replayed": {
-            "description": "The answer of an earlier request with this key: nothing was done again",
+            "description": "The stored answer of an earlier request with this key: nothing was done again",
             "schema": { "type": "string", "enum": ["true"] },
         },
         "X-Request-Id": { "description": "Names the request in our logs", "schema": { "type": "string" } },
@@ -96,7 +93,7 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
     for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"].iter().filter(|_| !operation.public) {
         success["headers"][*name] = header_ref(name);
     }
-    if operation.has_idempotency_key() {
+    if operation.keyed {
         success["headers"]["Idempotency-Replayed"] = header_ref("Idempotency-Replayed");
     }
     if let Some(content) = operation.answer {
@@ -104,27 +101,27 @@ fn describe(operation: &Operation, error: &Value, generator: &mut SchemaGenerato
     }
     responses.insert(operation.status.to_string(), success.clone());
     if operation.takes_range() {
-        success["description"] = json!("The part that the Range header asked for");
+        success["description"] = json!("The range that the Range header asked for");
         responses.insert("206".to_owned(), success);
     }
     responses.extend(refusals(operation, error));
     let mut described = json!({
         "operationId": operation.id,
         "summary": operation.summary,
-        "parameters": operation.parameters.iter().map(parameters::Parameter::describe).collect::<Vec<_>>(),
+        "parameters": operation.parameters().map(Parameter::describe).collect::<Vec<_>>(),
         "responses": responses,
         "x-crownest-required-scope": operation.scope,
     });
     if operation.public {
         described["security"] = json!([]);
     }
-    if let Some(content) = operation.request {
+    if let Some(content) = operation.body {
         described["requestBody"] = json!({ "required": true, "content": media(content, generator) });
     }
     described
 }
 
-/// One response for each status, with an example for each code.
+/// Describes a response for each status, with an example for each code.
 fn refusals(operation: &Operation, error: &Value) -> Map<String, Value> {
     let mut codes: BTreeMap<u16, Map<String, Value>> = BTreeMap::new();
     for code in operation.codes() {

@@ -1,6 +1,8 @@
 //! Requests per minute of each key: a sliding window of sixty one-second buckets, in this process's memory.
 //! Several processes each allow the full limit; it protects the service, it does not bill.
 
+mod plans;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -9,17 +11,19 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use schemas::id::ApiKeyId;
 
+pub(crate) use plans::Plans;
+
 const WINDOW_S: u64 = 60;
 const BUCKETS: usize = 60;
-/// Keys with a window before those that fell silent are dropped.
+/// Number of windows at which those of idle keys are dropped.
 const SWEEP_AT: usize = 1024;
 
-/// Where a key stands after a request was counted.
+/// The standing of a key after a request was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub limit: u32,
     pub remaining: u32,
-    /// Seconds until something becomes free again.
+    /// Seconds until the oldest counted request leaves the window.
     pub reset_s: u64,
     pub refused: bool,
 }
@@ -98,13 +102,13 @@ impl RateLimit {
         Self { started: Instant::now(), windows: Mutex::new(windows) }
     }
 
-    /// Counts a request; one that is refused does not count.
+    /// Counts a request. A refused request does not count.
     pub(crate) fn count(&self, key: &ApiKeyId, limit: u32) -> Standing {
         let now_s = self.started.elapsed().as_secs();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.of.len() >= windows.sweep_at {
             windows.of.retain(|_, window| window.latest_s + WINDOW_S > now_s);
-            // Sweeping is worth its time only when many may have fallen silent.
+            // Sweeping is worth its time only when many keys may be idle.
             windows.sweep_at = (windows.of.len() * 2).max(SWEEP_AT);
         }
         windows.of.entry(key.clone()).or_insert_with(|| Window::new(now_s)).count(now_s, limit)

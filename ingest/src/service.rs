@@ -1,5 +1,5 @@
-//! Starts the service and stops it again: everything is checked and opened before the port is bound, and what is in
-//! flight is finished before anything is closed.
+//! Starts and stops the service: configuration and connections are checked before the port is bound, and requests in
+//! flight end before anything is closed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use anyhow::Context;
 use database::Outbox;
 use infra::amqp::{Amqp, Publisher};
 use infra::ops::{Ops, Ready as _};
+use infra::service::{Drain, Overdue, Service};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Shared};
-use crate::auth::{LastUsed, Principals};
+use crate::auth::{Callers, LastUsed};
 use crate::config::IngestConfig;
 use crate::events::Hub;
-use crate::evidence_log::OpenReads;
+use crate::evidence_log::PublicReads;
+use crate::http::listener;
 use crate::metrics::Metrics;
-use crate::plans::Plans;
-use crate::rate_limit::RateLimit;
-use crate::{jobs, listener, router};
+use crate::rate_limit::{Plans, RateLimit};
+use crate::{periodic, router};
 
 /// A running service.
 #[derive(Debug)]
@@ -32,12 +32,12 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Where the API is served.
+    /// Address of the API.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where health and metrics are served.
+    /// Address of health and metrics.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops_address
     }
@@ -56,7 +56,7 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     let ops = Ops::new();
     let store = infra::s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "ingest");
-    // A wrong address should be seen now, not by the first client.
+    // A wrong address fails the start, not the first request.
     pool.ready().await.map_err(anyhow::Error::msg).context("--database-url")?;
     let publisher = amqp.publisher();
     let ops = ops.ready_when(&pool).ready_when(&publisher).ready_when(&store);
@@ -64,12 +64,13 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("--listen: {} cannot be bound", config.api.listen))?;
     let address = listener.local_addr()?;
-    let ops_address = ops.serve(&config.ops, shutdown.clone()).await;
-    let ops_address =
-        ops_address.with_context(|| format!("--ops-listen: {} cannot be bound", config.ops.ops_listen))?;
     let mut api = config.api;
-    // Port 0 was a wish; from here on it is the port that came of it.
+    // Port 0 is replaced by the port that was bound.
     api.listen = address;
+    let drain = Drain { deadline: Duration::from_millis(api.drain_ms), overdue: Overdue::Dropped };
+    let service = Service::start("ingest", drain, shutdown.clone(), &ops, &config.ops).await;
+    let mut service = service.with_context(|| format!("--ops-listen: {} cannot be bound", config.ops.ops_listen))?;
+    let ops_address = service.ops_address();
     let presigner = api.transfer_endpoint.as_ref().map(|endpoint| infra::s3::Presigner::new(&config.s3, endpoint));
     let app = App::new(Shared {
         pool,
@@ -78,51 +79,29 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
         keyring,
         topology: amqp.topology.clone(),
         outbox: Outbox::new("ingest"),
-        principals: Principals::default(),
+        callers: Callers::default(),
         last_used: LastUsed::default(),
         plans: Plans::new(api.requests_per_minute),
         rate_limit: RateLimit::new(),
         hub: Hub::default(),
-        log_reads: OpenReads::default(),
+        public_reads: PublicReads::default(),
         metrics,
-        stopping: shutdown.clone(),
+        stopping: shutdown,
         config: api,
     });
-    tracing::info!(%address, %ops_address, "the API is served");
+    let header_timeout = Duration::from_millis(app.config.header_timeout_ms);
     let router = router::build(&app, &ops);
-    let running = tokio::spawn(run(app, amqp, publisher, listener, router, shutdown));
-    Ok(Ingest { address, ops_address, running })
+    service.work(listener::serve(listener, router, header_timeout, service.shutdown()));
+    beside(&mut service, &app, amqp, publisher);
+    tracing::info!(%address, %ops_address, "the API is served");
+    Ok(Ingest { address, ops_address, running: tokio::spawn(service.finished()) })
 }
 
-async fn run(
-    app: App,
-    amqp: Amqp,
-    publisher: Publisher,
-    listener: TcpListener,
-    router: axum::Router,
-    shutdown: CancellationToken,
-) {
-    let deadline = Duration::from_millis(app.config.drain_ms);
-    let header_timeout = Duration::from_millis(app.config.header_timeout_ms);
-    // The jobs outlive the requests: what the last one commits is still relayed.
-    let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    jobs::spawn(&app, &amqp, &tasks, &stop_tasks);
-    tasks.spawn({
-        let (app, stop) = (app.clone(), stop_tasks.clone());
-        async move { app.outbox.relay(&app.pool, &publisher, &stop).await }
-    });
-    tasks.spawn({
-        let (app, stop) = (app.clone(), stop_tasks.clone());
-        async move { app.hub.run(&amqp, &app.pool, &stop).await }
-    });
-    let serving = listener::serve(listener, router, header_timeout, shutdown.clone());
-    if !infra::shutdown::drain(serving, &shutdown, deadline).await {
-        tracing::warn!(?deadline, "requests were cut off by the end of the service");
-    }
-    stop_tasks.cancel();
-    tasks.close();
-    if tokio::time::timeout(deadline, tasks.wait()).await.is_err() {
-        tracing::warn!("background work was cut off by the end of the service");
-    }
-    tracing::info!("the API has stopped");
+/// Starts the tasks that outlive the requests: the message that the last request commits is still relayed.
+fn beside(service: &mut Service, app: &App, amqp: Amqp, publisher: Publisher) {
+    periodic::start(service, app, &amqp);
+    let (relay, stop) = (app.clone(), service.drained());
+    service.beside(async move { relay.outbox.relay(&relay.pool, &publisher, &stop).await });
+    let (watch, stop) = (app.clone(), service.drained());
+    service.beside(async move { watch.hub.run(&amqp, &watch.pool, &stop).await });
 }

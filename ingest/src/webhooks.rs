@@ -1,5 +1,5 @@
 //! Webhooks after the Standard Webhooks specification: signed messages to addresses that strangers chose.
-//! `target` decides what may be reached, `send` makes one attempt, `jobs::deliver_webhooks` makes them in time.
+//! `target` decides which addresses may be reached, `send` makes one attempt, `periodic::deliver_webhooks` schedules attempts.
 
 mod send;
 mod signature;

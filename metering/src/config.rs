@@ -19,14 +19,14 @@ pub struct MeteringConfig {
     pub settings: MeteringSettings,
 }
 
-/// Everything that has a default.
+/// The settings that have a default.
 #[derive(Debug, Clone, Args)]
 pub struct MeteringSettings {
-    /// How often to look for runs that could be admitted after a limit was raised, in milliseconds
+    /// Interval at which to look for waiting runs that a raised limit admits, in milliseconds
     #[arg(long, env = "CROWNEST_METERING_SWEEP_MS", default_value_t = 2_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub sweep_ms: u64,
-    /// How long to finish what was taken after a shutdown was asked for, in milliseconds
+    /// Time to finish recording after a shutdown was asked for, in milliseconds
     #[arg(long, env = "CROWNEST_METERING_DRAIN_MS", default_value_t = 10_000, value_name = "MS")]
     pub drain_ms: u64,
 }

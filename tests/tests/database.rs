@@ -73,3 +73,23 @@ async fn a_database_of_another_version_is_refused_with_what_to_do() {
     assert!(message.contains("expected migration V2__ingest, found V2__ingest_tables"), "{message}");
     assert!(message.contains("start with an empty database"), "{message}");
 }
+
+#[tokio::test]
+async fn the_period_is_a_calendar_month() {
+    let lease = tokio::task::spawn_blocking(Lease::take).await.unwrap();
+    let url = lease.access.metering_url.replace("DATABASE", "crownest");
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    for (at, period, end) in [
+        ("2026-01-31T23:59:59.999Z", "2026-01-01", "2026-02-01T00:00:00.000Z"),
+        ("2026-02-01T00:00:00Z", "2026-02-01", "2026-03-01T00:00:00.000Z"),
+        ("2026-12-05T10:00:00+14:00", "2026-12-01", "2027-01-01T00:00:00.000Z"),
+        ("2026-12-01T10:00:00+14:00", "2026-11-01", "2026-12-01T00:00:00.000Z"),
+    ] {
+        let sql = "select period::text, metering.period_end(period)
+                   from metering.period_of($1::text::timestamptz) as period";
+        let row = client.query_one(sql, &[&at]).await.unwrap();
+        let ends = schemas::Timestamp::from(row.get::<_, time::OffsetDateTime>(1)).to_string();
+        assert_eq!((row.get::<_, &str>(0), ends.as_str()), (period, end), "{at}");
+    }
+}

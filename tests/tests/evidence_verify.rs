@@ -123,7 +123,7 @@ const CASES: &[Case] = &[
             fs::remove_file(&a).expect("done");
             fs::create_dir(&a).expect("done");
         },
-        &[("failed artifact", "no regular file")],
+        &[("failed artifact", "not a regular file")],
     ),
     (
         "deleted artifact with a tombstone of another",

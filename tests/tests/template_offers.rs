@@ -93,8 +93,8 @@ async fn a_version_is_deleted_when_nobody_needs_it() {
     let open = client.create(body.clone()).await;
 
     for (args, code, expected) in [
-        (["delete", "tiny", "1.0"], "conflict", "give them another one first"),
-        (["delete", "tiny", "2.0"], "conflict", "1 runs that are not over"),
+        (["delete", "tiny", "1.0"], "conflict", "make another version current first"),
+        (["delete", "tiny", "2.0"], "conflict", "used by 1 unfinished runs"),
         (["delete", "tiny", "3.0"], "not_found", "version 3.0 of tiny does not exist"),
         (["delete", "none", "1.0"], "not_found", "version 1.0 of none does not exist"),
     ] {

@@ -1,5 +1,5 @@
 //! `crownest up` without root: the same promises, by a user who has subordinate ids and delegated control groups.
-#[path = "../../executor/tests/support/ordinary.rs"]
+#[path = "../../executor/sandbox/tests/support/ordinary.rs"]
 mod ordinary;
 
 use std::collections::BTreeSet;

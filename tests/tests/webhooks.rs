@@ -154,7 +154,7 @@ async fn nothing_near_us_is_reached() {
         deliveries(&client, &id).await.get(0).filter(|delivery| delivery.get("error").is_some()).cloned()
     })
     .await;
-    assert_eq!(refused["error"], "the name leads to no public address");
+    assert_eq!(refused["error"], "the name does not resolve to a public address");
     assert!(receiver.got().is_empty());
 }
 

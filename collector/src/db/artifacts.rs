@@ -119,9 +119,9 @@ pub(crate) async fn postpone(client: &impl GenericClient, later: &[(&str, System
 /// Artifacts that should be gone and are not.
 #[derive(Debug)]
 pub(crate) struct Due {
-    /// Those under a legal hold: expired, or deleted with bytes that are still there.
+    /// Number under a legal hold: expired, or deleted with bytes that are still there.
     pub held: i64,
-    /// How long the oldest of the others should have been gone.
+    /// Time for which the oldest of the others should have been gone.
     pub oldest_seconds: f64,
 }
 

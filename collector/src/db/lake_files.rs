@@ -1,5 +1,5 @@
-//! `collector.lake_files`: the files of the tables, and the chunk of them that each sealed run is in. The table calls a chunk
-//! a batch.
+//! `collector.lake_files`: the files of the tables, and the chunk of them that each sealed run is in. The table calls a
+//! chunk a batch.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -184,7 +184,7 @@ pub(crate) async fn forget(client: &impl GenericClient, chunks: Chunks) -> Resul
     execute(client, sql, &[&chunks.date, &signed(chunks.first), &signed(chunks.last)]).await.map(drop)
 }
 
-/// How long the oldest sealed run has waited to be in the tables; 0 if none waits.
+/// Time that the oldest sealed run has waited to be in the tables; 0 if none waits.
 pub(crate) async fn lag_seconds(client: &impl GenericClient) -> Result<f64, DbError> {
     let sql = "select coalesce(extract(epoch from clock_timestamp() - min(sealed_at)), 0)::float8 from (
                    select min(sealed_at) as sealed_at from collector.seals

@@ -60,7 +60,7 @@ pub(crate) async fn from(client: &impl GenericClient, first_index: u64, limit: u
     Ok(found.iter().map(|row| row.try_get("entry")).collect::<Result<_, _>>()?)
 }
 
-/// How long the oldest sealed run has waited to be in a signed tree; 0 if none waits.
+/// Time that the oldest sealed run has waited to be in a signed tree; 0 if none waits.
 pub(crate) async fn lag_seconds(client: &impl GenericClient) -> Result<f64, DbError> {
     let sql = "select coalesce(extract(epoch from clock_timestamp() - min(sealed_at)), 0)::float8 from (
                    select sealed_at from collector.seals where sealed_at is not null and not logged

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::{DbError, execute, json, one, optional_unsigned, parsed, rows, signed, unsigned};
 
-/// How a message stands to what is stored of its run.
+/// The standing of a message: its relation to what is stored of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     New,
@@ -123,7 +123,6 @@ pub(crate) struct RunRow {
     pub timeout_ms: u64,
     /// `None` if the run has no network.
     pub network: Option<RunNetwork>,
-    pub keep_sandbox: bool,
     pub traceparent: String,
     pub created_at: Timestamp,
     pub archive_sha256: Option<String>,
@@ -180,7 +179,7 @@ impl RunRow {
             project_id: self.project_id.clone(),
             status,
             command: self.command.clone(),
-            keep_sandbox: self.keep_sandbox,
+            keep_sandbox: false,
             metadata: self.metadata.clone(),
             template_id: self.template_id.clone(),
             template_slug: self.template_slug.clone(),

@@ -50,7 +50,7 @@ pub(crate) async fn decide(client: &impl GenericClient, decisions: &[Decision<'_
     execute(client, sql, &[&runs, &endings, &times, &last]).await.map(drop)
 }
 
-/// Those of the runs that are not sealed yet.
+/// The fixed outcomes of those runs that are not sealed yet.
 pub(crate) async fn unsealed(client: &impl GenericClient, runs: &[&str]) -> Result<Vec<Unsealed>, DbError> {
     let sql = "select run_id, ending, decided_at, last_seq from collector.seals
                where run_id = any($1) and sealed_at is null";

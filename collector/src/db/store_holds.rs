@@ -1,4 +1,5 @@
-//! `collector.store_holds`: queues runs whose objects in the store have a legal hold, are to get one, or are to lose it.
+//! `collector.store_holds`: queues runs whose objects in the store have a legal hold, are to get one, or are to lose
+//! it.
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub(crate) struct Due {
     pub held: bool,
 }
 
-/// Notes that objects of these runs may have a hold from now on, before one gets it. So the hold is taken off in the end,
-/// whatever happens between.
+/// Notes that objects of these runs may have a hold from now on, before one gets it. So the hold is taken off in the
+/// end, whatever happens between.
 pub(crate) async fn announce(client: &impl GenericClient, limit: i64) -> Result<u64, DbError> {
     let sql = "update collector.store_holds set in_store = true
                where run_id in (

@@ -1,5 +1,5 @@
-//! The append-only log of all evidence: sealed runs get entries in a Merkle log in the object store, a moment after their
-//! seal and without holding it up. Of all collectors, one at a time writes the log.
+//! The append-only log of all evidence: sealed runs get entries in a Merkle log in the object store, a moment after
+//! their seal and without holding it up. One collector at a time writes the log.
 
 mod config;
 mod metrics;
@@ -23,8 +23,8 @@ use self::sequencer::{GROUP, Sequencer};
 const INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Writes the log whenever this collector leads, until `shutdown`. After an interruption another call resumes the log, here
-/// or in another collector.
+/// Writes the log whenever this collector leads, until `shutdown`. After an interruption another call resumes the log,
+/// here or in another collector.
 pub(crate) async fn work(log: EvidenceLog, postgres: PostgresConfig, shutdown: CancellationToken) {
     every(RETRY_DELAY, "continue the evidence log", shutdown.clone(), async || {
         while_leader(&postgres, locks::EVIDENCE_LOG, &shutdown, |client| write(&log, client)).await?;

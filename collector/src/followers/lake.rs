@@ -1,5 +1,5 @@
 //! Tables of all sealed runs as Parquet files in the object store, a moment after the seal and without holding it up.
-//! Of all collectors, one at a time writes the tables.
+//! One collector at a time writes the tables.
 
 mod config;
 mod evidence;
@@ -27,8 +27,8 @@ use self::writer::Writer;
 
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Writes the tables whenever this collector leads, until `shutdown`. After an interruption another call goes on, here or in
-/// another collector.
+/// Writes the tables whenever this collector leads, until `shutdown`. After an interruption another call goes on, here
+/// or in another collector.
 pub(crate) async fn work(lake: Lake, postgres: PostgresConfig, shutdown: CancellationToken) {
     every(RETRY_DELAY, "continue the tables", shutdown.clone(), async || {
         let led = while_leader(&postgres, locks::TABLES, &shutdown, |client| Box::pin(write(&lake, client))).await;

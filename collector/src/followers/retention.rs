@@ -1,5 +1,5 @@
-//! Deletes artifacts: expired artifacts are marked, marked artifacts leave a tombstone and then the store. Every step may be
-//! repeated, and any number of collectors may do this at once.
+//! Deletes artifacts: expired artifacts are marked, marked artifacts leave a tombstone and then the store. Every step
+//! may be repeated, and any number of collectors may do this at once.
 
 mod metrics;
 mod purge;

@@ -1,5 +1,6 @@
-//! Legal holds in the store (S3 Object Lock): objects of sealed runs get and lose theirs as the database says. Every step may
-//! be repeated, and any number of collectors may do it at once; what is to do is in the database until it is done.
+//! Legal holds in the store (S3 Object Lock): objects of sealed runs get and lose their hold as the database says.
+//! Every step may be repeated, and any number of collectors may do this at once; a due run stays in the database until
+//! it is done.
 
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::db::store_holds::{self, Due};
 
-/// Runs in one transaction, all at once. It locks their rows, so that a change of their holds waits: few.
+/// Runs in one transaction, all concurrent. Few, since it locks their rows, and a change of their holds waits.
 const GROUP: i64 = 8;
 const CONCURRENT: usize = 8;
-/// Until what failed is tried again, so that it does not keep others from their turn.
+/// Delay before a failed run is retried, so that it does not keep others from their turn.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ impl HoldMetrics {
             )?,
             overdue_seconds: register_gauge_with_registry!(
                 "crownest_collector_store_holds_overdue_seconds",
-                "For how long the oldest of them has been waiting",
+                "Seconds for which the oldest of these runs has waited",
                 registry
             )?,
         })
@@ -62,7 +63,7 @@ pub(crate) async fn work(context: Context, metrics: HoldMetrics, interval: Durat
 
 async fn sweep(context: &Context, metrics: &HoldMetrics) -> anyhow::Result<Next> {
     let mut client = context.pool.get().await?;
-    // A collector that locks nothing sets none; it takes off what others set.
+    // A collector without Object Lock sets no holds; it takes off those that others set.
     if context.vault.locks() {
         store_holds::announce(&client, GROUP).await?;
     }
@@ -100,17 +101,17 @@ async fn group(context: &Context, metrics: &HoldMetrics, client: &mut Client) ->
     Ok(ended.len() as u64)
 }
 
-/// Whether it worked for all objects of the run.
+/// Changes the holds of a run's objects; true if that worked for all of them.
 async fn apply(context: &Context, due: &Due) -> bool {
     let (run, hold) = (&due.run_id, if due.held { LegalHold::On } else { LegalHold::Off });
     match context.store.hold_folder(&due.folder, hold).await {
         Ok(versions) => {
-            tracing::info!(%run, ?hold, versions, "the store has the legal hold of a run as it should be");
+            tracing::info!(%run, ?hold, versions, "changed the legal hold of a run's objects in the store");
             true
         }
         Err(error) => {
             context.metrics.retries.with_label_values(&["legal_hold"]).inc();
-            tracing::error!(%run, ?hold, %error, "the legal hold of a run's objects could not be changed in the store, trying again");
+            tracing::error!(%run, ?hold, %error, "cannot change the legal hold of a run's objects in the store; retrying");
             false
         }
     }

@@ -1,5 +1,5 @@
-//! Housekeeping: removes segments of runs that were sealed a while ago, and refreshes gauges. Any number of collectors may
-//! do this at once.
+//! Housekeeping: removes segments of runs that were sealed a while ago, and refreshes gauges. Any number of collectors
+//! may do this at once.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use schemas::id::RunId;
 use crate::context::Context;
 use crate::seal::event_log_parts::write_full_parts;
 
-/// Bytes of each unfinished run in the database. The count is a hint: after a restart it begins at zero, and the seal moves
-/// what is left.
+/// Bytes of each unfinished run in the database. The count is a hint: after a restart it begins at zero, and the seal
+/// moves what is left.
 #[derive(Debug, Default)]
 pub(super) struct Spills(HashMap<RunId, u64>);
 

@@ -1,5 +1,5 @@
-//! Takes messages of all event partitions: stores groups of them in order, then hands ended runs to the sealer.
-//! One worker serves all partitions of this process, since a full group costs the database hardly more than a small one.
+//! Takes messages of all event partitions: stores groups of them in order, then hands ended runs to the sealer. One
+//! worker serves all partitions of this process, since a full group costs the database hardly more than a small one.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;

@@ -24,12 +24,12 @@ pub(super) struct Unsigned {
 
 /// All statements about one run.
 pub(super) struct Statements {
-    /// The one about everything.
+    /// The statement about the whole bundle.
     pub evidence: Unsigned,
     pub others: Vec<Unsigned>,
 }
 
-/// About the bundle with these bytes, which is to be stored under `prefix`.
+/// Makes the statements about a bundle with this digest, which is to be stored under `prefix`.
 pub(super) fn statements(
     builder_id: &str,
     bundle: &EvidenceBundle,
@@ -65,7 +65,8 @@ impl Unsigned {
         hex::encode(Sha256::digest(&self.payload))
     }
 
-    /// What is there already must say the same, and may be signed by an earlier key.
+    /// Signs and stores the statement. An object that is there already must say the same, and may be signed by an
+    /// earlier key.
     async fn put(&self, context: &Context) -> anyhow::Result<()> {
         let envelope = context.signer.envelope(&self.payload).await?;
         let body: Bytes = serde_json::to_vec(&envelope)?.into();

@@ -1,4 +1,4 @@
-//! Assembles the Evidence Bundle of one run from what is known. Pure: the same facts give the same bytes.
+//! Assembles the Evidence Bundle of one run from its facts. Pure: the same facts give the same bytes.
 
 use schemas::evidence::{
     Attempt, Completeness, EventLog, EventLogPart, EvidenceArtifact, EvidenceBundle, ResourceReport, SCHEMA_VERSION,
@@ -73,7 +73,7 @@ pub(super) fn assemble(case: &Case, last_part: &EventLogPart, last_leaves: &[Has
     }
 }
 
-/// Every claim. The one that reported the ending has its facts; all others were lost.
+/// One entry for each claim. The attempt that reported the ending has its facts; all other attempts were lost.
 fn attempts(case: &Case, finished: Option<&Finished>) -> Vec<Attempt> {
     let attempts = case.attempts.iter().map(|row| {
         let reporter = finished.filter(|_| row.attempt == case.decision.attempt);
@@ -130,7 +130,7 @@ fn event_log(case: &Case, last_part: &EventLogPart, last_leaves: &[Hash]) -> Eve
     EventLog {
         first_seq,
         last_seq: last_part.last_seq,
-        // Numbers begin at 1, and what is missing is known.
+        // Numbers begin at 1, and every gap is known.
         count: last_part.last_seq - missing,
         parts,
         merkle_root: hex::encode(merkle::root(&leaves)),

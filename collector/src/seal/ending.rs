@@ -126,7 +126,7 @@ impl Ending {
     }
 }
 
-/// How the attempt that reported the ending ended.
+/// The end of the attempt that reported the ending.
 pub(super) fn attempt_end(verdict: &Verdict) -> AttemptEnd {
     match verdict {
         Verdict::Exited { .. } => AttemptEnd::Exited,

@@ -13,8 +13,8 @@ use crate::put_once::put_once;
 
 pub(super) const CONTENT_TYPE: &str = "application/zstd";
 
-/// Moves full parts of one run to the object store, oldest first. The stored segments alone decide where a part ends, so
-/// that a repetition after a crash writes the same bytes.
+/// Moves full parts of one run to the object store, oldest first. The stored segments alone decide where a part ends,
+/// so that a repetition after a crash writes the same bytes.
 pub(crate) async fn write_full_parts(context: &Context, run: &RunId) -> anyhow::Result<()> {
     loop {
         let mut client = context.pool.get().await?;

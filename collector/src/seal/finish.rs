@@ -1,4 +1,5 @@
-//! Makes sealed runs terminal: one transaction for status, result, usage message, artifacts and the end of the event log.
+//! Makes sealed runs terminal: one transaction for status, result, usage message, artifacts and the end of the event
+//! log.
 
 use anyhow::Context as _;
 use database::OutboxMessage;

@@ -1,4 +1,4 @@
-//! What a sealed run is metered with. A lost attempt costs nothing: it was the platform's failure.
+//! The metered usage of a sealed run. A lost attempt costs nothing: the platform failed.
 
 use schemas::message::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
 use schemas::message::{RunEnd, encode_json};

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use schemas::attestation::key::SIGNATURE_BYTES;
 use tokio::io::AsyncWriteExt as _;
 
-/// A KMS is asked over a network. What waits is sealed a little later, and nothing is lost.
+/// A KMS is asked over a network. A run that waits for it is sealed a little later, and nothing is lost.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Of what the command complains about, in an error.
+/// Maximum characters of the command's complaint in an error.
 const COMPLAINT_CHARS: usize = 400;
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Command {
         Self(command.to_owned())
     }
 
-    /// Not verified.
+    /// The caller verifies the signature.
     pub(super) async fn sign(&self, message: &[u8]) -> anyhow::Result<Vec<u8>> {
         let output = tokio::time::timeout(DEADLINE, self.run(message)).await;
         let output =
@@ -52,7 +52,7 @@ impl Command {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .context("--signing-command: /bin/sh cannot be started")?;
+            .context("--signing-command: cannot start /bin/sh")?;
         let mut stdin = child.stdin.take().context("a pipe")?;
         let (written, output) = tokio::join!(
             async move {
@@ -62,7 +62,7 @@ impl Command {
             },
             child.wait_with_output()
         );
-        // A command that did not read everything says itself what is wrong, or its signature does.
+        // If the command did not read everything, its complaint or its signature shows that.
         let _ = written;
         Ok(output?)
     }

@@ -1,6 +1,7 @@
 //! Requested artifacts, straight from the dead sandbox's workspace into the object store: files, folders as a tar, and
 //! what a pattern matches. Nothing here is fatal for the run: what cannot be collected is recorded as an artifact error.
 
+mod content_type;
 mod object_name;
 mod report;
 mod upload;
@@ -20,8 +21,8 @@ use schemas::test_report::{ReportFormat, TestReport};
 use self::object_name::object_name;
 use self::report::ReadReport;
 use self::upload::Uploaded;
-use super::{Attempt, Record};
-use crate::content_type;
+use super::Attempt;
+use super::record::Record;
 use crate::workspace::{
     self, Artifact, ArtifactFile, ArtifactFolder, Budget, LeftOut, MATCHES, Matches, Pattern, open_artifact, open_match,
 };
@@ -37,14 +38,14 @@ struct Collection<'a> {
     attempt: &'a Attempt<'a>,
     workspace: BorrowedFd<'a>,
     record: &'a mut Record,
-    /// What is left of it for the requests to come.
+    /// The part of the budget that earlier requests have left.
     budget: Budget,
-    /// How many more files patterns may find.
+    /// The number of files that further patterns may find.
     matches: usize,
 }
 
 impl Collection<'_> {
-    /// A name that is there is meant literally, whatever characters are in it.
+    /// Collects one request. A name that exists is meant literally, whatever characters are in it.
     async fn collect(&mut self, request: &ArtifactRequest) {
         match open_artifact(self.workspace, &request.path) {
             Ok(Artifact::File(found)) => {
@@ -64,7 +65,7 @@ impl Collection<'_> {
     async fn file(&mut self, path: &str, name: &str, found: ArtifactFile, declared: Option<ReportFormat>) {
         let (id, name) = (ArtifactId::new(), object_name(name));
         let (key, content_type) = (self.object_key(&id, &name), content_type::of_path(&name));
-        match upload::file(&self.attempt.parts.store, &key, content_type, found, declared).await {
+        match upload::file(&self.attempt.context.store, &key, content_type, found, declared).await {
             Ok((uploaded, report)) => {
                 self.collected(id, path, name, content_type, key, uploaded).await;
                 if let Some(report) = report {
@@ -79,7 +80,7 @@ impl Collection<'_> {
         let tar_name = format!("{}.tar", found.name);
         let (id, name) = (ArtifactId::new(), object_name(request.name.as_deref().unwrap_or(&tar_name)));
         let key = self.object_key(&id, &name);
-        match upload::folder(&self.attempt.parts.store, &key, found, &mut self.budget).await {
+        match upload::folder(&self.attempt.context.store, &key, found, &mut self.budget).await {
             Ok((uploaded, left_out)) => {
                 self.collected(id, &request.path, name, upload::TAR, key, uploaded).await;
                 if left_out != LeftOut::default() {
@@ -165,7 +166,7 @@ impl Collection<'_> {
         });
     }
 
-    /// Of the artifact that was just collected. The same bytes are counted once, however often they were asked for.
+    /// Records the report of the artifact that was just collected. Equal files are counted once, however often they were requested.
     async fn report(&mut self, path: &str, ReadReport { format, counts }: ReadReport) {
         let counts = match counts {
             Ok(counts) => counts,

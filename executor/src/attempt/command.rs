@@ -10,12 +10,13 @@ use schemas::run::{CleanupStatus, FailureReason, RunStatus};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::record::Record;
 use super::streams::Streams;
-use super::{Attempt, Interrupted, Record, Trees, collect, stopped};
-use crate::claim::Stop;
+use super::{Attempt, Interrupted, Trees, collect, stopped};
+use crate::dispatch::running::Stop;
 use crate::egress::Proxy;
-use crate::redact::Redaction;
-use crate::sandbox::{Exit, HOME_PROGRAMS, Kept, Network, Root, Sandbox, SandboxError, SandboxSpec};
+use crate::output::redact::Redaction;
+use sandbox::{Exit, HOME_PROGRAMS, Kept, Network, Root, Sandbox, SandboxError, SandboxSpec};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
@@ -25,24 +26,24 @@ pub(super) async fn run(
     stop: watch::Receiver<Option<Stop>>,
     abort: &CancellationToken,
 ) -> Result<Verdict, Interrupted> {
-    let parts = attempt.parts;
+    let context = attempt.context;
     let begun = Instant::now();
     let redaction = redaction(env).await?;
     let mut sandbox = start(attempt, trees, env).await.map_err(|error| unavailable(&error))?;
     let started = Instant::now();
     record.times.started_at = Some(Timestamp::now());
-    parts.metrics.phase("start", begun);
+    context.metrics.phase("start", begun);
     attempt.feed.status(RunStatus::Running).await;
     let proxy = sandbox.take_listener().zip(attempt.job.egress.clone());
-    let proxy = proxy.map(|(listener, policy)| Proxy::start(listener, policy, &parts.gateway));
+    let proxy = proxy.map(|(listener, policy)| Proxy::start(listener, policy, &context.gateway));
     let streams = Streams::read(attempt, &mut sandbox, &redaction);
     let watched = watch_over(attempt, &mut sandbox, stop.clone(), abort).await;
     record.times.finished_at = Some(Timestamp::now());
     record.times.command_ms = Some(millis(started.elapsed()));
-    parts.metrics.phase("command", started);
+    context.metrics.phase("command", started);
     if let Some(proxy) = proxy {
         let report = proxy.finish().await;
-        parts.metrics.egress(&report);
+        context.metrics.egress(&report);
         record.egress = Some(report);
     }
     let watched = match watched {
@@ -56,7 +57,7 @@ pub(super) async fn run(
         },
     };
     record.redactions = redaction.count();
-    parts.metrics.redactions.inc_by(record.redactions);
+    context.metrics.redactions.inc_by(record.redactions);
 
     let verdict = match watched {
         Ok((exit, cause)) => {
@@ -66,7 +67,7 @@ pub(super) async fn run(
             if !attempt.job.artifacts.is_empty() {
                 let collecting = Instant::now();
                 collect::artifacts(attempt, sandbox.workspace(), record).await;
-                parts.metrics.phase("collect", collecting);
+                context.metrics.phase("collect", collecting);
             }
             record.times.collected_at = Some(Timestamp::now());
             Ok((exit, cause))
@@ -75,11 +76,11 @@ pub(super) async fn run(
     };
     let cleaning = Instant::now();
     finish(attempt, record, sandbox, begun).await;
-    parts.metrics.phase("clean_up", cleaning);
+    context.metrics.phase("clean_up", cleaning);
     verdict.map(|(exit, cause)| judge(exit, cause, record))
 }
 
-/// With many long secrets, preparing the search takes up to 0.2 s.
+/// Prepares the search for secrets, which takes up to 0.2 s with many long ones.
 async fn redaction(env: &EnvValues) -> Result<Redaction, Interrupted> {
     if env.is_empty() {
         return Ok(Redaction::default());
@@ -111,13 +112,13 @@ async fn start(attempt: &Attempt<'_>, trees: &Trees, env: &EnvValues) -> Result<
         root: trees.template.as_ref().map_or(Root::Host, |template| Root::Tree(template.path())),
         command: job.command.as_ref(),
         env: &env,
-        limits: attempt.parts.limits,
+        limits: attempt.context.limits,
         network: if job.egress.is_some() { Network::Proxy } else { Network::Nothing },
     };
-    attempt.parts.host.start(spec).await
+    attempt.context.host.start(spec).await
 }
 
-/// What made the command end.
+/// The cause of the command's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Itself,
@@ -142,16 +143,16 @@ async fn watch_over(
     };
     tracing::info!(?cause, "the command is asked to end");
     if let Err(error) = sandbox.terminate() {
-        tracing::warn!(%error, "the command could not be asked to end");
+        tracing::warn!(%error, "cannot ask the command to end");
     }
     tokio::select! {
         exit = sandbox.wait() => return exit.map(|exit| (exit, cause)).map_err(|error| unavailable(&error)),
-        () = tokio::time::sleep(attempt.parts.grace) => {}
+        () = tokio::time::sleep(attempt.context.grace) => {}
         () = abort.cancelled() => return Err(Interrupted::Silent),
     }
     tracing::info!(?cause, "the command did not end in time and is killed");
     if let Err(error) = sandbox.kill() {
-        tracing::error!(%error, "the sandbox could not be killed");
+        tracing::error!(%error, "cannot kill the sandbox");
     }
     sandbox.wait().await.map(|exit| (exit, cause)).map_err(|error| unavailable(&error))
 }
@@ -185,7 +186,7 @@ fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
     }
 }
 
-/// What is known of limits about a command that failed by itself.
+/// The limit that a command which failed by itself has reached, if one is known.
 fn limit_reached(record: &Record) -> Option<&'static str> {
     if record.oom_killed {
         return Some("the kernel killed a process of the command because the memory limit was reached");
@@ -199,7 +200,7 @@ fn limit_reached(record: &Record) -> Option<&'static str> {
     })
 }
 
-/// Returns when the attempt should stop without a word; a cancellation comes too late for that.
+/// Returns when the attempt should stop without a report; a cancellation comes too late for that.
 async fn silenced(mut stop: watch::Receiver<Option<Stop>>, abort: &CancellationToken) {
     if let Interrupted::Canceled = stopped(&mut stop, abort).await {
         abort.cancelled().await;
@@ -215,10 +216,10 @@ async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, be
     let disk_full = finished.disk.is_some_and(|disk| disk.is_full);
     for (limit, reached) in [("memory", record.oom_killed), ("disk", disk_full)] {
         if reached {
-            attempt.parts.metrics.limits_reached.with_label_values(&[limit]).inc();
+            attempt.context.metrics.limits_reached.with_label_values(&[limit]).inc();
         }
     }
-    attempt.parts.metrics.cpu_throttled_ms.inc_by(finished.usage.cpu_throttled_ms.unwrap_or(0));
+    attempt.context.metrics.cpu_throttled_ms.inc_by(finished.usage.cpu_throttled_ms.unwrap_or(0));
     record.resources = Resources {
         cpu_user_ms: finished.usage.cpu_user_ms,
         cpu_system_ms: finished.usage.cpu_system_ms,
@@ -239,7 +240,8 @@ async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, be
 }
 
 fn unavailable(error: &SandboxError) -> Interrupted {
-    Interrupted::Failed { reason: error.failure_reason(), message: error.to_string() }
+    let reason = if error.is_unavailable() { FailureReason::SandboxUnavailable } else { FailureReason::InternalError };
+    Interrupted::Failed { reason, message: error.to_string() }
 }
 
 fn millis(duration: Duration) -> u64 {

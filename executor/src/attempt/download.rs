@@ -14,7 +14,7 @@ use super::Attempt;
 const TRIES: u32 = 5;
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 const BUFFER_BYTES: usize = 128 * 1024;
-/// How often progress is told, in bytes received.
+/// Bytes received between two reports of progress.
 const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -35,26 +35,26 @@ impl FetchError {
         }
     }
 
-    /// Whether the same might work in a moment.
+    /// True if a retry may succeed.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Store(StoreError::Request { .. }))
     }
 }
 
-/// What came.
+/// A downloaded object.
 pub(super) struct Download {
     pub(super) path: TempPath,
     pub(super) sha256: String,
     pub(super) bytes: u64,
 }
 
-/// With `told_bytes`, the size to expect, the run's events tell how far it is.
+/// Downloads an object, with retries. With `told_bytes`, the expected size, the run's events tell the progress.
 pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
     let mut tries = 1;
     loop {
         match once(attempt, key, told_bytes).await {
             Err(error) if error.is_passing() && tries < TRIES => {
-                tracing::warn!(%error, tries, key, "an object could not be downloaded, trying again");
+                tracing::warn!(%error, tries, key, "cannot download an object; retrying");
                 tokio::time::sleep(RETRY_DELAY * tries).await;
                 tries += 1;
             }
@@ -64,9 +64,9 @@ pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<
 }
 
 async fn once(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
-    let (file, path) = NamedTempFile::new_in(&attempt.parts.downloads)?.into_parts();
+    let (file, path) = NamedTempFile::new_in(&attempt.context.downloads)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
-    let mut stream = attempt.parts.store.get_stream(key, None).await?.into_async_read();
+    let mut stream = attempt.context.store.get_stream(key, None).await?.into_async_read();
     let (mut digest, mut received, mut told) = (Sha256::new(), 0u64, 0u64);
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {

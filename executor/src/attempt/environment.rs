@@ -5,20 +5,20 @@ use schemas::run::FailureReason;
 
 use super::{Attempt, Interrupted};
 
-/// Nothing of what goes wrong here is the client's fault, and no message has a value.
+/// Decrypts the variables. No failure here is the client's fault, and no message contains a value.
 pub(super) fn open(attempt: &Attempt<'_>) -> Result<EnvValues, Interrupted> {
     let job = attempt.job;
     if job.env_keys.is_empty() {
         return Ok(EnvValues::default());
     }
     let failed = |message: String| {
-        tracing::error!(message, "the environment variables of the run cannot be had");
+        tracing::error!(message, "cannot get the environment variables of the run");
         Interrupted::Failed { reason: FailureReason::InternalError, message }
     };
     let Some(sealed) = &attempt.sealed_env else {
         return Err(failed("the environment variables of this run are not stored any more".to_owned()));
     };
-    let Some(keyring) = &attempt.parts.keyring else {
+    let Some(keyring) = &attempt.context.keyring else {
         let message = "the environment variables cannot be decrypted: this executor has no key (--env-key-file)";
         return Err(failed(message.to_owned()));
     };

@@ -8,17 +8,17 @@ use tempfile::TempPath;
 
 use super::download::{self, Download, FetchError, progress};
 use super::{Attempt, Interrupted};
-use crate::archive::{CacheError, CachedTree, TreeKey};
+use crate::trees::{CacheError, CachedTree, TreeKey};
 
 pub(super) async fn tree(attempt: &Attempt<'_>, times: &mut PhaseTimes) -> Result<CachedTree, Interrupted> {
     let archive = &attempt.job.archive;
     let failed = |reason, message: String| Interrupted::Failed { reason, message };
     let key = TreeKey::new(attempt.job.org_id.as_str(), &archive.sha256)
         .ok_or_else(|| failed(FailureReason::InternalError, "the archive has no valid digest".to_owned()))?
-        .owned_by(attempt.parts.host.tree_owner(attempt.slot.number));
+        .owned_by(attempt.context.host.tree_owner(attempt.slot.number));
     let mut fetched_at = None;
     let tree = attempt
-        .parts
+        .context
         .cache
         .get(&key, async || {
             let path = download(attempt).await;

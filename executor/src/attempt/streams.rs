@@ -7,12 +7,13 @@ use schemas::message::StreamTotals;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::JoinHandle;
 
-use super::{Attempt, Record};
-use crate::output::{self, Held, Stream, Totals};
-use crate::redact::Redaction;
-use crate::sandbox::Sandbox;
+use super::Attempt;
+use super::record::Record;
+use crate::output::redact::Redaction;
+use crate::output::{Held, Stream, Totals, copy};
+use sandbox::Sandbox;
 
-/// How long output may take to reach its end once everything that could write to it is dead.
+/// Time for output to reach its end once everything that could write to it is dead.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 type Reader = JoinHandle<io::Result<Held>>;
@@ -23,24 +24,23 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Begins to read them.
+    /// Starts reading both streams.
     pub(super) fn read(attempt: &Attempt<'_>, sandbox: &mut Sandbox, redaction: &Redaction) -> Self {
-        let (feed, cap) = (&attempt.feed, &attempt.parts.output_cap);
-        let read = |stream, from: Receiver| {
-            tokio::spawn(output::copy(stream, redaction.apply(from), feed.clone(), cap.clone()))
-        };
+        let (feed, cap) = (&attempt.feed, &attempt.context.output_cap);
+        let read =
+            |stream, from: Receiver| tokio::spawn(copy(stream, redaction.apply(from), feed.clone(), cap.clone()));
         Self {
             stdout: sandbox.take_stdout().map(|from| read(Stream::Stdout, from)),
             stderr: sandbox.take_stderr().map(|from| read(Stream::Stderr, from)),
         }
     }
 
-    /// Nobody wants to hear the rest.
+    /// Stops reading.
     pub(super) fn abandon(self) {
         [self.stdout, self.stderr].iter().flatten().for_each(JoinHandle::abort);
     }
 
-    /// Waits for the ends of both, then sends what had to wait for that.
+    /// Waits for the ends of both, then sends what was held back.
     pub(super) async fn finish(self, attempt: &Attempt<'_>, record: &mut Record) {
         let stdout = drained(Stream::Stdout, self.stdout, record).await;
         let stderr = drained(Stream::Stderr, self.stderr, record).await;
@@ -63,7 +63,7 @@ async fn drained(stream: Stream, reader: Option<Reader>, record: &mut Record) ->
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it did not end although its writers are dead".to_owned(),
     };
-    tracing::error!(stream = stream.as_str(), failure, "output could not be read to its end");
+    tracing::error!(stream = stream.as_str(), failure, "cannot read an output to its end");
     record.truncated_streams.push(stream.as_str().to_owned());
     None
 }
@@ -72,7 +72,7 @@ async fn drained(stream: Stream, reader: Option<Reader>, record: &mut Record) ->
 async fn stored(attempt: &Attempt<'_>, stream: Stream, held: Option<Held>, record: &mut Record) -> Totals {
     let Some(held) = held else { return Totals::default() };
     let totals = held.send(stream, &attempt.feed).await;
-    let (metrics, name) = (&attempt.parts.metrics, stream.as_str());
+    let (metrics, name) = (&attempt.context.metrics, stream.as_str());
     metrics.output_bytes.with_label_values(&[name]).inc_by(totals.total);
     if totals.dropped > 0 {
         metrics.output_dropped_bytes.with_label_values(&[name]).inc_by(totals.dropped);

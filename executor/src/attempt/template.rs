@@ -5,12 +5,13 @@ use tempfile::TempPath;
 
 use super::download::{self, FetchError};
 use super::{Attempt, Interrupted};
-use crate::archive::{CacheError, CachedTree, ExtractError, TreeKey};
+use crate::extraction::ExtractError;
+use crate::trees::{CacheError, CachedTree, TreeKey};
 
 /// Operators import templates for everybody.
 const OWNER: &str = "template";
 
-/// `None` where the template is the host's `/usr`.
+/// The template's tree; `None` if the template is the host's `/usr`.
 pub(super) async fn tree(attempt: &Attempt<'_>) -> Result<Option<CachedTree>, Interrupted> {
     let template = &attempt.job.template;
     let Some(root_fs) = &template.root_fs else { return Ok(None) };
@@ -24,7 +25,7 @@ pub(super) async fn tree(attempt: &Attempt<'_>) -> Result<Option<CachedTree>, In
         // What counts is the digest of what is in it, which the extraction checks.
         Ok(download::object(attempt, &root_fs.key, None).await?.path)
     };
-    let tree = attempt.parts.templates.get(&key, fetch).await.map_err(|error| {
+    let tree = attempt.context.templates.get(&key, fetch).await.map_err(|error| {
         failed(match error {
             CacheError::Fetch(error) => error.to_string(),
             CacheError::Extract(ExtractError::Unreadable { source, .. }) => {

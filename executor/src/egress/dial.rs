@@ -11,15 +11,13 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::proxy::Shared;
+use super::shared::Shared;
 
 const RESOLVE_TIME: Duration = Duration::from_secs(10);
-/// For each address.
+/// Time limit for each address.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Addresses of a name to try.
 const ADDRESSES: usize = 4;
-/// Names of a run that are looked up at the same time. Each takes a thread, also when nobody waits for it any more.
-pub(super) const LOOKUPS: usize = 4;
 
 pub(super) async fn dial(shared: &Shared, host: &Host, port: u16) -> Result<TcpStream, EgressReason> {
     if !shared.policy.allows(host, port) {

@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 use super::counted::{Counted, Traffic};
 use super::dial::dial;
 use super::forward::Forward;
-use super::ledger::Attempt;
-use super::proxy::Shared;
+use super::ledger::Visit;
+use super::shared::Shared;
 use super::tunnel::Tunnel;
 
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_secs(300);
 
 pub(super) type Body = Either<Full<Bytes>, Incoming>;
 
-/// What a request leads to, beyond its answer.
+/// The work that follows the answer to a request.
 #[derive(Debug, Default)]
 enum Sequel {
     #[default]
@@ -93,28 +93,28 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> (Response<Body>,
             return (refusal(StatusCode::BAD_REQUEST, text), Sequel::Nothing);
         }
     };
-    let mut attempt = Attempt::new(&shared.ledger, host, port);
-    let upstream = match dial(shared, attempt.host(), port).await {
-        Ok(stream) => Counted::new(stream, Arc::clone(&attempt.traffic)),
+    let mut visit = Visit::new(&shared.ledger, host, port);
+    let upstream = match dial(shared, visit.host(), port).await {
+        Ok(stream) => Counted::new(stream, Arc::clone(&visit.traffic)),
         Err(reason) => {
-            attempt.failed(reason);
-            return (failure(shared, &attempt, reason), Sequel::Nothing);
+            visit.failed(reason);
+            return (failure(shared, &visit, reason), Sequel::Nothing);
         }
     };
     if tunnels {
-        let tunnel = Tunnel { client: hyper::upgrade::on(request), upstream, attempt };
+        let tunnel = Tunnel { client: hyper::upgrade::on(request), upstream, visit };
         return (Response::new(Either::Left(Full::default())), Sequel::Tunnel(tunnel));
     }
-    match Forward::send(request, upstream, attempt).await {
+    match Forward::send(request, upstream, visit).await {
         Ok((response, forward)) => (response.map(Either::Right), Sequel::Forward { _forward: forward }),
-        Err(mut attempt) => {
-            attempt.failed(EgressReason::Unreachable);
-            (failure(shared, &attempt, EgressReason::Unreachable), Sequel::Nothing)
+        Err(mut visit) => {
+            visit.failed(EgressReason::Unreachable);
+            (failure(shared, &visit, EgressReason::Unreachable), Sequel::Nothing)
         }
     }
 }
 
-/// Where the request wants to go, or what was expected.
+/// The destination of the request, or a text that says what was expected.
 fn target(request: &Request<Incoming>, tunnels: bool) -> Result<(Host, u16), &'static str> {
     const HOST: &str = "expected a host name or an address";
     let uri = request.uri();
@@ -135,7 +135,7 @@ fn target(request: &Request<Incoming>, tunnels: bool) -> Result<(Host, u16), &'s
     }
 }
 
-fn failure(shared: &Shared, attempt: &Attempt, reason: EgressReason) -> Response<Body> {
+fn failure(shared: &Shared, visit: &Visit, reason: EgressReason) -> Response<Body> {
     let (status, why) = match reason {
         EgressReason::HostNotAllowed => (StatusCode::FORBIDDEN, "the egress policy of the project does not allow it"),
         EgressReason::AddressNotAllowed | EgressReason::ServerNameMismatch => {
@@ -150,7 +150,7 @@ fn failure(shared: &Shared, attempt: &Attempt, reason: EgressReason) -> Response
     } else {
         String::new()
     };
-    let text = format!("crownest: {}:{} cannot be reached: {why}.\n{allowed}", attempt.host(), attempt.port());
+    let text = format!("crownest: {}:{} cannot be reached: {why}.\n{allowed}", visit.host(), visit.port());
     let mut response = refusal(status, text);
     response.headers_mut().insert("x-crownest-egress", HeaderValue::from_static(reason.as_str()));
     response

@@ -12,34 +12,34 @@ use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::counted::Counted;
-use super::ledger::Attempt;
+use super::ledger::Visit;
 
 /// The connection to the server. The answer's body comes through it, so it is kept until that has been passed on.
 #[derive(Debug)]
 pub(super) struct Forward {
     _connection: AbortOnDropHandle<()>,
-    _attempt: Attempt,
+    _visit: Visit,
 }
 
 impl Forward {
-    /// Gives the attempt back if there was no answer.
+    /// Gives the visit back if there was no answer.
     pub(super) async fn send(
         request: Request<Incoming>,
         upstream: Counted,
-        attempt: Attempt,
-    ) -> Result<(Response<Incoming>, Self), Attempt> {
-        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(upstream)).await else { return Err(attempt) };
+        visit: Visit,
+    ) -> Result<(Response<Incoming>, Self), Visit> {
+        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(upstream)).await else { return Err(visit) };
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
             let _ = connection.await;
         }));
-        let Some(request) = rewritten(request) else { return Err(attempt) };
-        let Ok(mut response) = sender.send_request(request).await else { return Err(attempt) };
+        let Some(request) = rewritten(request) else { return Err(visit) };
+        let Ok(mut response) = sender.send_request(request).await else { return Err(visit) };
         remove_hop_by_hop(response.headers_mut());
-        Ok((response, Self { _connection: connection, _attempt: attempt }))
+        Ok((response, Self { _connection: connection, _visit: visit }))
     }
 }
 
-/// As the server itself is asked. The host in the header is the one that was checked, whatever the run wrote there.
+/// Rewrites a proxy request into a request to the server itself. The Host header names the host that was checked, whatever the run wrote there.
 fn rewritten(mut request: Request<Incoming>) -> Option<Request<Incoming>> {
     let host = HeaderValue::from_str(request.uri().authority()?.as_str()).ok()?;
     let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
@@ -55,7 +55,7 @@ fn rewritten(mut request: Request<Incoming>) -> Option<Request<Incoming>> {
     Some(request)
 }
 
-/// What is between two neighbours only (RFC 9110, 7.6.1). hyper writes its own where they are needed.
+/// Removes hop-by-hop headers (RFC 9110, 7.6.1). hyper writes its own where they are needed.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)

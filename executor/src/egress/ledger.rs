@@ -1,4 +1,4 @@
-//! What a run tried to reach: each attempt is entered when it is over, by destination and result.
+//! The destinations that a run tried to reach: each visit is entered when it is over, by destination and result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,19 +19,19 @@ struct Entries {
     not_listed: u64,
 }
 
-/// One attempt; entered when dropped, so that none is forgotten, however its connection ends.
+/// A visit to a destination; entered when dropped, so that none is forgotten, however its connection ends.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct Visit {
     ledger: Arc<Ledger>,
     host: Host,
     port: u16,
     reason: Option<EgressReason>,
-    /// Of the connection to the destination.
+    /// Bytes of the connection to the destination.
     pub(super) traffic: Arc<Traffic>,
     at: Timestamp,
 }
 
-impl Attempt {
+impl Visit {
     pub(super) fn new(ledger: &Arc<Ledger>, host: Host, port: u16) -> Self {
         let ledger = Arc::clone(ledger);
         Self { ledger, host, port, reason: None, traffic: Arc::default(), at: Timestamp::now() }
@@ -45,20 +45,20 @@ impl Attempt {
         self.port
     }
 
-    /// It did not come to a connection, or this one had to end.
+    /// The connection was not made, or had to be closed.
     pub(super) fn failed(&mut self, reason: EgressReason) {
         self.reason = Some(reason);
     }
 }
 
-impl Drop for Attempt {
+impl Drop for Visit {
     fn drop(&mut self) {
         self.ledger.enter(self);
     }
 }
 
 impl Ledger {
-    fn enter(&self, attempt: &Attempt) {
+    fn enter(&self, attempt: &Visit) {
         // Every statement leaves the entries valid, so a panic elsewhere does not spoil them.
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (attempt.host.clone(), attempt.port, attempt.reason);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn attempt(ledger: &Arc<Ledger>, host: &str, reason: Option<EgressReason>) {
-        let mut attempt = Attempt::new(ledger, host.parse().unwrap(), 443);
+        let mut attempt = Visit::new(ledger, host.parse().unwrap(), 443);
         attempt.reason = reason;
     }
 

@@ -5,28 +5,17 @@ use std::time::Duration;
 
 use schemas::egress::{EgressPolicy, EgressReport};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::Gateway;
-use super::dial::LOOKUPS;
 use super::exchange;
-use super::ledger::Ledger;
+use super::gateway::Gateway;
+use super::shared::Shared;
 
-/// Of a run at the same time; more wait until one of them ends. Package managers open up to 64.
+/// Maximum concurrent connections per run; further ones queue. Package managers open up to 64.
 const CONNECTIONS: usize = 128;
 /// After an error that may last, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// What the connections of a run share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) gateway: Gateway,
-    pub(super) policy: EgressPolicy,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) lookups: Arc<Semaphore>,
-}
 
 /// Dropping it without [`finish`](Self::finish) closes everything, too, in the background.
 #[derive(Debug)]
@@ -39,12 +28,7 @@ pub struct Proxy {
 impl Proxy {
     /// Serves a run's connections from now on.
     pub fn start(listener: TcpListener, policy: EgressPolicy, gateway: &Gateway) -> Self {
-        let shared = Arc::new(Shared {
-            gateway: gateway.clone(),
-            policy,
-            ledger: Arc::default(),
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
-        });
+        let shared = Arc::new(Shared::new(policy, gateway));
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(listener, Arc::clone(&shared), stop.clone()));
         Self { shared, stop, task }
@@ -77,7 +61,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
         match accepted {
             Ok((client, _)) => drop(connections.spawn(exchange::serve(client, Arc::clone(&shared)))),
             Err(error) => {
-                tracing::warn!(%error, "an egress proxy could not take a connection");
+                tracing::warn!(%error, "an egress proxy cannot accept a connection; retrying");
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -1,4 +1,4 @@
-//! What follows a CONNECT: bytes in both directions, unread but for one thing. If they begin with a TLS handshake, the
+//! The tunnel after a CONNECT: bytes in both directions, of which one thing is read. If they begin with a TLS handshake, the
 //! server name in it must be the one that the policy was asked about.
 
 use bytes::BytesMut;
@@ -9,7 +9,7 @@ use schemas::egress::{EgressReason, Host};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 
 use super::counted::Counted;
-use super::ledger::Attempt;
+use super::ledger::Visit;
 
 /// More than any client says before it waits for an answer.
 const HELLO_BYTES: usize = 64 * 1024;
@@ -20,17 +20,17 @@ const HANDSHAKE: u8 = 22;
 pub(super) struct Tunnel {
     pub(super) client: OnUpgrade,
     pub(super) upstream: Counted,
-    pub(super) attempt: Attempt,
+    pub(super) visit: Visit,
 }
 
 impl Tunnel {
     pub(super) async fn run(self) {
-        let Self { client, mut upstream, mut attempt } = self;
+        let Self { client, mut upstream, mut visit } = self;
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
         let Ok(first) = first_words(&mut client, &upstream).await else { return };
-        if let Hello::Other = hello(&first, attempt.host()) {
-            attempt.failed(EgressReason::ServerNameMismatch);
+        if let Hello::Other = hello(&first, visit.host()) {
+            visit.failed(EgressReason::ServerNameMismatch);
             return;
         }
         // Whoever ends a connection early has its reasons.
@@ -40,7 +40,7 @@ impl Tunnel {
     }
 }
 
-/// What the client says first, as far as it takes to know whom it wants; nothing if the server speaks first.
+/// The first bytes of the client, until they tell which server it wants; none if the server speaks first.
 async fn first_words(client: &mut (impl AsyncRead + Unpin), upstream: &Counted) -> std::io::Result<BytesMut> {
     let mut first = BytesMut::new();
     while first.len() < HELLO_BYTES {
@@ -58,7 +58,7 @@ async fn first_words(client: &mut (impl AsyncRead + Unpin), upstream: &Counted) 
 
 #[derive(Debug)]
 enum Begun {
-    /// No TLS.
+    /// Not TLS.
     Different,
     Incomplete,
     Tls {

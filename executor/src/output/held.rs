@@ -1,10 +1,11 @@
-//! What an output stream still has to send once it has ended: a marker for what was left out, and the tail. Sending
-//! it takes as long as the broker takes, which is no concern of the command's any more.
+//! The rest of an output stream once it has ended: a marker for the omitted bytes, and the tail. Sending
+//! the rest takes as long as the broker takes, which no longer concerns the command.
 
 use schemas::event::Omitted;
 
+use super::characters::{complete_len, rest_len};
+use super::stream::{EVENT_BYTES, Stream};
 use super::tail::Tail;
-use super::{EVENT_BYTES, Stream, complete_len, rest_len};
 use crate::feed::Feed;
 
 /// A stream that was read to its end.
@@ -62,7 +63,7 @@ impl Sender<'_> {
             let read = match read {
                 Ok(read) => read,
                 Err(error) => {
-                    tracing::error!(stream = self.stream.as_str(), %error, "the end of an output cannot be read");
+                    tracing::error!(stream = self.stream.as_str(), %error, "cannot read the end of an output");
                     return;
                 }
             };
@@ -107,7 +108,7 @@ mod tests {
     use schemas::event::{EventKind, Output};
     use tokio::io::AsyncWriteExt as _;
 
-    use super::super::{OutputCap, copy};
+    use super::super::copy::{OutputCap, copy};
     use super::*;
     use crate::feed::Entry;
 

@@ -20,12 +20,12 @@ impl Tail {
         Self { file, capacity, pushed: 0 }
     }
 
-    /// All bytes that ever were.
+    /// Number of bytes pushed so far.
     pub(super) fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// The bytes that are still there, all of them the last ones.
+    /// Number of bytes that are kept: the last ones.
     pub(super) fn kept(&self) -> u64 {
         if self.file.is_some() { self.pushed.min(self.capacity) } else { 0 }
     }
@@ -68,7 +68,7 @@ impl Tail {
 }
 
 fn lost(error: &io::Error) {
-    tracing::error!(%error, "the end of an output cannot be kept");
+    tracing::error!(%error, "cannot keep the end of an output");
 }
 
 fn length(bytes: u64) -> usize {

@@ -2,7 +2,7 @@
 //! FIFOs or devices the run left under its name.
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -10,12 +10,9 @@ use rustix::io::Errno;
 use schemas::artifact::ArtifactErrorCode;
 
 use super::folder::ArtifactFolder;
-use super::walk::{open_place, shown};
+use super::place::{normalize, open_place, reopen, shown};
 
-/// Where the run saw its workspace.
-const MOUNT_POINT: &str = "/workspace";
-
-/// What a requested path names.
+/// The file or folder that a requested path names.
 #[derive(Debug)]
 pub enum Artifact {
     File(ArtifactFile),
@@ -100,13 +97,6 @@ fn failed(path: String, errno: Errno) -> ArtifactError {
     }
 }
 
-/// Opens exactly the inode that was looked at; going through the name again might find another one.
-pub(super) fn reopen(found: &OwnedFd) -> rustix::io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(format!("/proc/self/fd/{}", found.as_raw_fd()), flags, Mode::empty())?;
-    Ok(File::from(fd))
-}
-
 fn other_than_file(kind: FileType) -> Option<&'static str> {
     match kind {
         FileType::RegularFile => None,
@@ -115,53 +105,5 @@ fn other_than_file(kind: FileType) -> Option<&'static str> {
         FileType::Socket => Some("a socket"),
         FileType::Symlink => Some("a symlink"),
         _ => Some("a device"),
-    }
-}
-
-/// Lexically: `None` if the path leaves the workspace, or cannot name a file at all.
-pub(super) fn normalize(requested: &str) -> Option<String> {
-    let relative = match requested.strip_prefix(MOUNT_POINT) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
-        _ if requested.starts_with('/') => return None,
-        _ => requested,
-    };
-    if relative.contains('\0') {
-        return None;
-    }
-    let mut components = Vec::new();
-    for component in relative.split('/') {
-        match component {
-            "" | "." => {}
-            ".." => {
-                components.pop()?;
-            }
-            name => components.push(name),
-        }
-    }
-    Some(components.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn normalizes() {
-        for (requested, expected) in [
-            ("a/b", Some("a/b")),
-            ("./a//b/", Some("a/b")),
-            ("a/../b", Some("b")),
-            ("/workspace/a", Some("a")),
-            ("/workspace", Some("")),
-            ("/workspace//a/../c", Some("c")),
-            ("/workspaces/a", None),
-            ("/etc/passwd", None),
-            ("../a", None),
-            ("a/../../b", None),
-            ("/workspace/../etc/passwd", None),
-            ("a\0b", None),
-        ] {
-            assert_eq!(normalize(requested).as_deref(), expected, "{requested:?}");
-        }
     }
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Stat};
 use tar::{Builder, EntryType, Header};
 
-use super::artifact::reopen;
-use super::walk::{Budget, Depth, Entry, WalkError, shown, walk};
+use super::place::{reopen, shown};
+use super::walk::{Budget, Depth, Entry, WalkError, walk};
 
 /// Most bytes of files in one tar: a sparse file costs a command nothing.
 const MAX_BYTES: u64 = 8 << 30;
@@ -20,11 +20,11 @@ const MAX_BYTES: u64 = 8 << 30;
 pub struct ArtifactFolder {
     pub(super) place: OwnedFd,
     pub(super) stat: Stat,
-    /// What the tar's paths begin with: one name.
+    /// The first name of every path in the tar.
     pub name: String,
 }
 
-/// What is not in a tar as it was in the folder.
+/// Counts of the folder's entries that the tar lacks or has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// FIFOs, sockets and devices.
@@ -109,7 +109,7 @@ fn size(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
 }
 
-/// As many bytes as a header promises, whatever becomes of the file.
+/// Reads exactly as many bytes as a header promises, even if the file shrinks or grows meanwhile.
 struct Exactly<R> {
     content: R,
     left: u64,
@@ -121,7 +121,7 @@ impl<R: Read> Exactly<R> {
         Self { content, left: size, filled: false }
     }
 
-    /// Whether the file turned out shorter or longer.
+    /// True if the file turned out shorter or longer.
     fn changed(&mut self) -> bool {
         self.filled || self.left > 0 || !matches!(self.content.read(&mut [0]), Ok(0))
     }

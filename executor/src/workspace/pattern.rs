@@ -7,14 +7,12 @@ use globset::{GlobBuilder, GlobMatcher};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::artifact::normalize;
-use super::walk::{Budget, Depth, WalkError, open_place, walk};
+use super::place::{normalize, open_place};
+use super::walk::{Budget, Depth, WalkError, walk};
 
-/// Files that the patterns of a run may find together: each is an artifact, and the run's last message names all.
-pub const MATCHES: usize = 1_000;
 /// A search that takes longer is not worth its result; patterns of strangers may be slow to match.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Longer ones are no patterns anybody writes, only work.
+/// Longest pattern: nobody writes longer ones, they are only work.
 const MAX_BYTES: usize = 1024;
 
 /// `*` and `?` match within a name, `**` as a whole name any number of folders, `[…]` one of some characters, `{a,b}`
@@ -27,7 +25,7 @@ pub struct Pattern {
     depth: Depth,
 }
 
-/// What a pattern found, in the order of a walk.
+/// The files that a pattern found, in the order of a walk.
 #[derive(Debug)]
 pub struct Matches {
     /// Relative to the workspace; regular files at the time of the search.
@@ -37,7 +35,7 @@ pub struct Matches {
 }
 
 impl Pattern {
-    /// `None` if that is no pattern, but the plain name of one file.
+    /// Parses a pattern; `None` if the text is the plain name of one file.
     pub fn parse(requested: &str) -> Option<Self> {
         if !requested.contains(['*', '?', '[', '{']) || requested.len() > MAX_BYTES {
             return None;

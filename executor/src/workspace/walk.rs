@@ -6,16 +6,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use schemas::limits::PATH_BYTES;
 
-use super::pattern::MATCHES;
+use super::place::{open_place, shown};
 
+/// Files that the patterns of a run may find together: each is an artifact, and the run's last message names all.
+pub const MATCHES: usize = 1_000;
 /// Levels of folders; each costs an open descriptor while it is walked.
 const MAX_DEPTH: usize = 128;
 
-/// What the walks for all requests of a run may look at together.
+/// The entries that the walks for all requests of a run may look at together.
 #[derive(Debug)]
 pub struct Budget {
     entries: u32,
@@ -63,19 +65,12 @@ pub(super) struct Entry {
     pub kind: FileType,
 }
 
-/// How far down to go.
+/// Levels of folders to descend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
     All,
-    /// What is in deeper levels of folders is of no interest.
+    /// Folders below this many levels are not visited.
     Levels(usize),
-}
-
-/// Opens a place without following a symlink anywhere, also not as the last component: that is then the place.
-pub(super) fn open_place(at: BorrowedFd<'_>, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
-    let beneath =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-    rustix::fs::openat2(at, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), beneath)
 }
 
 /// Visits everything below `folder` (a place), each folder before its content and siblings by the bytes of their
@@ -146,9 +141,4 @@ fn names(folder: BorrowedFd<'_>, path: &Path, budget: &mut Budget) -> Result<Vec
 
 fn failed(path: &Path, errno: Errno) -> WalkError {
     WalkError::Io { path: shown(path), source: errno.into() }
-}
-
-/// For messages and records, which are text.
-pub(super) fn shown(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }

@@ -1,4 +1,5 @@
-//! What a run hands out, and what it tries to: opened from outside, in the workspace that a sandbox has left.
+//! Files that a run hands out, and files that it must not hand out: opened from outside, in the workspace that a sandbox has left.
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use executor::workspace::{Artifact, open_artifact};
@@ -7,11 +8,11 @@ use schemas::artifact::ArtifactErrorCode::{self, ArtifactCollectFailed, FileNotF
 use crate::engine::{Engine, on_each_engine};
 use crate::support::DEADLINE;
 
-pub(crate) struct Requested {
-    pub(crate) name: &'static str,
+struct Requested {
+    name: &'static str,
     #[expect(dead_code, reason = "read by people, and by whoever looks for a CVE")]
     mechanism: &'static str,
-    /// What the command does before it ends.
+    /// The command, which ends after this.
     command: &'static str,
     path: &'static str,
     expect: Result<&'static str, ArtifactErrorCode>,
@@ -30,7 +31,7 @@ const fn requested(
 }
 
 #[rustfmt::skip]
-pub(crate) const ARTIFACTS: &[Requested] = &[
+const ARTIFACTS: &[Requested] = &[
     requested("a file", "openat2(2)", "mkdir out; printf result > out/r", "out/r", Ok("result")),
     requested("a file by its whole path", "normalization", "printf result > r", "/workspace/./x/../r", Ok("result")),
     requested("a file that nobody may read", "the host reads as root", "printf result > r; chmod 000 r", "r", Ok("result")),
@@ -61,6 +62,8 @@ impl Requested {
 async fn what_is_handed_out(engine: Engine) {
     let machine = engine.open().await;
     let mut wrong = Vec::new();
+    let names: BTreeSet<&str> = ARTIFACTS.iter().map(|artifact| artifact.name).collect();
+    assert_eq!(names.len(), ARTIFACTS.len(), "two cases have one name");
     for case in ARTIFACTS {
         let mut sandbox = machine.start(case.command).await;
         let exit = tokio::time::timeout(DEADLINE, sandbox.wait()).await.expect("the run hangs").expect("an exit");

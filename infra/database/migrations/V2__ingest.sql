@@ -89,7 +89,6 @@ create table ingest.runs (
     metadata jsonb not null,
     source_metadata jsonb,
     timeout_ms bigint not null,
-    keep_sandbox boolean not null,
     traceparent text not null,
     created_at timestamptz not null,
     archive_sha256 text,

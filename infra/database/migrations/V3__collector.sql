@@ -385,6 +385,31 @@ begin
 end
 $$;
 
+-- For operators: the projects with a retention of their own.
+create function collector.all_retention_policies() returns setof collector.retention_policies
+language sql stable
+begin atomic
+    select * from collector.retention_policies;
+end;
+
+-- For operators: the holds in force, with how many runs of each the object store holds, too.
+create function collector.all_legal_holds()
+returns table (subject text, reason text, set_by text, set_at timestamptz, runs_in_store bigint)
+language sql stable
+begin atomic
+    select held.subject, held.reason, held.set_by, held.set_at, (
+        select count(*) from collector.store_holds
+        where (run_id = held.subject or project_id = held.subject) and due_at is null)
+    from collector.legal_holds as held;
+end;
+
+-- For operators: every hold that was set and cleared.
+create function collector.legal_hold_history() returns setof collector.legal_hold_log
+language sql stable
+begin atomic
+    select * from collector.legal_hold_log;
+end;
+
 -- Finds an artifact of the organization, also a deleted one.
 create function collector.find_artifact(p_org text, p_artifact text) returns setof collector.artifacts
 language sql stable security definer set search_path = pg_catalog, pg_temp

@@ -76,10 +76,58 @@ comment on table metering.outbox is 'Messages that were committed and are not ye
 grant select, insert, update, delete on all tables in schema metering to crownest_metering;
 revoke update, delete on metering.ledger from crownest_metering;
 
+-- The rules of metering, each in one place. Whoever enforces or reports a rule calls its function.
+
 -- The period of a time: its calendar month, UTC, named by the first day.
 create function metering.period_of(at timestamptz) returns date
 language sql immutable
 return date_trunc('month', at at time zone 'UTC')::date;
+
+-- When a period ends and the next one begins: budgets start over.
+create function metering.period_end(p_period date) returns timestamptz
+language sql immutable
+return (p_period + interval '1 month') at time zone 'UTC';
+
+-- The prices that are in force.
+create function metering.pricing() returns table (version text, compute_unit_seconds_per_credit double precision)
+language sql immutable
+begin atomic
+    select '2026-01', 1000::double precision;
+end;
+
+-- Whether the organization has used up what its plan includes in the current period.
+create function metering.budget_is_spent(p_org text) returns boolean
+language plpgsql stable as $$
+declare
+    budget bigint;
+begin
+    select compute_unit_seconds_per_month into budget
+        from metering.accounts join metering.plans on plans.name = accounts.plan where accounts.org_id = p_org;
+    return budget is not null and budget * 1000 <= (
+        select coalesce(sum(quantity_millis), 0) from metering.totals
+        where org_id = p_org and period = metering.period_of(now()) and meter = 'compute_unit_seconds');
+end
+$$;
+
+-- Maximum concurrent runs of each of the organization's projects. Null: no limit.
+create function metering.concurrency_limit(p_org text) returns integer
+language plpgsql stable as $$
+begin
+    return (select plans.concurrent_runs from metering.accounts join metering.plans on plans.name = accounts.plan
+        where accounts.org_id = p_org);
+end
+$$;
+
+-- Slots of the project that no active run holds. Null: no limit. Exact while the project is locked.
+create function metering.free_slots(p_org text, p_project text) returns bigint
+language plpgsql stable as $$
+declare
+    slots integer := metering.concurrency_limit(p_org);
+begin
+    return case when slots is not null then greatest(0, slots - (
+        select count(*) from metering.reservations where project_id = p_project and state = 'active')) end;
+end
+$$;
 
 -- Serializes everything that counts or changes the slots of one project, until the transaction ends.
 create function metering.lock_project(p_project text) returns void
@@ -87,15 +135,9 @@ language sql
 begin atomic
     select pg_advisory_xact_lock(hashtextextended(p_project, 7401));
 end;
-
--- Maximum concurrent runs of each of the organization's projects. Null: no limit.
-create function metering.concurrency_limit(p_org text) returns integer
-language sql stable
-begin atomic
-    select plans.concurrent_runs from metering.accounts join metering.plans on plans.name = accounts.plan
-    where accounts.org_id = p_org;
-end;
-grant execute on function metering.period_of, metering.lock_project, metering.concurrency_limit to crownest_metering;
+grant execute on function metering.period_of, metering.period_end, metering.budget_is_spent, metering.concurrency_limit,
+    metering.free_slots, metering.lock_project to crownest_metering;
+grant execute on function metering.period_of, metering.period_end to crownest_ingest;
 
 -- Reserves a slot for a run that is being started. Answers: active (publish the job now), waiting (metering will publish
 -- it), quota_exceeded (nothing was reserved).
@@ -104,23 +146,16 @@ create function metering.reserve_run(
 ) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    slots integer;
-    quota bigint;
-    used bigint;
     granted text := 'active';
 begin
-    select concurrent_runs, compute_unit_seconds_per_month into slots, quota
-        from metering.accounts join metering.plans on plans.name = accounts.plan where accounts.org_id = p_org;
-    if quota is not null then
-        select coalesce(sum(quantity_millis), 0) into used from metering.totals
-            where org_id = p_org and period = metering.period_of(now()) and meter = 'compute_unit_seconds';
-        if used >= quota * 1000 then
-            return 'quota_exceeded';
-        end if;
+    if metering.budget_is_spent(p_org) then
+        return 'quota_exceeded';
     end if;
-    if slots is not null then
+    if metering.concurrency_limit(p_org) is not null then
         perform metering.lock_project(p_project);
-        if (select count(*) from metering.reservations where project_id = p_project) >= slots then
+        -- Free slots belong to those who wait already.
+        if metering.free_slots(p_org, p_project) <= (
+            select count(*) from metering.reservations where project_id = p_project and state = 'waiting') then
             granted := 'waiting';
         end if;
     end if;
@@ -142,19 +177,32 @@ begin atomic
 end;
 grant execute on function metering.plan_of to crownest_ingest, crownest_collector;
 
--- What the organization used in the current period, and what its plan includes.
-create function metering.usage_summary(p_org text)
-returns table (period_start date, plan text, concurrent_runs integer, compute_unit_seconds_per_month bigint,
-    active bigint, waiting bigint, totals jsonb)
+-- All plans, for operators.
+create function metering.all_plans() returns setof metering.plans
 language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
-    select metering.period_of(now()), plans.name, plans.concurrent_runs, plans.compute_unit_seconds_per_month,
-        (select count(*) from metering.reservations where org_id = p_org and state = 'active'),
-        (select count(*) from metering.reservations where org_id = p_org and state = 'waiting'),
+    select * from metering.plans;
+end;
+grant execute on function metering.all_plans to crownest_ingest;
+
+-- What the organization used in the current period, what its plan includes, and the prices. An organization without an
+-- account has used nothing, and nothing limits it.
+create function metering.usage_summary(p_org text)
+returns table (period_start date, period_end timestamptz, concurrent_runs integer, compute_unit_seconds_per_month bigint,
+    active bigint, totals jsonb, pricing_version text, compute_unit_seconds_per_credit double precision)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+begin atomic
+    select current.period, metering.period_end(current.period), plans.concurrent_runs,
+        plans.compute_unit_seconds_per_month,
+        (select count(*) from metering.reservations where org_id = accounts.org_id and state = 'active'),
         coalesce((select jsonb_object_agg(meter, quantity) from (
             select meter, sum(quantity_millis) as quantity from metering.totals
-            where org_id = p_org and period = metering.period_of(now()) group by meter) as sums), '{}'::jsonb)
-    from metering.accounts join metering.plans on plans.name = accounts.plan where accounts.org_id = p_org;
+            where org_id = accounts.org_id and period = current.period group by meter) as sums), '{}'::jsonb),
+        pricing.version, pricing.compute_unit_seconds_per_credit
+    from (select metering.period_of(now()) as period) as current
+    cross join metering.pricing() as pricing
+    left join metering.accounts on accounts.org_id = p_org
+    left join metering.plans on plans.name = accounts.plan;
 end;
 grant execute on function metering.usage_summary to crownest_ingest;
 

@@ -3,6 +3,7 @@
 
 grant usage on schema collector to crownest_collector, crownest_ingest;
 
+-- Artifacts of sealed runs. The row of a deleted artifact stays, with its digest.
 create table collector.artifacts (
     id text not null,
     org_id text not null,
@@ -19,7 +20,9 @@ create table collector.artifacts (
     retention_expires_at timestamptz,
     deleted_at timestamptz,
     deletion_reason text,
+    -- The API key, if a client deleted the artifact.
     deleted_by text,
+    -- When the bytes are to leave the store. Null while they are to stay, and again once they are gone.
     purge_at timestamptz,
     constraint artifacts_pkey primary key (id),
     constraint artifacts_check check ((deleted_at is null) = (deletion_reason is null)),
@@ -31,6 +34,7 @@ create index artifacts_to_expire on collector.artifacts (retention_expires_at) w
 create index artifacts_to_purge on collector.artifacts (purge_at) where (purge_at is not null);
 grant select, insert, update, delete on collector.artifacts to crownest_collector;
 
+-- Numbers of events that never arrived.
 create table collector.gaps (
     run_id text not null,
     first_seq bigint not null,
@@ -39,10 +43,15 @@ create table collector.gaps (
 );
 grant select, insert, update, delete on collector.gaps to crownest_collector;
 
+-- One row for each file name: it stands for a file in each of the tables that has rows. A batch is written once,
+    and its
+-- rows never change; later a file of several batches replaces theirs.
 create table collector.lake_files (
+    -- The UTC day on which the runs were created.
     date date not null,
     first_batch bigint not null,
     last_batch bigint not null,
+    -- Rows by name of the table. Null, like bytes, until all files are in the store.
     rows jsonb,
     bytes bigint,
     written_at timestamptz,
@@ -55,6 +64,7 @@ create index lake_batches on collector.lake_files (last_batch);
 create index lake_files_to_write on collector.lake_files (first_batch) where (written_at is null);
 grant select, insert, update, delete on collector.lake_files to crownest_collector;
 
+-- Who set and who cleared each legal hold. Rows are added, never changed.
 create table collector.legal_hold_log (
     id bigint generated always as identity,
     subject text not null,
@@ -70,6 +80,7 @@ create trigger legal_hold_log_stays before delete or update or truncate on colle
     for each statement
     execute function collector.legal_hold_log_stays();
 
+-- Runs and projects of which nothing is deleted.
 create table collector.legal_holds (
     subject text not null,
     reason text not null,
@@ -79,9 +90,11 @@ create table collector.legal_holds (
 );
 grant select on collector.legal_holds to crownest_collector;
 
+-- Trees that the log has vouched for. The largest is the log; smaller ones are kept while their partial tiles exist.
 create table collector.log_checkpoints (
     tree_size bigint not null,
     root_hash bytea not null,
+    -- The signed note, which goes to the object store after this row.
     checkpoint text not null,
     signed_at timestamptz not null default clock_timestamp(),
     constraint log_checkpoints_pkey primary key (tree_size),
@@ -92,9 +105,11 @@ create trigger log_grows before insert on collector.log_checkpoints
     execute function collector.log_grows();
 grant select, insert, delete on collector.log_checkpoints to crownest_collector;
 
+-- The entries of the evidence log, one for each run. They are never changed.
 create table collector.log_entries (
     leaf_index bigint not null,
     run_id text not null,
+    -- The bytes that are hashed: canonical JSON.
     entry bytea not null,
     constraint log_entries_pkey primary key (leaf_index),
     constraint log_entries_run_id_key unique (run_id),
@@ -102,6 +117,7 @@ create table collector.log_entries (
 );
 grant select, insert on collector.log_entries to crownest_collector;
 
+-- Messages that were committed and are not yet published (database::Outbox).
 create table collector.outbox (
     id bigint generated always as identity,
     exchange text not null,
@@ -112,6 +128,7 @@ create table collector.outbox (
 );
 grant select, insert, update, delete on collector.outbox to crownest_collector;
 
+-- Pieces of event logs in the object store: many segments and their index each.
 create table collector.parts (
     run_id text not null,
     part integer not null,
@@ -121,11 +138,13 @@ create table collector.parts (
     first_seq bigint not null,
     last_seq bigint not null,
     index_offset bigint not null,
+    -- Merkle leaves of the frames, 32 bytes each.
     leaves bytea not null,
     constraint parts_pkey primary key (run_id, part)
 );
 grant select, insert, update, delete on collector.parts to crownest_collector;
 
+-- Projects whose artifacts are kept for a time of their own instead of the plan's. For runs that are sealed from then on.
 create table collector.retention_policies (
     project_id text not null,
     artifact_seconds bigint not null,
@@ -135,17 +154,24 @@ create table collector.retention_policies (
 );
 grant select on collector.retention_policies to crownest_collector;
 
+-- Outcomes as they were fixed, so that sealing a run again writes the same bytes, and what has followed the seal.
 create table collector.seals (
     run_id text not null,
     ending jsonb not null,
     decided_at timestamptz not null,
     last_seq bigint not null,
+    -- Null until the event log and the evidence are durable.
     sealed_at timestamptz,
+    -- The segments are gone; readers find the events in the object store.
     pruned boolean not null default false,
     evidence_key text,
     evidence_sha256 text,
+    -- The run has an entry in the evidence log.
     logged boolean not null default false,
+    -- SHA-256 of the DSSE payload,
+        which another key would sign unchanged. Null: the run was sealed without a signature.
     attestation_sha256 text,
+    -- The batch that brought the run into the tables. Null: none yet.
     lake_batch bigint,
     constraint seals_pkey primary key (run_id)
 );
@@ -160,17 +186,20 @@ create trigger hold_what_is_sealed after update on collector.seals
     execute function collector.hold_what_is_sealed();
 grant select, insert, update, delete on collector.seals to crownest_collector;
 
+-- Consecutive events of one attempt, until some minutes after the seal.
 create table collector.segments (
     run_id text not null,
     first_seq bigint not null,
     last_seq bigint not null,
     attempt integer not null,
     plain_bytes bigint not null,
+    -- One zstd frame of NDJSON, as it came. Stored as it is: it is compressed already.
     frame bytea storage external not null,
     constraint segments_pkey primary key (run_id, first_seq)
 );
 grant select, insert, update, delete on collector.segments to crownest_collector;
 
+-- Public keys that have signed here. They stay when a key is replaced.
 create table collector.signing_keys (
     public_key bytea not null,
     added_at timestamptz not null default clock_timestamp(),
@@ -179,12 +208,17 @@ create table collector.signing_keys (
 );
 grant select, insert on collector.signing_keys to crownest_collector;
 
+-- Runs whose objects have a legal hold in the object store (S3 Object Lock), are to get one, or are to lose it.
 create table collector.store_holds (
     run_id text not null,
     project_id text not null,
+    -- The run's folder in the store.
     folder text not null,
+    -- Some object may have a hold: true from before the first one gets it.
     in_store boolean not null default false,
+    -- When to bring the store's holds up to date. Null: they are set, and up to date.
     due_at timestamptz default clock_timestamp(),
+    -- Since when the store's holds may be out of date.
     changed_at timestamptz not null default clock_timestamp(),
     constraint store_holds_pkey primary key (run_id)
 );
@@ -192,8 +226,8 @@ create index store_holds_due on collector.store_holds (due_at) where (due_at is 
 create index store_holds_of_project on collector.store_holds (project_id);
 grant select, update, delete on collector.store_holds to crownest_collector;
 
--- Runs of the subject that are sealed are to get a hold in the store. For those that are sealed later there is the trigger
--- below, which takes the same lock: either this sees the sealed run, or that sees the hold.
+-- Sealed runs of the subject are to get a hold in the store. The trigger below takes the same lock for runs that are sealed
+-- later: either this function sees the sealed run, or the trigger sees the hold.
 create function collector.add_store_holds(p_subject text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -206,7 +240,25 @@ begin
 end
 $$;
 
--- A page, newest first: what came before it is (p_at, p_id), both null on the first one.
+-- For operators: the holds in force, with how many runs of each the object store holds, too.
+create function collector.all_legal_holds()
+returns table (subject text, reason text, set_by text, set_at timestamptz, runs_in_store bigint)
+language sql stable
+begin atomic
+    select held.subject, held.reason, held.set_by, held.set_at, (
+        select count(*) from collector.store_holds
+        where (run_id = held.subject or project_id = held.subject) and due_at is null)
+    from collector.legal_holds as held;
+end;
+
+-- For operators: the projects with a retention of their own.
+create function collector.all_retention_policies() returns setof collector.retention_policies
+language sql stable
+begin atomic
+    select * from collector.retention_policies;
+end;
+
+-- A page of the artifacts of a sandbox, newest first. The page before it ended with (p_at, p_id): both null for the first.
 create function collector.artifacts_of_sandbox(p_org text, p_sandbox text, p_at timestamptz, p_id text, p_limit bigint)
 returns setof collector.artifacts
 language sql stable security definer set search_path = pg_catalog, pg_temp
@@ -217,6 +269,7 @@ begin atomic
 end;
 grant execute on function collector.artifacts_of_sandbox to crownest_ingest;
 
+-- Ends the hold of a run or a project. Returns whether there was one.
 create function collector.clear_legal_hold(p_subject text, p_reason text, p_actor text) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -235,7 +288,7 @@ begin
 end
 $$;
 
--- Marks an artifact as deleted, unless it is held: then it comes back as it is. Deleting twice keeps the first time.
+-- Marks an artifact as deleted; a held one comes back unchanged. Deleting twice keeps the first time.
 create function collector.delete_artifact(p_org text, p_artifact text, p_key text) returns setof collector.artifacts
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -250,6 +303,7 @@ end
 $$;
 grant execute on function collector.delete_artifact to crownest_ingest;
 
+-- For readers: where a sealed run's evidence is.
 create function collector.evidence_of_run(p_run text)
 returns table (evidence_key text, evidence_sha256 text)
 language sql stable security definer set search_path = pg_catalog, pg_temp
@@ -258,6 +312,7 @@ begin atomic
 end;
 grant execute on function collector.evidence_of_run to crownest_ingest;
 
+-- Finds an artifact of the organization, also a deleted one.
 create function collector.find_artifact(p_org text, p_artifact text) returns setof collector.artifacts
 language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
@@ -265,6 +320,7 @@ begin atomic
 end;
 grant execute on function collector.find_artifact to crownest_ingest;
 
+-- A run that is sealed under a hold is to get one in the store.
 create function collector.hold_what_is_sealed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -277,6 +333,7 @@ begin
 end
 $$;
 
+-- Answers whether a run is held, by itself or with its project.
 create function collector.is_held(p_run text, p_project text) returns boolean
 language sql stable
 begin atomic
@@ -284,6 +341,14 @@ begin atomic
 end;
 grant execute on function collector.is_held to crownest_collector;
 
+-- For operators: every hold that was set and cleared.
+create function collector.legal_hold_history() returns setof collector.legal_hold_log
+language sql stable
+begin atomic
+    select * from collector.legal_hold_log;
+end;
+
+-- Refuses every change of the log of legal holds, also to its owner.
 create function collector.legal_hold_log_stays() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -315,6 +380,7 @@ begin
 end
 $$;
 
+-- For readers: the parts of a run's event log, in order.
 create function collector.parts_of_run(p_run text)
 returns table (object_key text, size_bytes bigint, first_seq bigint, last_seq bigint, index_offset bigint)
 language sql stable security definer set search_path = pg_catalog, pg_temp
@@ -324,6 +390,7 @@ begin atomic
 end;
 grant execute on function collector.parts_of_run to crownest_ingest;
 
+-- For readers: every key that has signed here, the oldest first.
 create function collector.public_signing_keys() returns table (public_key bytea)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
@@ -331,8 +398,8 @@ begin atomic
 end;
 grant execute on function collector.public_signing_keys to crownest_ingest;
 
--- Whoever deletes calls this first, in a statement of its own: until the transaction ends no hold begins, so that
--- nothing goes any more once a hold is set.
+-- Whoever deletes calls this first, in a statement of its own. No hold begins until the transaction ends, so that nothing
+-- is deleted any more once a hold is set.
 create function collector.respect_legal_holds() returns void
 language sql
 begin atomic
@@ -340,7 +407,7 @@ begin atomic
 end;
 grant execute on function collector.respect_legal_holds to crownest_collector;
 
--- For readers: the segments after a seq, in order, until about p_max_bytes of events are reached (at least one).
+-- For readers: the segments after a number, in order, until about p_max_bytes of events are reached (at least one segment).
 create function collector.segments_after(p_run text, p_after bigint, p_max_bytes bigint)
 returns table (first_seq bigint, last_seq bigint, plain_bytes bigint, frame bytea)
 language sql stable security definer set search_path = pg_catalog, pg_temp
@@ -359,7 +426,7 @@ begin atomic
 end;
 grant execute on function collector.segments_after to crownest_ingest;
 
--- Null seconds: as the plan says, again.
+-- Gives a project's artifacts a time of their own. Null seconds: the plan's time again.
 create function collector.set_artifact_retention(p_project text, p_seconds bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -373,6 +440,7 @@ begin
 end
 $$;
 
+-- Holds a run or a project. A subject that is held already stays held since then, for the new reason.
 create function collector.set_legal_hold(p_subject text, p_reason text, p_actor text)
 returns setof collector.legal_holds
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -387,7 +455,7 @@ begin
 end
 $$;
 
--- A hold was set or cleared: what the store has of the subject is looked at again.
+-- A hold was set or cleared: the holds that the store has of the subject are looked at again.
 create function collector.touch_store_holds(p_subject text) returns void
 language sql
 begin atomic

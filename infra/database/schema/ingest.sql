@@ -3,6 +3,7 @@
 
 grant usage on schema ingest to crownest_collector, crownest_executor, crownest_ingest, crownest_metering;
 
+-- Credentials of clients. A key itself is not stored, only its SHA-256.
 create table ingest.api_keys (
     id text not null,
     org_id text not null,
@@ -11,6 +12,7 @@ create table ingest.api_keys (
     last4 text not null,
     sha256 bytea not null,
     scopes text[] not null,
+    -- The projects that the key is limited to. Null: all of the organization.
     project_ids text[],
     created_by_user_id text not null,
     created_at timestamptz not null default now(),
@@ -23,6 +25,7 @@ create table ingest.api_keys (
 create index api_keys_of_org on ingest.api_keys (org_id, created_at desc, id desc);
 grant select, insert, update, delete on ingest.api_keys to crownest_ingest;
 
+-- Verified archives in the object store, content-addressed per organization.
 create table ingest.archives (
     org_id text not null,
     sha256 text not null,
@@ -32,6 +35,7 @@ create table ingest.archives (
 );
 grant select, insert, update, delete on ingest.archives to crownest_ingest;
 
+-- Claims of runs by executors.
 create table ingest.attempts (
     run_id text not null,
     attempt integer not null,
@@ -39,6 +43,7 @@ create table ingest.attempts (
     sandbox_id text not null,
     command_id text not null,
     claimed_at timestamptz not null,
+    -- When the next claim found the executor of this attempt gone.
     lost_at timestamptz,
     constraint attempts_pkey primary key (run_id, attempt),
     constraint attempts_run_id_fkey foreign key (run_id) references ingest.runs(id)
@@ -46,8 +51,10 @@ create table ingest.attempts (
 create index attempts_of_sandbox on ingest.attempts (sandbox_id);
 grant select, insert, update, delete on ingest.attempts to crownest_ingest;
 
+-- What the operator allows each project to reach.
 create table ingest.egress_policies (
     project_id text not null,
+    -- Rules: HOST, *.HOST, HOST:PORT.
     allow text[] not null,
     changed_at timestamptz not null default now(),
     constraint egress_policies_pkey primary key (project_id),
@@ -55,12 +62,14 @@ create table ingest.egress_policies (
 );
 grant select, insert, update, delete on ingest.egress_policies to crownest_ingest;
 
+-- Answers by Idempotency-Key, each written in the transaction of its effect. A repeated request gets the stored answer.
 create table ingest.idempotency (
     org_id text not null,
     credential_id text not null,
     method text not null,
     route text not null,
     key text not null,
+    -- Digest of the request. Another request with the same key is refused.
     fingerprint bytea not null,
     status_code integer not null,
     answer jsonb not null,
@@ -70,6 +79,7 @@ create table ingest.idempotency (
 create index idempotency_by_age on ingest.idempotency (created_at);
 grant select, insert, update, delete on ingest.idempotency to crownest_ingest;
 
+-- The tenants.
 create table ingest.organizations (
     id text not null,
     name text not null,
@@ -78,6 +88,7 @@ create table ingest.organizations (
 );
 grant select, insert, update, delete on ingest.organizations to crownest_ingest;
 
+-- Messages that were committed and are not yet published (database::Outbox).
 create table ingest.outbox (
     id bigint generated always as identity,
     exchange text not null,
@@ -88,6 +99,7 @@ create table ingest.outbox (
 );
 grant select, insert, update, delete on ingest.outbox to crownest_ingest;
 
+-- Projects of an organization. Each run belongs to one; at most one of them is the default.
 create table ingest.projects (
     id text not null,
     org_id text not null,
@@ -101,14 +113,19 @@ create unique index one_default_project on ingest.projects (org_id) where is_def
 create index projects_of_org on ingest.projects (org_id, created_at desc, id desc);
 grant select, insert, update, delete on ingest.projects to crownest_ingest;
 
+-- Values of environment variables until the run has ended. Not in ingest.runs,
+    whose readers have no business with them.
 create table ingest.run_env (
     run_id text not null,
+    -- Encrypted by ingest, for this run only. PostgreSQL never has the key.
     sealed bytea not null,
     constraint run_env_pkey primary key (run_id),
     constraint run_env_run_id_fkey foreign key (run_id) references ingest.runs(id) on delete cascade
 );
 grant select, insert, update, delete on ingest.run_env to crownest_ingest;
 
+-- What was asked for, and where it is. A row is updated about eight times, and an update that touches no indexed column
+-- writes to no index (HOT): no index may mention what changes more often than `ended`.
 create table ingest.runs (
     id text not null,
     org_id text not null,
@@ -123,7 +140,6 @@ create table ingest.runs (
     metadata jsonb not null,
     source_metadata jsonb,
     timeout_ms bigint not null,
-    keep_sandbox boolean not null,
     traceparent text not null,
     created_at timestamptz not null,
     archive_sha256 text,
@@ -131,21 +147,32 @@ create table ingest.runs (
     uploaded_at timestamptz,
     queued_at timestamptz,
     cancel_requested_at timestamptz,
+    -- When the time to upload the archive and start the run was over. Set once, so that the collector is told once.
     expired_at timestamptz,
+    -- The fencing token: messages of an older attempt are dropped.
     attempt integer not null default 0,
+    -- One past the last stored event.
     next_seq bigint not null default 1,
+    -- The collector has fixed the outcome; only the seal follows.
     ending boolean not null default false,
+    -- The status is terminal.
     ended boolean not null default false,
+    -- The members of the API's RunResult.
     result jsonb not null default '{}'::jsonb,
+    -- A label that the client chooses, to list runs that belong together.
     batch_id text,
+    -- Names of environment variables. Their values are in ingest.run_env.
     env_keys text[] not null default '{}'::text[],
+    -- The root file system of the template version when the run was created.
     template_root_fs jsonb,
+    -- The word egress, or null for a run without network.
     network text,
     constraint runs_pkey primary key (id),
     constraint runs_project_id_fkey foreign key (project_id) references ingest.projects(id),
     constraint run_status check (status in ('awaiting_archive', 'archive_uploaded', 'starting', 'extracting', 'running',
         'collecting', 'succeeded', 'failed', 'canceled'))
 ) with (fillfactor=80);
+-- For gauges and expiry, which look at unfinished runs without reading ended ones.
 create index open_runs on ingest.runs (created_at) where (not ended);
 create index runs_of_batch on ingest.runs (org_id, batch_id, created_at desc, id desc) where (batch_id is not null);
 create index runs_of_org on ingest.runs (org_id, created_at desc, id desc);
@@ -155,12 +182,14 @@ create trigger run_status_order before update of status on ingest.runs
     execute function ingest.guard_run_status();
 grant select, insert, update, delete on ingest.runs to crownest_ingest;
 
+-- Versions of templates. A version never changes; only which version is current does.
 create table ingest.templates (
     id text not null,
     version_id text not null,
     slug text not null,
     version text not null,
     is_current boolean not null default false,
+    -- The root file system, as schemas::message::RootFs. Null: the /usr of the executor's host.
     root_fs jsonb,
     created_at timestamptz not null default now(),
     constraint templates_pkey primary key (version_id)
@@ -169,6 +198,7 @@ create unique index one_current_version on ingest.templates (slug) where is_curr
 create unique index one_name_for_each_version on ingest.templates (slug, version);
 grant select, insert, update, delete on ingest.templates to crownest_ingest;
 
+-- Staged archives: announced, uploaded, then verified and finalized.
 create table ingest.uploads (
     id text not null,
     org_id text not null,
@@ -178,6 +208,9 @@ create table ingest.uploads (
     status text not null,
     expires_at timestamptz not null,
     created_at timestamptz not null default now(),
+    -- The object that the client writes by a presigned URL. It belongs to nobody before it was verified,
+        and is removed after
+    -- its time. Null: the client sends the archive to ingest.
     staging_key text,
     constraint uploads_pkey primary key (id),
     constraint uploads_run_id_fkey foreign key (run_id) references ingest.runs(id),
@@ -187,7 +220,9 @@ create index uploads_in_store on ingest.uploads (expires_at) where (staging_key 
 create index uploads_of_run on ingest.uploads (run_id);
 grant select, insert, update, delete on ingest.uploads to crownest_ingest;
 
+-- Messages to webhooks, and what became of them.
 create table ingest.webhook_deliveries (
+    -- Sent as `webhook-id`, the same in every attempt.
     id text not null,
     webhook_id text not null,
     org_id text not null,
@@ -195,6 +230,7 @@ create table ingest.webhook_deliveries (
     type text not null,
     status text not null default 'pending',
     attempts integer not null default 0,
+    -- While the message is being sent: when the attempt counts as lost.
     next_attempt_at timestamptz not null default now(),
     last_attempt_at timestamptz,
     response_status integer,
@@ -210,13 +246,17 @@ create index deliveries_due on ingest.webhook_deliveries (next_attempt_at) where
 create index deliveries_of_webhook on ingest.webhook_deliveries (webhook_id, created_at desc, id desc);
 grant select, insert, update, delete on ingest.webhook_deliveries to crownest_ingest;
 
+-- Receivers that are told when a run has ended.
 create table ingest.webhooks (
     id text not null,
     org_id text not null,
+    -- Null: runs of every project.
     project_id text,
     url text not null,
+    -- Not hashed: messages are signed with it.
     secret bytea not null,
     created_at timestamptz not null default now(),
+    -- When the receiver said that it is gone.
     disabled_at timestamptz,
     constraint webhooks_pkey primary key (id),
     constraint webhooks_org_id_fkey foreign key (org_id) references ingest.organizations(id),
@@ -225,8 +265,8 @@ create table ingest.webhooks (
 create index webhooks_of_org on ingest.webhooks (org_id, created_at desc, id desc);
 grant select, insert, update, delete on ingest.webhooks to crownest_ingest;
 
--- The collector takes a batch of messages, in order. Verdicts: new; known (stored already); stale (an older attempt,
--- or the run is over); ending (the outcome is fixed, the seal may be missing). gap_from is set where numbers are missing.
+-- The collector takes a group of messages, in order. Verdicts: new; known (stored already); stale (an older attempt, or the
+-- run is over); ending (the outcome is fixed, the seal may be missing). gap_from is set where numbers are missing.
 create function ingest.advance_runs(
     p_runs text[], p_attempts integer[], p_first bigint[], p_last bigint[], p_statuses text[], p_ends boolean[]
 ) returns table (verdict text, gap_from bigint, next_seq bigint)
@@ -275,7 +315,7 @@ end
 $$;
 grant execute on function ingest.advance_runs to crownest_collector;
 
--- Which of these attempts should stop: canceled, or overtaken by a newer one.
+-- Names those of the attempts that are to stop: canceled, or overtaken by a newer attempt.
 create function ingest.attempts_to_stop(p_runs text[], p_attempts integer[])
 returns table (run_id text, reason text)
 language sql security definer set search_path = pg_catalog, pg_temp
@@ -287,6 +327,9 @@ begin atomic
 end;
 grant execute on function ingest.attempts_to_stop to crownest_executor;
 
+-- An executor takes a job. Verdicts: go, with the attempt, the number of its first event and the encrypted values of `env`;
+-- duplicate (the job was published twice); ended (there is nothing to do, or somebody else seals the run); canceled and
+-- exhausted (the caller ends the run, with the returned attempt as its token).
 create function ingest.claim_run(
     p_run text, p_executor text, p_sandbox text, p_command text, p_redelivered boolean, p_max_attempts integer
 ) returns table (verdict text, attempt integer, next_seq bigint, env bytea)
@@ -333,7 +376,8 @@ end
 $$;
 grant execute on function ingest.claim_run to crownest_executor;
 
--- As before, and in the same transaction the values of what is over are deleted.
+-- Makes sealed runs terminal, which the collector alone does. In the same transaction their environment variables are
+-- deleted, and messages to the webhooks of their projects are written.
 create function ingest.end_runs(p_runs text[], p_statuses text[], p_results jsonb[], p_next_seqs bigint[])
 returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -355,7 +399,7 @@ end
 $$;
 grant execute on function ingest.end_runs to crownest_collector;
 
--- Takes a run from whatever holds it, for an ending that no executor reports. Returns the token to end it with.
+-- Takes a run from its holder, for an ending that no executor reports. Returns the token to end the run with.
 create function ingest.fence_run(p_run text) returns integer
 language sql security definer set search_path = pg_catalog, pg_temp
 begin atomic
@@ -365,6 +409,7 @@ begin atomic
 end;
 grant execute on function ingest.fence_run to crownest_collector;
 
+-- Refuses a change of status that the state machine does not have.
 create function ingest.guard_run_status() returns trigger
 language plpgsql as $$
 begin
@@ -377,7 +422,7 @@ end
 $$;
 grant execute on function ingest.guard_run_status to crownest_ingest;
 
--- The state machine of schemas::run::RunStatus::can_become; a test compares both.
+-- The state machine of schemas::run::RunStatus::can_become; a test compares the two.
 create function ingest.run_can_become(from_status text, next_status text) returns boolean
 language sql immutable
 return case
@@ -393,8 +438,7 @@ return case
 end;
 grant execute on function ingest.run_can_become to crownest_ingest;
 
--- Everything the collector needs to know of the runs that it seals.
--- (In plpgsql, like all that is called for each run: it keeps its plans, where an SQL function plans at every call.)
+-- Everything that the collector needs to know of the runs that it seals.
 create function ingest.runs_to_seal(p_runs text[])
 returns table (run jsonb, attempts jsonb)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -407,7 +451,7 @@ end
 $$;
 grant execute on function ingest.runs_to_seal to crownest_collector;
 
--- A run, or the runs of a project.
+-- A run, or the runs of a project. For functions of the collector, which run as the owner.
 create function ingest.runs_under(p_subject text) returns table (run_id text, project_id text)
 language sql stable
 begin atomic

@@ -3,6 +3,7 @@
 
 grant usage on schema metering to crownest_collector, crownest_ingest, crownest_metering;
 
+-- The plan of each organization.
 create table metering.accounts (
     org_id text not null,
     plan text not null,
@@ -11,12 +12,14 @@ create table metering.accounts (
 );
 grant select, insert, update, delete on metering.accounts to crownest_metering;
 
+-- One row for each usage event, `<run>/<attempt>/<meter>`. Append-only, also for the role.
 create table metering.ledger (
     event_id text not null,
     org_id text not null,
     project_id text not null,
     run_id text not null,
     meter text not null,
+    -- Thousandths of the meter's unit.
     quantity_millis bigint not null,
     occurred_at timestamptz not null,
     recorded_at timestamptz not null default now(),
@@ -25,6 +28,7 @@ create table metering.ledger (
 );
 grant select, insert on metering.ledger to crownest_metering;
 
+-- Messages that were committed and are not yet published (database::Outbox).
 create table metering.outbox (
     id bigint generated always as identity,
     exchange text not null,
@@ -35,16 +39,22 @@ create table metering.outbox (
 );
 grant select, insert, update, delete on metering.outbox to crownest_metering;
 
+-- What organizations may use. A null limit is no limit.
 create table metering.plans (
     name text not null,
+    -- Maximum concurrent runs of each project.
     concurrent_runs integer,
     requests_per_minute integer,
+    -- The budget of the whole organization.
     compute_unit_seconds_per_month bigint,
+    -- How long artifacts are kept, of projects without a policy of their own.
     retention_days integer not null,
     constraint plans_pkey primary key (name)
 );
 grant select, insert, update, delete on metering.plans to crownest_metering;
 
+-- Runs that hold a slot of their project (active) or wait for one in order of position. A waiting run has its job with it:
+-- routing_key, job and headers are the message to publish once a slot is free.
 create table metering.reservations (
     run_id text not null,
     org_id text not null,
@@ -60,9 +70,11 @@ create table metering.reservations (
 create index reservations_of_project on metering.reservations (project_id, state, "position");
 grant select, insert, update, delete on metering.reservations to crownest_metering;
 
+-- Sums of the ledger.
 create table metering.totals (
     org_id text not null,
     project_id text not null,
+    -- The first day of the calendar month, UTC: metering.period_of.
     period date not null,
     meter text not null,
     quantity_millis bigint not null,
@@ -70,13 +82,50 @@ create table metering.totals (
 );
 grant select, insert, update, delete on metering.totals to crownest_metering;
 
-create function metering.concurrency_limit(p_org text) returns integer
-language sql stable
+-- All plans, for operators.
+create function metering.all_plans() returns setof metering.plans
+language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
-    select plans.concurrent_runs from metering.accounts join metering.plans on plans.name = accounts.plan
-    where accounts.org_id = p_org;
+    select * from metering.plans;
 end;
+grant execute on function metering.all_plans to crownest_ingest;
+
+-- Whether the organization has used up what its plan includes in the current period.
+create function metering.budget_is_spent(p_org text) returns boolean
+language plpgsql stable as $$
+declare
+    budget bigint;
+begin
+    select compute_unit_seconds_per_month into budget
+        from metering.accounts join metering.plans on plans.name = accounts.plan where accounts.org_id = p_org;
+    return budget is not null and budget * 1000 <= (
+        select coalesce(sum(quantity_millis), 0) from metering.totals
+        where org_id = p_org and period = metering.period_of(now()) and meter = 'compute_unit_seconds');
+end
+$$;
+grant execute on function metering.budget_is_spent to crownest_metering;
+
+-- Maximum concurrent runs of each of the organization's projects. Null: no limit.
+create function metering.concurrency_limit(p_org text) returns integer
+language plpgsql stable as $$
+begin
+    return (select plans.concurrent_runs from metering.accounts join metering.plans on plans.name = accounts.plan
+        where accounts.org_id = p_org);
+end
+$$;
 grant execute on function metering.concurrency_limit to crownest_metering;
+
+-- Slots of the project that no active run holds. Null: no limit. Exact while the project is locked.
+create function metering.free_slots(p_org text, p_project text) returns bigint
+language plpgsql stable as $$
+declare
+    slots integer := metering.concurrency_limit(p_org);
+begin
+    return case when slots is not null then greatest(0, slots - (
+        select count(*) from metering.reservations where project_id = p_project and state = 'active')) end;
+end
+$$;
+grant execute on function metering.free_slots to crownest_metering;
 
 -- Serializes everything that counts or changes the slots of one project, until the transaction ends.
 create function metering.lock_project(p_project text) returns void
@@ -86,6 +135,7 @@ begin atomic
 end;
 grant execute on function metering.lock_project to crownest_metering;
 
+-- Opens the account of an organization, or moves it to another plan.
 create function metering.open_account(p_org text, p_plan text) returns void
 language sql security definer set search_path = pg_catalog, pg_temp
 begin atomic
@@ -94,12 +144,19 @@ begin atomic
 end;
 grant execute on function metering.open_account to crownest_ingest;
 
+-- When a period ends and the next one begins: budgets start over.
+create function metering.period_end(p_period date) returns timestamptz
+language sql immutable
+return (p_period + interval '1 month') at time zone 'UTC';
+grant execute on function metering.period_end to crownest_ingest, crownest_metering;
+
+-- The period of a time: its calendar month, UTC, named by the first day.
 create function metering.period_of(at timestamptz) returns date
 language sql immutable
 return date_trunc('month', at at time zone 'UTC')::date;
-grant execute on function metering.period_of to crownest_metering;
+grant execute on function metering.period_of to crownest_ingest, crownest_metering;
 
--- What ingest enforces or reports itself.
+-- The plan of an organization, for services that enforce or report parts of it.
 create function metering.plan_of(p_org text)
 returns table (plan text, concurrent_runs integer, requests_per_minute integer, retention_days integer)
 language sql stable security definer set search_path = pg_catalog, pg_temp
@@ -109,30 +166,30 @@ begin atomic
 end;
 grant execute on function metering.plan_of to crownest_collector, crownest_ingest;
 
--- Reserves a slot for a run that is being started. Answers: active (publish the job now), waiting (metering will
--- publish it), quota_exceeded (nothing was reserved).
+-- The prices that are in force.
+create function metering.pricing() returns table (version text, compute_unit_seconds_per_credit double precision)
+language sql immutable
+begin atomic
+    select '2026-01', 1000::double precision;
+end;
+
+-- Reserves a slot for a run that is being started. Answers: active (publish the job now), waiting (metering will publish
+-- it), quota_exceeded (nothing was reserved).
 create function metering.reserve_run(
     p_run text, p_org text, p_project text, p_routing_key text, p_job bytea, p_headers jsonb
 ) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    slots integer;
-    quota bigint;
-    used bigint;
     granted text := 'active';
 begin
-    select concurrent_runs, compute_unit_seconds_per_month into slots, quota
-        from metering.accounts join metering.plans on plans.name = accounts.plan where accounts.org_id = p_org;
-    if quota is not null then
-        select coalesce(sum(quantity_millis), 0) into used from metering.totals
-            where org_id = p_org and period = metering.period_of(now()) and meter = 'compute_unit_seconds';
-        if used >= quota * 1000 then
-            return 'quota_exceeded';
-        end if;
+    if metering.budget_is_spent(p_org) then
+        return 'quota_exceeded';
     end if;
-    if slots is not null then
+    if metering.concurrency_limit(p_org) is not null then
         perform metering.lock_project(p_project);
-        if (select count(*) from metering.reservations where project_id = p_project) >= slots then
+        -- Free slots belong to those who wait already.
+        if metering.free_slots(p_org, p_project) <= (
+            select count(*) from metering.reservations where project_id = p_project and state = 'waiting') then
             granted := 'waiting';
         end if;
     end if;
@@ -144,24 +201,30 @@ end
 $$;
 grant execute on function metering.reserve_run to crownest_ingest;
 
--- For artifacts of runs that are sealed from now on.
+-- Changes how long a plan keeps artifacts, of runs that are sealed from now on.
 create function metering.set_plan_retention(p_plan text, p_days integer) returns void
 language sql security definer set search_path = pg_catalog, pg_temp
 begin atomic
     update metering.plans set retention_days = p_days where name = p_plan;
 end;
 
+-- What the organization used in the current period, what its plan includes, and the prices. An organization without an
+-- account has used nothing, and nothing limits it.
 create function metering.usage_summary(p_org text)
-returns table (period_start date, plan text, concurrent_runs integer, compute_unit_seconds_per_month bigint,
-    active bigint, waiting bigint, totals jsonb)
+returns table (period_start date, period_end timestamptz, concurrent_runs integer, compute_unit_seconds_per_month bigint,
+    active bigint, totals jsonb, pricing_version text, compute_unit_seconds_per_credit double precision)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
-    select metering.period_of(now()), plans.name, plans.concurrent_runs, plans.compute_unit_seconds_per_month,
-        (select count(*) from metering.reservations where org_id = p_org and state = 'active'),
-        (select count(*) from metering.reservations where org_id = p_org and state = 'waiting'),
+    select current.period, metering.period_end(current.period), plans.concurrent_runs,
+        plans.compute_unit_seconds_per_month,
+        (select count(*) from metering.reservations where org_id = accounts.org_id and state = 'active'),
         coalesce((select jsonb_object_agg(meter, quantity) from (
             select meter, sum(quantity_millis) as quantity from metering.totals
-            where org_id = p_org and period = metering.period_of(now()) group by meter) as sums), '{}'::jsonb)
-    from metering.accounts join metering.plans on plans.name = accounts.plan where accounts.org_id = p_org;
+            where org_id = accounts.org_id and period = current.period group by meter) as sums), '{}'::jsonb),
+        pricing.version, pricing.compute_unit_seconds_per_credit
+    from (select metering.period_of(now()) as period) as current
+    cross join metering.pricing() as pricing
+    left join metering.accounts on accounts.org_id = p_org
+    left join metering.plans on plans.name = accounts.plan;
 end;
 grant execute on function metering.usage_summary to crownest_ingest;

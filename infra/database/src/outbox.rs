@@ -121,14 +121,15 @@ impl Outbox {
              returning id, exchange, routing_key, body, headers, set_config('synchronous_commit', 'off', true)",
             self.schema
         );
-        let mut rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&GROUP]).await?;
+        let rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&GROUP]).await?;
         if rows.is_empty() {
             return Ok(0);
         }
-        rows.sort_by_key(|row| row.get::<_, i64>("id"));
-        let mut receipts = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let message = OutboxMessage::read(row)?;
+        let numbered = |row: &Row| Ok((row.try_get::<_, i64>("id")?, OutboxMessage::read(row)?));
+        let mut messages = rows.iter().map(numbered).collect::<Result<Vec<_>, DbError>>()?;
+        messages.sort_by_key(|(id, _)| *id);
+        let mut receipts = Vec::with_capacity(messages.len());
+        for (_, message) in messages {
             receipts.push((publisher.publish(message.to_amqp()).await?, message));
         }
         let mut unsent = Vec::new();

@@ -1,4 +1,4 @@
-//! Legal holds: nothing of a held run or project is deleted, whoever asks for it and whatever its retention.
+//! Legal holds: nothing of a held run or project is deleted, whoever asks and whatever its retention.
 
 use database::Client;
 
@@ -6,7 +6,7 @@ use super::AdminError;
 use crate::db::legal_holds;
 pub use crate::db::legal_holds::{HoldChange, HoldSubject, LegalHold};
 
-/// When this returns, nothing of it is deleted any more, and no deletion is under way.
+/// Sets a hold. When this returns, nothing of the subject is deleted any more, and no deletion is under way.
 pub async fn set_legal_hold(
     client: &Client,
     subject: &HoldSubject,
@@ -29,12 +29,12 @@ pub async fn clear_legal_hold(
     if cleared { Ok(()) } else { Err(AdminError::NotHeld(subject.clone())) }
 }
 
-/// In force now, the latest first.
+/// Lists the holds in force, the latest first.
 pub async fn legal_holds(client: &Client) -> Result<Vec<LegalHold>, AdminError> {
     Ok(legal_holds::all(client).await?)
 }
 
-/// Everything that was ever set and cleared, the latest first.
+/// Lists every setting and clearing of a hold, the latest first.
 pub async fn legal_hold_history(client: &Client) -> Result<Vec<HoldChange>, AdminError> {
     Ok(legal_holds::history(client).await?)
 }

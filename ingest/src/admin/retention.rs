@@ -1,4 +1,4 @@
-//! How long artifacts of runs are kept that are sealed from now on: by plan, or by project.
+//! Retention of the artifacts of runs that are sealed from now on: by plan, or by project.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub use crate::db::retention::{PlanRetention, ProjectRetention};
 
 const DAY: u64 = 86_400;
 
-/// For artifacts of runs that are sealed from now on; `None`: as the plan says.
+/// Sets a project's own retention; `None` returns it to its plan's. Runs sealed before keep theirs.
 pub async fn set_project_retention(
     client: &Client,
     project: &ProjectId,
@@ -22,7 +22,7 @@ pub async fn set_project_retention(
     Ok(retention::set_project(client, project, seconds).await?)
 }
 
-/// For artifacts of runs that are sealed from now on. Plans count in days.
+/// Sets a plan's retention, in whole days. Runs sealed before keep theirs.
 pub async fn set_plan_retention(client: &Client, plan: &str, keep: Duration) -> Result<(), AdminError> {
     check_plan(client, plan).await?;
     let days = keep.as_secs() / DAY;
@@ -32,7 +32,7 @@ pub async fn set_plan_retention(client: &Client, plan: &str, keep: Duration) -> 
     }
 }
 
-/// Of all plans, and of the projects that have one of their own.
+/// Lists the retention of all plans, and of the projects that have their own.
 pub async fn retention(client: &Client) -> Result<(Vec<PlanRetention>, Vec<ProjectRetention>), AdminError> {
     Ok((retention::of_plans(client).await?, retention::of_projects(client).await?))
 }

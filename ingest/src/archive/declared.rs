@@ -1,9 +1,9 @@
-//! What a client says about an archive before it sends it.
+//! A client's declaration of an archive, before its bytes.
 
 use axum::http::{HeaderMap, header};
 use serde::Serialize;
 
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 const SHA256_HEADER: &str = "x-crownest-archive-sha256";
 const SIZE_HEADER: &str = "x-crownest-archive-size";
@@ -32,7 +32,7 @@ impl Declared {
         Ok(Self { sha256: sha256.to_ascii_lowercase(), size_bytes })
     }
 
-    /// From the headers of a direct upload.
+    /// Reads the headers of a direct upload.
     pub(crate) fn from_headers(headers: &HeaderMap, max_bytes: u64) -> Result<Self, ApiError> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let sha256 = text(SHA256_HEADER)
@@ -43,7 +43,7 @@ impl Declared {
         Self::new(sha256, size, max_bytes)
     }
 
-    /// Refuses at once what its own headers say cannot match.
+    /// Refuses an upload at once whose Content-Length differs from the declaration.
     pub(crate) fn check_content_length(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         match length.and_then(|text| text.parse::<u64>().ok()) {
@@ -53,16 +53,17 @@ impl Declared {
     }
 
     pub(crate) fn size_mismatch(&self, got: u64) -> ApiError {
-        let message = format!("The archive was declared with {} bytes, and {got} came.", self.size_bytes);
+        let message = format!("The archive was declared with {} bytes, but {got} arrived.", self.size_bytes);
         ApiError::new(Code::UploadSizeMismatch, message)
     }
 
     pub(crate) fn checksum_mismatch(&self, got: &str) -> ApiError {
-        let message = format!("The archive was declared with SHA-256 {}, and {got} came.", self.sha256);
+        let message =
+            format!("The archive was declared with SHA-256 {}, but the received bytes have {got}.", self.sha256);
         ApiError::new(Code::UploadChecksumMismatch, message)
     }
 
-    /// Whether a later declaration speaks of the same archive.
+    /// Refuses a later declaration of another archive.
     pub(crate) fn check_same(&self, other: &Self) -> Result<(), ApiError> {
         if self.sha256 != other.sha256 {
             return Err(self.checksum_mismatch(&other.sha256));

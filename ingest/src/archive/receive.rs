@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::staging::Staging;
 use super::{CONTENT_TYPE, Declared, object_key};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// Bytes read of a body that is refused, so that the client gets to read the refusal.
 const DISCARD_BYTES: u64 = 16 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 
-/// Whether the bytes are stored, or are there already and only verified.
+/// Says whether the received bytes are stored, or only verified because they are stored already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Storing {
     Store,
@@ -68,11 +68,11 @@ async fn next_piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Ap
     loop {
         let frame = tokio::time::timeout(idle, body.frame())
             .await
-            .map_err(|_| ApiError::invalid(format!("Nothing of the body came for {} ms.", idle.as_millis())))?;
+            .map_err(|_| ApiError::invalid(format!("No bytes of the body arrived for {} ms.", idle.as_millis())))?;
         match frame {
             None => return Ok(None),
             Some(Err(_)) => return Err(ApiError::invalid("The body ended before it was complete.")),
-            // Trailers are no part of the archive.
+            // Trailers are not part of the archive.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
@@ -82,7 +82,7 @@ async fn next_piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Ap
     }
 }
 
-/// Reads a bounded rest of a body that nobody wants: many clients read no answer before they have sent everything.
+/// Reads a bounded rest of an unwanted body: many clients read no answer before they have sent everything.
 pub(crate) async fn discard(body: Body) {
     let mut body = body;
     let reading = async {
@@ -94,6 +94,6 @@ pub(crate) async fn discard(body: Body) {
             }
         }
     };
-    // Whoever needs longer finds the connection closed.
+    // A client that needs longer finds the connection closed.
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }

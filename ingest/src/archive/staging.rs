@@ -1,4 +1,4 @@
-//! An object that is not yet complete. However its request ends, nothing of it stays behind.
+//! An object that is not yet complete, and leaves nothing behind however its request ends.
 
 use infra::s3::{Multipart, Store, StoreError};
 

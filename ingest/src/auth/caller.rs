@@ -1,4 +1,4 @@
-//! The authenticated principal of a request, and what it may do. Handlers take it as an argument.
+//! The authenticated caller of a request, and what the caller may do.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use schemas::api::key::ApiKey;
 use schemas::id::{ApiKeyId, OrgId, ProjectId};
 use schemas::scope::Scope;
 
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl Caller {
         &self.0.org_id
     }
 
-    /// What idempotency keys and rate limits belong to.
+    /// The API key, to which idempotency keys and rate limits belong.
     pub(crate) fn credential(&self) -> &ApiKeyId {
         &self.0.id
     }

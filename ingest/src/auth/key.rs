@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 const PREFIX: &str = "cn_live_";
 const RANDOM_LEN: usize = 43;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Characters that are stored and shown, so that people tell keys apart.
+/// Length of the stored prefix, which is shown so that people tell keys apart.
 const SHOWN_PREFIX_LEN: usize = 12;
-/// A longer text is no key of any version.
+/// A longer text is not a key of any version.
 const MAX_LEN: usize = 256;
 
-/// A new key and what is stored of it.
+/// A new key, and the parts of it that are stored.
 #[derive(Debug)]
 pub(crate) struct FullKey {
     pub secret: Secret,
@@ -27,7 +27,7 @@ pub(crate) fn generate() -> FullKey {
         let mut random = [0u8; 64];
         // Without entropy no secret of this process can be trusted: stopping is the only safe answer.
         getrandom::fill(&mut random).expect("the operating system provides randomness");
-        // What is beyond a multiple of 62 would make some characters likelier.
+        // Bytes beyond a multiple of 62 would make some characters likelier.
         let usable = random.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
         text.extend(usable.take(PREFIX.len() + RANDOM_LEN - text.len()));
     }
@@ -39,12 +39,12 @@ pub(crate) fn generate() -> FullKey {
     }
 }
 
-/// What a key is looked up by; a key is random enough to need no salt.
+/// The digest by which a key is looked up; a key is random enough to need no salt.
 pub(super) fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-/// Whether it is worth asking the database.
+/// Says whether a text can be a key, so that the database is asked.
 pub(super) fn is_plausible(key: &str) -> bool {
     (1..=MAX_LEN).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }

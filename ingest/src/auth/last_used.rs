@@ -1,4 +1,4 @@
-//! When keys were last used: gathered here, and written in batches by a background job.
+//! The times at which API keys were last used: gathered here, recorded by `periodic::record_uses`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ impl LastUsed {
         uses.insert(key.clone(), OffsetDateTime::now_utc());
     }
 
-    /// Everything gathered since the last call.
+    /// Takes the uses since the last call.
     pub(crate) fn take(&self) -> Vec<(ApiKeyId, OffsetDateTime)> {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken: Vec<_> = uses.drain().collect();

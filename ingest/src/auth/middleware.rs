@@ -1,4 +1,4 @@
-//! What every request to `/v1` passes first: a valid key, then the key's rate limit.
+//! The middleware of every operation with a caller: a valid API key, then the key's rate limit.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::Caller;
 use crate::app::App;
 use crate::archive::discard;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 use crate::rate_limit::Standing;
 
 pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -22,7 +22,7 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
     {
         let message = format!("This API key has made {} requests within a minute: slow down.", standing.limit);
         let error = ApiError::retry_after(Code::RateLimited, message, standing.reset_s);
-        // Else a client in the middle of an upload would see a broken connection, not the refusal.
+        // Otherwise a client in the middle of an upload would see a broken connection, not the refusal.
         discard(request.into_body()).await;
         return standing.mark(error.into_response());
     }
@@ -36,7 +36,7 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
 
 async fn admit(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<Standing>), ApiError> {
     let key = bearer(headers)?;
-    let caller = app.principals.find(&app.pool, key).await?.ok_or_else(|| {
+    let caller = app.callers.find(&app.pool, key).await?.ok_or_else(|| {
         ApiError::new(Code::InvalidApiKey, "This API key is not valid: it is unknown, mistyped or revoked.")
     })?;
     app.last_used.record(caller.credential());
@@ -51,7 +51,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
         ApiError::new(Code::Unauthorized, message)
     };
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    // Of two, a proxy may have checked the other one.
+    // With two headers, a proxy may have checked the other one.
     let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
     let (scheme, key) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
     let key = key.trim();

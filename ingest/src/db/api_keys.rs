@@ -1,14 +1,14 @@
-//! Table `ingest.api_keys`: who may ask for what. The keys themselves are not stored, only their SHA-256.
+//! Table `ingest.api_keys`: the keys and their scopes. Of a key itself only the SHA-256 is stored.
 
 use database::GenericClient;
+use database::row::{DbError, execute, optional, optional_timestamp, parsed, rows, timestamp};
 use schemas::api::key::ApiKey;
 use schemas::id::{ApiKeyId, OrgId, ProjectId};
 use schemas::scope::Scope;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::{DbError, execute, optional, optional_timestamp, parsed, rows, timestamp};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, name, prefix, last4, project_ids, scopes, created_by_user_id, created_at, \
                        revoked_at, last_used_at";
@@ -39,7 +39,7 @@ pub(crate) async fn insert(client: &impl GenericClient, key: &ApiKey, sha256: &[
     Ok(())
 }
 
-/// The key with this digest, unless it is revoked. The one query that no tenant limits: it finds the tenant.
+/// Finds the key with this digest, unless it is revoked. No tenant limits this query: it finds the tenant.
 pub(crate) async fn find_active(client: &impl GenericClient, sha256: &[u8]) -> Result<Option<ApiKey>, DbError> {
     let sql = format!("select {COLUMNS} from ingest.api_keys where sha256 = $1 and revoked_at is null");
     optional(client, &sql, &[&sha256]).await?.map(|row| api_key(&row)).transpose()
@@ -75,7 +75,7 @@ pub(crate) async fn revoke(client: &impl GenericClient, org: &OrgId, id: &ApiKey
     optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
 }
 
-/// For operators: of any organization.
+/// Revokes a key of any organization, for operators.
 pub(crate) async fn revoke_any(client: &impl GenericClient, id: &ApiKeyId) -> Result<Option<ApiKey>, DbError> {
     let sql = format!(
         "update ingest.api_keys set revoked_at = coalesce(revoked_at, now()) where id = $1 returning {COLUMNS}"
@@ -83,7 +83,7 @@ pub(crate) async fn revoke_any(client: &impl GenericClient, id: &ApiKeyId) -> Re
     optional(client, &sql, &[&id.as_str()]).await?.map(|row| api_key(&row)).transpose()
 }
 
-/// Newest first.
+/// Lists all keys of an organization, newest first.
 pub(crate) async fn all(client: &impl GenericClient, org: &OrgId) -> Result<Vec<ApiKey>, DbError> {
     let sql = format!("select {COLUMNS} from ingest.api_keys where org_id = $1 order by created_at desc, id desc");
     rows(client, &sql, &[&org.as_str()]).await?.iter().map(api_key).collect()

@@ -1,12 +1,12 @@
-//! Table `ingest.archives`: archives that are in the object store, verified, for each organization.
+//! Table `ingest.archives`: the verified archives of each organization in the object store.
 
 use database::GenericClient;
+use database::row::{DbError, execute, optional, signed};
 use schemas::id::OrgId;
 
-use super::{DbError, execute, optional, signed};
 use crate::archive::Declared;
 
-/// Whether the organization has exactly these bytes.
+/// Says whether the organization has exactly these bytes.
 pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId, archive: &Declared) -> Result<bool, DbError> {
     let sql = "select 1 from ingest.archives where org_id = $1 and sha256 = $2 and size_bytes = $3";
     let found = optional(client, sql, &[&org.as_str(), &archive.sha256, &signed(archive.size_bytes)]).await?;

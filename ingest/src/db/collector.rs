@@ -1,12 +1,14 @@
 //! The collector's functions for readers: stored events, evidence, its log and artifacts. Its tables are out of reach.
 
 use database::GenericClient;
+use database::row::{
+    DbError, optional, optional_parsed, optional_timestamp, parsed, rows, signed, timestamp, unsigned,
+};
 use schemas::api::artifact::Artifact;
 use schemas::id::{ApiKeyId, ArtifactId, OrgId, RunId, SandboxId};
 use tokio_postgres::Row;
 
-use super::{DbError, optional, optional_parsed, optional_timestamp, parsed, rows, signed, timestamp, unsigned};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 /// Consecutive events as one zstd frame.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub(crate) struct StoredSegment {
     pub frame: Vec<u8>,
 }
 
-/// A piece of the event log in the object store.
+/// A part of the event log in the object store.
 #[derive(Debug)]
 pub(crate) struct StoredPart {
     pub object_key: String,
@@ -62,7 +64,7 @@ pub(crate) async fn parts_of_run(client: &impl GenericClient, run: &RunId) -> Re
     rows(client, sql, &[&run.as_str()]).await?.iter().map(part).collect()
 }
 
-/// Key of the sealed evidence in the object store.
+/// The object key of the sealed evidence.
 pub(crate) async fn evidence_key(client: &impl GenericClient, run: &RunId) -> Result<Option<String>, DbError> {
     let sql = "select evidence_key from collector.evidence_of_run($1)";
     Ok(optional(client, sql, &[&run.as_str()]).await?.map(|row| row.try_get("evidence_key")).transpose()?)
@@ -88,7 +90,7 @@ pub(crate) async fn logged_entry(client: &impl GenericClient, run: &RunId) -> Re
     optional(client, sql, &[&run.as_str()]).await?.map(entry).transpose()
 }
 
-/// Public keys of what was signed, the oldest first.
+/// Lists the public keys that signed, the oldest first.
 pub(crate) async fn signing_keys(client: &impl GenericClient) -> Result<Vec<[u8; 32]>, DbError> {
     let column = "public_key";
     let key = |row: &Row| {
@@ -122,7 +124,7 @@ pub(crate) async fn artifacts_of_sandbox(
     found.iter().map(|row| Ok((artifact(row)?, Cursor::of(row)?))).collect()
 }
 
-/// Marks it as deleted, unless it is held; the collector deletes the bytes.
+/// Marks an artifact as deleted, unless it is held; the collector deletes the bytes.
 pub(crate) async fn delete_artifact(
     client: &impl GenericClient,
     org: &OrgId,

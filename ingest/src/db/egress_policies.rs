@@ -1,12 +1,11 @@
-//! Table `ingest.egress_policies`: what runs of a project may reach. A project without a row has no egress.
+//! Table `ingest.egress_policies`: the destinations that runs of a project may reach. A project without a row has no egress.
 
 use database::GenericClient;
+use database::row::{DbError, execute, optional, parsed, rows, timestamp};
 use schemas::Timestamp;
 use schemas::egress::{EgressPolicy, EgressRule};
 use schemas::id::{OrgId, ProjectId};
 use tokio_postgres::Row;
-
-use super::{DbError, execute, optional, parsed, rows, timestamp};
 
 /// A project's policy, as operators see it.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -29,7 +28,7 @@ pub(crate) async fn find(
     found.map(|row| Ok(EgressPolicy { allow: rules(&row)? })).transpose()
 }
 
-/// `None` if there is no such project.
+/// Sets a policy; `None` if the project does not exist.
 pub(crate) async fn set(
     client: &impl GenericClient,
     project: &ProjectId,
@@ -46,13 +45,13 @@ pub(crate) async fn set(
     changed.map(|row| policy(&row)).transpose()
 }
 
-/// Whether there was one.
+/// Removes a policy, and says whether there was one.
 pub(crate) async fn remove(client: &impl GenericClient, project: &ProjectId) -> Result<bool, DbError> {
     let sql = "delete from ingest.egress_policies where project_id = $1";
     Ok(execute(client, sql, &[&project.as_str()]).await? > 0)
 }
 
-/// Of all projects or of one, those that were changed last first.
+/// Lists the policies of all projects or of one, the last changed first.
 pub(crate) async fn all(client: &impl GenericClient, only: Option<&ProjectId>) -> Result<Vec<ProjectEgress>, DbError> {
     let sql = "select project_id, org_id, allow, changed_at
         from ingest.egress_policies join ingest.projects on id = project_id

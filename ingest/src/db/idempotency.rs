@@ -1,12 +1,11 @@
-//! Table `ingest.idempotency`: the answers that a repeated request gets again.
+//! Table `ingest.idempotency`: stored answers, for repeated requests.
 
 use database::GenericClient;
+use database::row::{DbError, execute, one, optional};
 use schemas::id::{ApiKeyId, OrgId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, one, optional};
-
-/// What a key is unique within.
+/// The namespace of a key.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope<'a> {
     pub org: &'a OrgId,
@@ -23,7 +22,7 @@ pub(crate) struct Stored {
     pub answer: serde_json::Value,
 }
 
-/// Takes the lock until the transaction ends; false when somebody has it.
+/// Takes the lock until the transaction ends; returns false when another transaction has it.
 pub(crate) async fn try_lock(client: &impl GenericClient, lock: i64) -> Result<bool, DbError> {
     Ok(one(client, "select pg_try_advisory_xact_lock($1)", &[&lock]).await?.try_get(0)?)
 }
@@ -53,7 +52,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Deletes at most `limit` answers that are older than `age_s` seconds; the number deleted.
+/// Deletes at most `limit` answers that are older than `age_s` seconds, and returns how many there were.
 pub(crate) async fn delete_old(client: &impl GenericClient, age_s: f64, limit: i64) -> Result<u64, DbError> {
     let sql = "delete from ingest.idempotency where ctid = any (array(
         select ctid from ingest.idempotency where created_at < now() - make_interval(secs => $1)

@@ -1,13 +1,14 @@
-//! Legal holds: what of a run or a project must not be deleted. The collector's tables, by its functions.
+//! Legal holds of runs and projects: the collector's tables, by its functions.
 
 use database::GenericClient;
+use database::row::{DbError, one, optional, rows, timestamp};
 use schemas::Timestamp;
 use schemas::id::{InvalidId, ProjectId, RunId};
 use tokio_postgres::Row;
 
-use super::{DbError, one, optional, projects, rows, timestamp};
+use super::projects;
 
-/// What can be held.
+/// The subject of a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldSubject {
     Run(RunId),
@@ -38,7 +39,7 @@ pub struct LegalHold {
     pub reason: String,
     pub set_by: String,
     pub set_at: Timestamp,
-    /// Sealed runs of it whose objects have a legal hold in the store, too.
+    /// Number of the subject's sealed runs whose objects have a legal hold in the store, too.
     pub runs_in_store: i64,
 }
 
@@ -74,7 +75,7 @@ pub(crate) async fn set(
     hold(&one(client, sql, &[&subject.as_str(), &reason, &actor]).await?)
 }
 
-/// Whether there was one.
+/// Clears a hold, and says whether there was one.
 pub(crate) async fn clear(
     client: &impl GenericClient,
     subject: &HoldSubject,
@@ -85,7 +86,7 @@ pub(crate) async fn clear(
     Ok(one(client, sql, &[&subject.as_str(), &reason, &actor]).await?.try_get("cleared")?)
 }
 
-/// In force now, the latest first.
+/// Lists the holds in force, the latest first.
 pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<LegalHold>, DbError> {
     let sql = "select subject, reason, set_by, set_at, (
                    select count(*) from collector.store_holds
@@ -94,7 +95,7 @@ pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<LegalHold>, D
     rows(client, sql, &[]).await?.iter().map(hold).collect()
 }
 
-/// Everything that was ever set and cleared, the latest first.
+/// Lists every setting and clearing of a hold, the latest first.
 pub(crate) async fn history(client: &impl GenericClient) -> Result<Vec<HoldChange>, DbError> {
     let sql = "select subject, action, reason, actor, database_role, at from collector.legal_hold_log order by id desc";
     let change = |row: &Row| {

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use database::GenericClient;
+use database::row::{DbError, execute, json, one, optional, rows};
 use schemas::id::{OrgId, ProjectId, RunId};
 use time::Date;
 
-use super::{DbError, execute, json, one, optional, rows};
-
-/// What came of reserving a slot.
+/// The answer to a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserved {
     /// The caller publishes the job.
@@ -92,7 +91,7 @@ pub(crate) async fn open_account(client: &impl GenericClient, org: &OrgId, plan:
     Ok(())
 }
 
-/// From the smallest to the largest.
+/// Lists the names of plans, from the smallest to the largest.
 pub(crate) async fn plan_names(client: &impl GenericClient) -> Result<Vec<String>, DbError> {
     let found = rows(client, "select name from metering.plans order by concurrent_runs, name", &[]).await?;
     found.iter().map(|row| Ok(row.try_get("name")?)).collect()

@@ -1,10 +1,21 @@
 //! Table `ingest.organizations`: the tenants.
 
 use database::GenericClient;
+use database::row::{DbError, execute, one, parsed, rows, timestamp};
+use schemas::Timestamp;
 use schemas::id::OrgId;
+use serde::Serialize;
 
-use super::{DbError, execute, one, parsed, rows, timestamp};
-use crate::admin::Organization;
+/// A tenant, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organization {
+    pub id: OrgId,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    pub created_at: Timestamp,
+}
 
 pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str) -> Result<(), DbError> {
     execute(client, "insert into ingest.organizations (id, name) values ($1, $2)", &[&org.as_str(), &name]).await?;
@@ -16,7 +27,7 @@ pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId) -> Result<b
     Ok(one(client, sql, &[&org.as_str()]).await?.try_get(0)?)
 }
 
-/// Newest first.
+/// Lists all organizations, newest first.
 pub(crate) async fn all(client: &impl GenericClient) -> Result<Vec<Organization>, DbError> {
     let sql = "select organizations.id, name, plan, created_at
         from ingest.organizations left join metering.accounts on org_id = organizations.id

@@ -1,22 +1,22 @@
-//! Table `ingest.projects`: what runs belong to within an organization.
+//! Table `ingest.projects`: the projects of an organization, to which its runs belong.
 
 use database::GenericClient;
+use database::row::{DbError, execute, one, optional, parsed, rows, timestamp};
 use schemas::api::project::Project;
 use schemas::id::{OrgId, ProjectId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, optional, parsed, rows, timestamp};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, name, created_at";
 
 pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str) -> Result<Project, DbError> {
     let id = ProjectId::new();
     let sql = format!("insert into ingest.projects (id, org_id, name) values ($1, $2, $3) returning {COLUMNS}");
-    project(&super::one(client, &sql, &[&id.as_str(), &org.as_str(), &name]).await?)
+    project(&one(client, &sql, &[&id.as_str(), &org.as_str(), &name]).await?)
 }
 
-/// The project of runs that name none; every organization has exactly one.
+/// Inserts the project of runs that name none; every organization has exactly one.
 pub(crate) async fn insert_default(client: &impl GenericClient, org: &OrgId, id: &ProjectId) -> Result<(), DbError> {
     let sql = "insert into ingest.projects (id, org_id, name, is_default) values ($1, $2, 'Default', true)";
     execute(client, sql, &[&id.as_str(), &org.as_str()]).await?;
@@ -33,7 +33,7 @@ pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId, id: &Projec
     Ok(optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.is_some())
 }
 
-/// In any organization.
+/// Says whether the project exists in any organization.
 pub(crate) async fn is_known(client: &impl GenericClient, id: &ProjectId) -> Result<bool, DbError> {
     Ok(optional(client, "select 1 from ingest.projects where id = $1", &[&id.as_str()]).await?.is_some())
 }

@@ -1,10 +1,9 @@
-//! How long artifacts are kept: the collector's policies for projects and metering's for plans, by their functions.
+//! Retention of artifacts: the collector's policies of projects and metering's policies of plans, by their functions.
 
 use database::GenericClient;
+use database::row::{DbError, execute, parsed, rows, timestamp, unsigned};
 use schemas::Timestamp;
 use schemas::id::{OrgId, ProjectId};
-
-use super::{DbError, execute, parsed, rows, timestamp, unsigned};
 
 /// A project with a policy of its own, as operators see it.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -24,7 +23,7 @@ pub struct PlanRetention {
     pub artifact_seconds: u64,
 }
 
-/// `None`: as the plan says.
+/// Sets a project's own retention; `None` returns it to its plan's.
 pub(crate) async fn set_project(
     client: &impl GenericClient,
     project: &ProjectId,
@@ -33,7 +32,7 @@ pub(crate) async fn set_project(
     execute(client, "select collector.set_artifact_retention($1, $2)", &[&project.as_str(), &seconds]).await.map(drop)
 }
 
-/// Those that were changed last first.
+/// Lists the projects with their own retention, the last changed first.
 pub(crate) async fn of_projects(client: &impl GenericClient) -> Result<Vec<ProjectRetention>, DbError> {
     let sql = "select project_id, org_id, artifact_seconds, changed_at
         from collector.retention_policies join ingest.projects on id = project_id
@@ -52,7 +51,7 @@ pub(crate) async fn of_projects(client: &impl GenericClient) -> Result<Vec<Proje
         .collect()
 }
 
-/// The shortest first.
+/// Lists all plans, the shortest retention first.
 pub(crate) async fn of_plans(client: &impl GenericClient) -> Result<Vec<PlanRetention>, DbError> {
     let sql = "select name, retention_days * 86400::int8 as artifact_seconds from metering.plans
         order by retention_days, name";

@@ -1,4 +1,4 @@
-//! Table `ingest.runs`: what was asked for and where it is. Only the collector makes a run terminal.
+//! Table `ingest.runs`: the request for each run, and its progress. Only the collector makes a run terminal.
 
 mod observe;
 mod row;
@@ -7,14 +7,14 @@ mod transitions;
 use std::collections::BTreeMap;
 
 use database::GenericClient;
+use database::row::{DbError, Params, execute, optional, parsed, rows, signed};
 use schemas::Timestamp;
 use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, OrgId, ProjectId, RunId, SandboxId};
 use schemas::run::RunStatus;
 use tokio_postgres::types::Json;
 
-use super::{DbError, execute, optional, parsed, rows, signed};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 pub(crate) use observe::{Progress, open_runs, outbox_depth, progress_of};
 pub(crate) use row::Run;
@@ -41,10 +41,10 @@ pub(crate) async fn insert(
     queued_at: Option<Timestamp>,
 ) -> Result<(), DbError> {
     let sql = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
-            template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms, keep_sandbox,
+            template_version, template_version_id, artifacts, metadata, source_metadata, timeout_ms,
             traceparent, created_at, archive_sha256, archive_size, uploaded_at, queued_at, batch_id,
             env_keys, template_root_fs, network)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false, $14, $15, $16, $17, $18, $19, $20,
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
             $21, $22, $23)";
     let archive = run.archive.as_ref();
     execute(
@@ -111,7 +111,7 @@ pub(crate) async fn list(
     let projects: Option<Vec<&str>> = filter.projects.as_ref().map(|ids| ids.iter().map(ProjectId::as_str).collect());
     let status = filter.status.map(RunStatus::as_str);
     let (at, id) = page.after();
-    let params: super::Params<'_> = &[
+    let params: Params<'_> = &[
         &org.as_str(),
         &projects,
         &status,
@@ -127,7 +127,7 @@ pub(crate) async fn list(
     found.iter().map(|row| Ok((Run::from_row(row)?, Cursor::of(row)?))).collect()
 }
 
-/// Of the run that this sandbox was made for.
+/// The project of the run that this sandbox was made for.
 pub(crate) async fn project_of_sandbox(
     client: &impl GenericClient,
     org: &OrgId,

@@ -1,17 +1,33 @@
-//! Table `ingest.templates`: what sandboxes are made from. What clients are told of it is in `offered`.
+//! Table `ingest.templates`: the root file systems of sandboxes. `offered` reads them as clients see them.
 
 pub(crate) mod offered;
 
 use database::GenericClient;
+use database::row::{DbError, execute, one, optional, optional_json, parsed, rows, timestamp};
+use schemas::Timestamp;
 use schemas::id::{TemplateId, TemplateVersionId};
 use schemas::message::{RootFs, TemplateRef};
+use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::{DbError, execute, one, optional, optional_json, parsed, rows, timestamp};
-use crate::templates::TemplateVersion;
+/// A version of a template, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateVersion {
+    pub id: TemplateId,
+    pub slug: String,
+    pub version: String,
+    pub version_id: TemplateVersionId,
+    /// Runs that name no version get this one.
+    pub is_current: bool,
+    pub created_at: Timestamp,
+    /// Absent for the `/usr` of the executor's host.
+    #[serde(flatten)]
+    pub root_fs: Option<RootFs>,
+}
 
-/// A version that may be there already.
+/// A version to insert, which may exist already.
 #[derive(Debug)]
 pub(crate) struct NewVersion<'a> {
     pub version_id: TemplateVersionId,
@@ -20,7 +36,7 @@ pub(crate) struct NewVersion<'a> {
     pub root_fs: &'a RootFs,
 }
 
-/// What a run is about to be created with stays until the end of the transaction: whoever deletes a version waits.
+/// Keeps the version of a new run until the end of the transaction: a deletion waits.
 const KEPT: &str = "for key share";
 
 /// The current version of a template, for a new run.
@@ -55,7 +71,7 @@ pub(crate) async fn find(
     optional(client, sql, &[&id.as_str()]).await?.map(|row| template_version(&row)).transpose()
 }
 
-/// Which version has this name.
+/// Finds the version with this name.
 pub(crate) async fn named(
     client: &impl GenericClient,
     slug: &str,
@@ -65,23 +81,23 @@ pub(crate) async fn named(
     optional(client, sql, &[&slug, &version]).await?.map(|row| parsed(&row, "version_id")).transpose()
 }
 
-/// Until the end of the transaction nobody else changes the versions of this template.
+/// Locks the versions of a template against other changes until the end of the transaction.
 pub(crate) async fn lock_slug(client: &impl GenericClient, slug: &str) -> Result<(), DbError> {
     one(client, "select pg_advisory_xact_lock(hashtextextended('template ' || $1, 0))", &[&slug]).await.map(drop)
 }
 
-/// Until the end of the transaction nobody else finds out whether this object is needed, or acts on that.
+/// Locks an object until the end of the transaction, for the question whether a version needs it.
 pub(crate) async fn lock_object(client: &impl GenericClient, key: &str) -> Result<(), DbError> {
     one(client, "select pg_advisory_xact_lock(hashtextextended('template object ' || $1, 0))", &[&key]).await.map(drop)
 }
 
-/// Whether a version has this object.
+/// Says whether a version has this object.
 pub(crate) async fn needs_object(client: &impl GenericClient, key: &str) -> Result<bool, DbError> {
     let sql = "select exists (select from ingest.templates where root_fs ->> 'key' = $1)";
     Ok(one(client, sql, &[&key]).await?.try_get(0)?)
 }
 
-/// The version, which no new run gets until the end of the transaction.
+/// Finds a version and locks it: no new run gets it until the end of the transaction.
 pub(crate) async fn lock_version(
     client: &impl GenericClient,
     slug: &str,
@@ -91,7 +107,7 @@ pub(crate) async fn lock_version(
     optional(client, sql, &[&slug, &version]).await?.map(|row| template_version(&row)).transpose()
 }
 
-/// How many runs that are not over were created with this version.
+/// Counts the unfinished runs of this version.
 pub(crate) async fn open_runs(client: &impl GenericClient, id: &TemplateVersionId) -> Result<i64, DbError> {
     let sql = "select count(*) from ingest.runs where not ended and template_version_id = $1";
     Ok(one(client, sql, &[&id.as_str()]).await?.try_get(0)?)
@@ -101,7 +117,7 @@ pub(crate) async fn delete(client: &impl GenericClient, id: &TemplateVersionId) 
     execute(client, "delete from ingest.templates where version_id = $1", &[&id.as_str()]).await.map(drop)
 }
 
-/// False if it was there before.
+/// Returns false if the version existed.
 pub(crate) async fn insert(client: &impl GenericClient, new: &NewVersion<'_>) -> Result<bool, DbError> {
     let sql = "select id from ingest.templates where slug = $1 limit 1";
     let id = match optional(client, sql, &[&new.slug]).await? {

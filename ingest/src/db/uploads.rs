@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use database::GenericClient;
+use database::row::{DbError, Params, execute, one, optional, parsed, rows, signed, timestamp, unsigned};
 use schemas::Timestamp;
 use schemas::api::archive::TransferStatus;
 use schemas::id::{OrgId, RunId, UploadId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, one, optional, parsed, rows, signed, timestamp, unsigned};
 use crate::archive::{Declared, staging_key};
 
 const COLUMNS: &str = "id, run_id, sha256, size_bytes, status, expires_at, staging_key";
 
-/// How long a presigned URL works; asking again gives another one.
+/// Validity of a presigned URL; asking again gives another URL.
 pub(crate) const PRESIGNED_FOR: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone)]
@@ -21,10 +21,10 @@ pub(crate) struct Upload {
     pub id: UploadId,
     pub run_id: RunId,
     pub archive: Declared,
-    /// As stored: `expired` is never stored, it follows from the time.
+    /// The stored status. `expired` is never stored, it follows from the time.
     pub status: TransferStatus,
     pub expires_at: Timestamp,
-    /// Where the client may put the bytes itself.
+    /// Key under which the client may put the bytes itself.
     pub staging_key: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn insert(
     let (id, size) = (UploadId::new(), signed(archive.size_bytes));
     let staging_key = in_store.then(|| staging_key(org, &id));
     let (status, expires) = (status.as_str(), expires_at.into_inner());
-    let params: super::Params<'_> =
+    let params: Params<'_> =
         &[&id.as_str(), &org.as_str(), &run.as_str(), &archive.sha256, &size, &status, &expires, &staging_key];
     upload(&one(client, &sql, params).await?)
 }
@@ -77,7 +77,7 @@ pub(crate) async fn find_current(
            and (status = 'finalized' or expires_at > now())
          order by created_at desc limit 1"
     );
-    let params: super::Params<'_> = &[&org.as_str(), &run.as_str(), &archive.sha256, &signed(archive.size_bytes)];
+    let params: Params<'_> = &[&org.as_str(), &run.as_str(), &archive.sha256, &signed(archive.size_bytes)];
     optional(client, &sql, params).await?.map(|row| upload(&row)).transpose()
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn set_status(
     Ok(())
 }
 
-/// Those whose staged objects nobody can write any more.
+/// Lists expired uploads whose staged objects no presigned URL can write any more.
 pub(crate) async fn staged_and_over(
     client: &impl GenericClient,
     grace: Duration,

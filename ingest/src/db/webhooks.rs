@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use database::GenericClient;
+use database::row::{
+    DbError, Params, execute, one, optional, optional_parsed, optional_timestamp, parsed, rows, timestamp, unsigned_32,
+};
 use infra::config::Secret;
 use schemas::Timestamp;
 use schemas::api::webhook::{Delivery, DeliveryStatus, Webhook};
 use schemas::id::{DeliveryId, OrgId, ProjectId, RunId, WebhookId};
 use tokio_postgres::Row;
 
-use super::{DbError, execute, one, optional, optional_timestamp, parsed, rows, timestamp};
-use crate::page::{Cursor, Page};
+use crate::db::page::{Cursor, Page};
 
 const COLUMNS: &str = "id, org_id, project_id, url, created_at, disabled_at";
 const DELIVERY: &str = "id, webhook_id, run_id, type, status, attempts, next_attempt_at, last_attempt_at, \
@@ -59,7 +61,7 @@ pub(crate) async fn list(
     found.iter().map(|row| Ok((webhook(row)?, Cursor::of(row)?))).collect()
 }
 
-/// With its messages.
+/// Deletes a webhook and its messages.
 pub(crate) async fn delete(client: &impl GenericClient, id: &WebhookId) -> Result<(), DbError> {
     execute(client, "delete from ingest.webhooks where id = $1", &[&id.as_str()]).await?;
     Ok(())
@@ -71,7 +73,7 @@ pub(crate) async fn disable(client: &impl GenericClient, id: &WebhookId) -> Resu
     Ok(())
 }
 
-/// Messages to one webhook, newest first.
+/// Lists the messages of a webhook, newest first.
 pub(crate) async fn deliveries(
     client: &impl GenericClient,
     id: &WebhookId,
@@ -97,7 +99,7 @@ pub(crate) async fn webhook_of(
     found.map(|row| parsed(&row, "webhook_id")).transpose()
 }
 
-/// Sends a message again, from its first attempt on.
+/// Makes a message due again, from its first attempt on.
 pub(crate) async fn redeliver(client: &impl GenericClient, id: &DeliveryId) -> Result<Delivery, DbError> {
     let sql = format!(
         "update ingest.webhook_deliveries set status = 'pending', attempts = 0, next_attempt_at = now()
@@ -115,13 +117,13 @@ pub(crate) struct Due {
     pub run: RunId,
     pub kind: String,
     pub created_at: Timestamp,
-    /// This one included.
+    /// This attempt included.
     pub attempt: u32,
     pub url: String,
     pub secret: Vec<u8>,
 }
 
-/// Takes messages whose time has come. Whoever dies with one loses it to others after `lease`.
+/// Takes due messages. After `lease`, a message that was taken and not recorded is due again.
 pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit: i64) -> Result<Vec<Due>, DbError> {
     let sql = "with due as (
             select d.id from ingest.webhook_deliveries d
@@ -141,7 +143,7 @@ pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit
             run: parsed(row, "run_id")?,
             kind: row.try_get("type")?,
             created_at: timestamp(row, "created_at")?,
-            attempt: attempts(row)?,
+            attempt: unsigned_32(row, "attempts")?,
             url: row.try_get("url")?,
             secret: row.try_get("secret")?,
         })
@@ -149,7 +151,7 @@ pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit
     rows(client, sql, &[&lease.as_secs_f64(), &limit]).await?.iter().map(due).collect()
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attempted {
     pub status: DeliveryStatus,
@@ -164,12 +166,12 @@ pub(crate) async fn record(client: &impl GenericClient, id: &DeliveryId, attempt
         where id = $1";
     let response = attempted.response_status.map(i32::from);
     let retry_s = attempted.retry_in.as_secs_f64();
-    let params: super::Params<'_> = &[&id.as_str(), &attempted.status.as_str(), &retry_s, &response, &attempted.error];
+    let params: Params<'_> = &[&id.as_str(), &attempted.status.as_str(), &retry_s, &response, &attempted.error];
     execute(client, sql, params).await?;
     Ok(())
 }
 
-/// Messages that are so old; says how many there were.
+/// Deletes at most `limit` messages that are older than `kept`, and returns how many there were.
 pub(crate) async fn delete_old(client: &impl GenericClient, kept: Duration, limit: i64) -> Result<u64, DbError> {
     let sql = "delete from ingest.webhook_deliveries where id in (
             select id from ingest.webhook_deliveries where created_at < now() - make_interval(secs => $1) limit $2
@@ -177,7 +179,7 @@ pub(crate) async fn delete_old(client: &impl GenericClient, kept: Duration, limi
     execute(client, sql, &[&kept.as_secs_f64(), &limit]).await
 }
 
-/// The secret itself, for a webhook that was just made.
+/// The secret in the form that clients get, once.
 pub(crate) fn shown(secret: &[u8]) -> Secret {
     use base64::Engine as _;
     Secret::new(format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(secret)))
@@ -187,10 +189,7 @@ fn webhook(row: &Row) -> Result<Webhook, DbError> {
     Ok(Webhook {
         id: parsed(row, "id")?,
         org_id: parsed(row, "org_id")?,
-        project_id: match row.try_get::<_, Option<&str>>("project_id")? {
-            None => None,
-            Some(_) => Some(parsed(row, "project_id")?),
-        },
+        project_id: optional_parsed(row, "project_id")?,
         url: row.try_get("url")?,
         created_at: timestamp(row, "created_at")?,
         disabled_at: optional_timestamp(row, "disabled_at")?,
@@ -206,16 +205,11 @@ fn delivery(row: &Row) -> Result<Delivery, DbError> {
         workspace_run_id: parsed(row, "run_id")?,
         kind: row.try_get("type")?,
         status,
-        attempts: attempts(row)?,
+        attempts: unsigned_32(row, "attempts")?,
         created_at: timestamp(row, "created_at")?,
         last_attempt_at: optional_timestamp(row, "last_attempt_at")?,
         next_attempt_at: if pending { optional_timestamp(row, "next_attempt_at")? } else { None },
         response_status: row.try_get::<_, Option<i32>>("response_status")?.and_then(|code| u16::try_from(code).ok()),
         error: row.try_get("error")?,
     })
-}
-
-fn attempts(row: &Row) -> Result<u32, DbError> {
-    let attempts: i32 = row.try_get("attempts")?;
-    u32::try_from(attempts).map_err(|error| DbError::Column { column: "attempts", source: error.into() })
 }

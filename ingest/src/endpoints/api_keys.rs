@@ -1,5 +1,5 @@
 //! `/v1/api-keys`
 
-pub(crate) mod get;
-pub(crate) mod list;
-pub(crate) mod revoke;
+pub(super) mod get;
+pub(super) mod list;
+pub(super) mod revoke;

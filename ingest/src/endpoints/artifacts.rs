@@ -1,11 +1,11 @@
 //! `/v1/artifacts`, and those of a sandbox.
 
-pub(crate) mod delete;
-pub(crate) mod download;
-pub(crate) mod download_url;
-pub(crate) mod get;
-pub(crate) mod of_sandbox;
-pub(crate) mod tombstone;
+pub(super) mod delete;
+pub(super) mod download;
+pub(super) mod download_url;
+pub(super) mod get;
+pub(super) mod of_sandbox;
+pub(super) mod tombstone;
 
 use database::GenericClient;
 use schemas::Timestamp;
@@ -14,15 +14,15 @@ use schemas::id::ArtifactId;
 
 use crate::auth::Caller;
 use crate::db::collector;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
-/// The artifact, if the caller may see it; deleted ones are remembered.
+/// Finds an artifact, if the caller may see it; deleted artifacts are remembered.
 async fn find(client: &impl GenericClient, caller: &Caller, id: &ArtifactId) -> Result<Artifact, ApiError> {
     let found = collector::find_artifact(client, caller.org(), id).await?;
     found.filter(|artifact| caller.may_see(&artifact.project_id)).ok_or_else(|| ApiError::not_found("artifact"))
 }
 
-/// The same, but only while its bytes are kept.
+/// Finds an artifact whose bytes are kept.
 async fn find_kept(client: &impl GenericClient, caller: &Caller, id: &ArtifactId) -> Result<Artifact, ApiError> {
     let artifact = find(client, caller, id).await?;
     let expired = artifact.retention_expires_at.is_some_and(|at| at <= Timestamp::now());

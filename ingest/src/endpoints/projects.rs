@@ -1,4 +1,4 @@
 //! `/v1/projects`
 
-pub(crate) mod create;
-pub(crate) mod list;
+pub(super) mod create;
+pub(super) mod list;

@@ -1,7 +1,7 @@
-//! `/v1/templates`: what runs may be started from. The same for every key.
+//! `/v1/templates`: the templates of runs, which are the same for every key.
 
-pub(crate) mod get;
-pub(crate) mod list;
+pub(super) mod get;
+pub(super) mod list;
 
 use std::fmt::Display;
 
@@ -9,20 +9,20 @@ use database::GenericClient;
 use schemas::id::TemplateVersionId;
 
 use crate::db::templates::offered;
-use crate::error::{ApiError, Code};
+use crate::http::error::{ApiError, Code};
 
-/// In a message, before it says that there are more.
+/// Maximum names in a message, which then says that there are more.
 const MAX_NAMED: usize = 20;
-/// Enough to know that.
+/// One more than is named.
 const ASKED: i64 = 21;
 
-/// Nothing has this slug or id.
+/// Refuses a slug or id that does not exist.
 async fn unknown(client: &impl GenericClient) -> Result<ApiError, ApiError> {
     let there = listed(&offered::slugs(client, ASKED).await?);
     Ok(ApiError::new(Code::NotFound, format!("template: expected one that exists. There is {there}.")))
 }
 
-/// A run asked for a template, a version, or both, and cannot have that: says what it can have.
+/// Refuses a template, a version, or a pair of both that a run cannot have, and says what it can have.
 pub(crate) async fn not_had(
     client: &impl GenericClient,
     slug: &str,
@@ -43,7 +43,7 @@ pub(crate) async fn not_had(
     Ok(ApiError::new(Code::NotFound, message))
 }
 
-/// A run asked for a version only, which does not exist.
+/// Refuses a version that does not exist, of a run that named no template.
 pub(crate) async fn version_unknown(client: &impl GenericClient) -> Result<ApiError, ApiError> {
     let names = offered::names(client, None, ASKED).await?;
     let there: Vec<String> = names.iter().map(|(id, slug, version)| format!("{id} ({slug} {version})")).collect();

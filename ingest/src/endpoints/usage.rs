@@ -1,29 +1,31 @@
-//! `GET /v1/usage`: what the organization used in the current calendar month, UTC.
+//! `GET /v1/usage`: the organization's usage in the current calendar month, UTC.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
 use schemas::Timestamp;
 use schemas::api::usage::{Credits, Period, Quota, UsageSummary, Used};
 use schemas::message::usage::Meter;
 use schemas::scope::Scope;
 use time::{Date, OffsetDateTime};
 
-use crate::app::App;
-use crate::auth::Caller;
 use crate::db::metering::{self, Usage};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::operation::{Call, Operation, examples, json};
 
 const PRICING_VERSION: &str = "2026-01";
 const COMPUTE_UNIT_SECONDS_PER_CREDIT: f64 = 1000.0;
 
-pub(crate) async fn handle(State(app): State<App>, caller: Caller) -> Result<Json<UsageSummary>, ApiError> {
-    caller.require(Scope::UsageRead)?;
-    let usage = metering::usage_summary(&app.pool.get().await?, caller.org()).await?;
+pub(crate) const OPERATION: Operation =
+    Operation::get("/v1/usage", "getUsage", "The organization's usage in this calendar month (UTC)")
+        .scope(Scope::UsageRead)
+        .answers(200, json::<UsageSummary>(examples::usage));
+
+pub(crate) async fn handle(call: Call, (): ()) -> Result<Json<UsageSummary>, ApiError> {
+    let usage = metering::usage_summary(&call.app.pool.get().await?, call.caller.org()).await?;
     // An organization without an account has used nothing, and nothing limits it.
     let usage = usage.unwrap_or_else(|| Usage::none_since(first_of_month(OffsetDateTime::now_utc().date())));
-    Ok(Json(summary(usage, app.config.currency_per_credit)))
+    Ok(Json(summary(usage, call.app.config.currency_per_credit)))
 }
 
 /// When the period that holds this day starts over.

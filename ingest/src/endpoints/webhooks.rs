@@ -1,11 +1,11 @@
 //! `/v1/webhooks`, and their deliveries.
 
-pub(crate) mod create;
-pub(crate) mod delete;
-pub(crate) mod deliveries;
-pub(crate) mod get;
-pub(crate) mod list;
-pub(crate) mod redeliver;
+pub(super) mod create;
+pub(super) mod delete;
+pub(super) mod deliveries;
+pub(super) mod get;
+pub(super) mod list;
+pub(super) mod redeliver;
 
 use database::GenericClient;
 use schemas::api::webhook::Webhook;
@@ -13,9 +13,9 @@ use schemas::id::WebhookId;
 
 use crate::auth::Caller;
 use crate::db::webhooks;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
-/// The webhook, if the caller may see it: one for every project is out of sight of a key for some.
+/// Finds a webhook, if the caller may see it: a key that is limited to projects does not see a webhook of all projects.
 async fn find(client: &impl GenericClient, caller: &Caller, id: &WebhookId) -> Result<Webhook, ApiError> {
     let visible = |webhook: &Webhook| match &webhook.project_id {
         Some(project) => caller.may_see(project),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 /// A frame that claims to be larger than this is not one of ours.
 const MAX_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
 
-/// One event as one line of JSON, without the line break.
+/// An event as one line of JSON, without the line break.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     pub seq: u64,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use database::Pool;
+use database::{DbError, Pool};
 use infra::amqp::{Amqp, Source};
 use schemas::id::RunId;
 use schemas::message::{LiveNotice, decode_json};
@@ -13,12 +13,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::pages::Pages;
-use crate::db::DbError;
 use crate::db::runs::{Progress, progress_of};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Runs in one query.
-const LOOK_BATCH: usize = 1000;
+/// Maximum runs in one query.
+const LOOK_GROUP: usize = 1000;
 const PREFETCH: u16 = 256;
 
 type Watched = HashMap<RunId, Followed>;
@@ -30,7 +29,7 @@ struct Followed {
     pages: Arc<Pages>,
 }
 
-/// Who follows what. Cheap to clone.
+/// The followed runs and their followers. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub {
     watched: Arc<Mutex<Watched>>,
@@ -46,7 +45,7 @@ pub(crate) struct Subscription {
 }
 
 impl Hub {
-    /// `known` is what the caller knows of the run already.
+    /// Follows a run of which the caller knows `known` already.
     pub(crate) fn subscribe(&self, run: &RunId, known: Progress) -> Subscription {
         let mut watched = self.lock();
         let followed = watched
@@ -61,7 +60,7 @@ impl Hub {
         }
     }
 
-    /// Passes notices on until shutdown.
+    /// Passes notices on until `shutdown`.
     pub(crate) async fn run(&self, amqp: &Amqp, pool: &Pool, shutdown: &CancellationToken) {
         let mut notices = amqp.consume(Source::Live, PREFETCH);
         let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -72,14 +71,14 @@ impl Hub {
                     let Some(delivery) = delivery else { return };
                     match decode_json::<LiveNotice>(&delivery.body) {
                         Ok(notice) => self.pass_on(&notice),
-                        Err(error) => tracing::warn!(%error, "a live notice cannot be read"),
+                        Err(error) => tracing::warn!(%error, "cannot read a live notice"),
                     }
-                    // Also what cannot be read: it is only a hint.
+                    // An unreadable notice, too: it is only a hint.
                     delivery.ack().await;
                 }
                 _ = ticks.tick() => {
                     if let Err(error) = self.look(pool).await {
-                        tracing::warn!(%error, "the progress of followed runs could not be read");
+                        tracing::warn!(%error, "cannot read the progress of followed runs; retrying");
                     }
                 }
                 () = shutdown.cancelled() => return,
@@ -102,8 +101,8 @@ impl Hub {
             return Ok(());
         }
         let client = pool.get().await?;
-        for batch in runs.chunks(LOOK_BATCH) {
-            let found = progress_of(&client, batch).await?;
+        for group in runs.chunks(LOOK_GROUP) {
+            let found = progress_of(&client, group).await?;
             let watched = self.lock();
             for (run, progress) in found {
                 if let Some(followed) = watched.get(&run) {
@@ -131,7 +130,7 @@ fn advance(sender: &watch::Sender<Progress>, seen: Progress) {
 }
 
 impl Subscription {
-    /// What the other followers of the run have read, if there are others: alone, there is nobody to keep it for.
+    /// Pages that the run's other followers have read; `None` for a follower that is alone.
     pub(super) fn shared_pages(&self) -> Option<&Pages> {
         let watched = self.hub.lock();
         let followers = watched.get(&self.run).map_or(0, |followed| followed.progress.receiver_count());

@@ -20,22 +20,22 @@ pub(super) struct Page {
 
 type Slot = Arc<OnceCell<Page>>;
 
-/// Of one run.
+/// The recent pages of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
-    /// By the event after which they begin, oldest first.
+    /// Pages by the event after which they begin, oldest first.
     recent: Mutex<VecDeque<(u64, Slot)>>,
 }
 
 impl Pages {
-    /// The page after `after`; whoever comes first reads it. `None`, which is not remembered, if nothing is there yet.
+    /// The page after `after`, read by the first stream that asks. `None`, which is not remembered, if nothing is there yet.
     pub(super) async fn get(
         &self,
         after: u64,
         read: impl AsyncFnOnce() -> Result<Option<Page>, ReadError>,
     ) -> Result<Option<Page>, ReadError> {
         let slot = self.slot(after);
-        // Nothing there is an error to the slot, which then stays empty.
+        // An empty page is an error to the slot, which then stays empty.
         let page = slot.get_or_try_init(async || read().await.map_err(Some)?.ok_or(None)).await;
         match page {
             Ok(page) => Ok(Some(page.clone())),

@@ -6,7 +6,7 @@ use schemas::evidence::event_log::{IndexEntry, IndexError, read_index};
 use super::frame::{FrameError, Line, lines};
 use crate::db::collector::StoredPart;
 
-/// An index that is larger than this is not one of ours.
+/// Maximum size of an index; ours are smaller.
 const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]

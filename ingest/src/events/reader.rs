@@ -1,14 +1,14 @@
-//! Reads stored events in order, from wherever they are: first segments in the database, and what the collector
-//! has moved to the object store.
+//! Reads stored events in order: from segments in the database, or from parts that the collector has moved to the
+//! object store.
 
 use std::collections::VecDeque;
 
-use database::Pool;
+use database::{DbError, Pool};
 use infra::s3::Store;
 use schemas::id::RunId;
 
 use super::{frame, parts};
-use crate::db::{DbError, collector};
+use crate::db::collector;
 
 pub(crate) use frame::Line;
 
@@ -31,17 +31,17 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// At most `max_events` events after `after`, about `max_bytes` of them; none only if there are none.
+    /// Reads at most `max_events` events after `after`, about `max_bytes` of them. The page is empty only if none are stored.
     pub(crate) async fn page(&self, after: u64, max_events: usize, max_bytes: u64) -> Result<Vec<Line>, ReadError> {
         let (mut page, mut bytes, mut after) = (Vec::new(), 0u64, after);
         while page.len() < max_events && bytes < max_bytes {
-            let mut batch = VecDeque::from(self.batch(after, max_bytes - bytes).await?);
-            if batch.is_empty() {
+            let mut found = VecDeque::from(self.next(after, max_bytes - bytes).await?);
+            if found.is_empty() {
                 break;
             }
             while page.len() < max_events
                 && (bytes < max_bytes || page.is_empty())
-                && let Some(line) = batch.pop_front()
+                && let Some(line) = found.pop_front()
             {
                 bytes += line.json.len() as u64;
                 after = line.seq;
@@ -51,12 +51,12 @@ impl Reader {
         Ok(page)
     }
 
-    /// What one place holds after `after`.
-    async fn batch(&self, after: u64, max_bytes: u64) -> Result<Vec<Line>, ReadError> {
+    /// The events after `after` that one place holds.
+    async fn next(&self, after: u64, max_bytes: u64) -> Result<Vec<Line>, ReadError> {
         let client = self.pool.get().await.map_err(DbError::from)?;
         let segments = collector::segments_after(&client, &self.run, after, max_bytes).await?;
         let first = segments.first().map(|segment| segment.first_seq);
-        // Parts are asked for second: what moves between both looks is then seen twice, never missed.
+        // Parts are asked for second: a segment that moves in between is seen twice, never missed.
         if first.is_none_or(|first| first > after + 1) {
             let parts = collector::parts_of_run(&client, &self.run).await?;
             drop(client);

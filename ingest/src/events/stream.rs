@@ -1,5 +1,5 @@
-//! One client that follows one run as server-sent events. It reads only as fast as its client does: the next page
-//! is fetched when the connection has room for it.
+//! A client that follows one run by server-sent events. The next page is fetched when the connection has room for it, so
+//! that a slow client costs no memory.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use super::pages::Page;
 use super::reader::ReadError;
 use super::{Line, Reader, Subscription};
 
-/// Events read and sent at once.
+/// Bounds of what is read and sent at once.
 const PAGE_EVENTS: usize = 500;
 const PAGE_BYTES: u64 = 256 * 1024;
-/// Pause when events are announced and not found, so that a missing one is no busy loop.
+/// Pause when announced events are not found, so that a missing event does not make a busy loop.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// `_client` counts it for as long as it is there.
+/// A stream of one client, which `_client` counts.
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub reader: Reader,
@@ -34,7 +34,7 @@ pub(crate) struct Follower {
     pub _client: StreamClient,
 }
 
-/// Counts a client as long as it is there.
+/// Counts a client until it is dropped.
 #[derive(Debug)]
 pub(crate) struct StreamClient(IntGauge);
 
@@ -87,7 +87,7 @@ impl Follower {
             let retry_at = if missing { Instant::now() + RETRY_DELAY } else { heartbeat_at };
             tokio::select! {
                 changed = self.subscription.progress.changed() => {
-                    // The hub is gone, and with it all news.
+                    // The hub has ended.
                     if changed.is_err() { return Ok(None) }
                 }
                 () = tokio::time::sleep_until(retry_at.min(heartbeat_at)) => {

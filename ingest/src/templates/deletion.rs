@@ -1,24 +1,25 @@
-//! A version is deleted: first its row, so that nobody gets it any more, then its object, if no other version has it.
+//! Deletes a version: first its row, so that no run gets the version any more, then its object, unless another version
+//! has the object.
 
-use database::Client;
+use database::{Client, DbError};
 use infra::s3::Store;
 use serde::Serialize;
 
-use super::{TemplateError, TemplateVersion};
-use crate::db::{DbError, templates};
+use super::error::TemplateError;
+use crate::db::templates::{self, TemplateVersion};
 
-/// What a deletion did.
+/// The result of a deletion.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deleted {
     #[serde(flatten)]
     pub version: TemplateVersion,
-    /// Nothing else had the content: it is not in the store any more.
+    /// No other version had the content, which is deleted from the store.
     pub object_deleted: bool,
 }
 
-/// Evidence of earlier runs keeps the digest. A crash in the middle leaves an object that nobody needs, never a version
-/// without its object.
+/// Deletes a version. Evidence of earlier runs keeps the digest. A crash in between leaves an object that nothing needs,
+/// never a version without its object.
 pub async fn delete(client: &mut Client, store: &Store, slug: &str, name: &str) -> Result<Deleted, TemplateError> {
     let transaction = client.transaction().await.map_err(DbError::from)?;
     templates::lock_slug(&transaction, slug).await?;
@@ -28,7 +29,7 @@ pub async fn delete(client: &mut Client, store: &Store, slug: &str, name: &str) 
     if version.is_current {
         return Err(TemplateError::InUse(version.version_id));
     }
-    // A statement of its own, after the lock: it sees the runs of whoever had the version before.
+    // A statement of its own, after the lock: it sees runs that were created while the lock was awaited.
     let runs = templates::open_runs(&transaction, &version.version_id).await?;
     if runs > 0 {
         return Err(TemplateError::HasRuns { id: version.version_id, runs });
@@ -42,7 +43,7 @@ pub async fn delete(client: &mut Client, store: &Store, slug: &str, name: &str) 
     Ok(Deleted { version, object_deleted })
 }
 
-/// False if another version has it.
+/// Returns false if another version has the object.
 async fn delete_object(client: &mut Client, store: &Store, key: &str) -> Result<bool, TemplateError> {
     let transaction = client.transaction().await.map_err(DbError::from)?;
     templates::lock_object(&transaction, key).await?;

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::TemplateError;
-use super::source::decompressed;
+use super::decompress::decompressed;
+use super::error::TemplateError;
 use super::spool::{Kind, Spool};
 use super::tree::Tree;
 
-/// Indexes, manifests and configurations are at most this long, as registries have it.
+/// Maximum length of indexes, manifests and configurations; registries have the same bound.
 const MAX_JSON_BYTES: u64 = 4 << 20;
 const MAX_NESTED_INDEXES: usize = 4;
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -58,7 +58,7 @@ struct Image {
     os: String,
 }
 
-/// Members that are nothing to us are kept as they come: whatever they are, they are shown and not used.
+/// Members that runs ignore are kept as they come: they are shown and not used.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Config {
@@ -68,17 +68,17 @@ struct Config {
     entrypoint: Value,
 }
 
-/// Of an image's configuration.
+/// The settings of an image's configuration.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) env: BTreeMap<String, String>,
     pub(super) ignored: Vec<IgnoredSetting>,
 }
 
-/// What an image says of how it wants to be run, and runs do not heed.
+/// A setting of an image that runs ignore, such as its entry point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IgnoredSetting {
-    /// As the image's configuration has it.
+    /// The name in the image's configuration.
     pub name: &'static str,
     /// Text as it is, anything else as JSON.
     pub value: String,
@@ -157,7 +157,7 @@ fn here() -> String {
     format!("linux/{}", architecture())
 }
 
-/// As Go and so OCI spell it.
+/// The architecture in the spelling of Go and OCI.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -214,13 +214,13 @@ fn file(path: &Path, name: &str) -> Result<Vec<u8>, TemplateError> {
     read().map_err(|source| TemplateError::Unreadable { name: name.to_owned(), source })
 }
 
-/// The digest becomes part of a path: it must be one.
+/// The path of a blob. The digest becomes part of the path, so its form is checked.
 fn blob(layout: &Path, descriptor: &Descriptor) -> Result<PathBuf, TemplateError> {
     let hex = descriptor.digest.strip_prefix("sha256:").unwrap_or_default();
     if hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return Ok(layout.join("blobs/sha256").join(hex));
     }
-    Err(TemplateError::Image(format!("`{}` is no SHA-256 digest", descriptor.digest)))
+    Err(TemplateError::Image(format!("`{}` is not a SHA-256 digest", descriptor.digest)))
 }
 
 struct Checked<R> {

@@ -21,7 +21,7 @@ const COMPRESSION_LEVEL: i32 = 6;
 pub(super) struct Packed {
     /// The compressed tar, from its beginning.
     pub(super) file: File,
-    /// Of the tar itself, lower-case hexadecimal.
+    /// Digest of the uncompressed tar, in lower-case hexadecimal.
     pub(super) sha256: String,
     pub(super) tar_bytes: u64,
     pub(super) size_bytes: u64,
@@ -43,7 +43,7 @@ pub(super) fn pack(tree: &Tree, spool: &File) -> io::Result<Packed> {
 struct Packing<'a, W: Write> {
     tar: Builder<W>,
     spool: &'a File,
-    /// Of contents in the spool: later files with the same are hard links.
+    /// First path of each content, by its place in the spool: later files with the same place are hard links.
     first_names: HashMap<u64, PathBuf>,
 }
 
@@ -117,7 +117,7 @@ impl Read for Section<'_> {
     }
 }
 
-/// Digests what it passes on.
+/// Digests the bytes that it passes on.
 struct Digested<W> {
     inner: W,
     digest: Sha256,

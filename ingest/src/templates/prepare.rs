@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use super::TemplateError;
+use super::error::TemplateError;
 use super::tree::{Content, Node, Tree};
 
-/// The sandbox mounts its own on these, or leaves them empty. None may be a symlink.
+/// Folders on which the sandbox mounts its own, or which stay empty. None may be a symlink.
 const EMPTY: [&str; 7] = ["dev", "home/runner", "proc", "run", "sys", "tmp", "workspace"];
-/// Tables of names, and the line that gives the sandbox's user one.
+/// Tables of names, each with the line that names the sandbox's user.
 const NAMES: [(&str, &str); 2] =
     [("etc/passwd", "runner:x:1000:1000:runner:/home/runner:/bin/sh\n"), ("etc/group", "runner:x:1000:\n")];
-/// Such a table is at most this long.
+/// Maximum length of such a table.
 const MAX_NAMES_BYTES: u64 = 1 << 20;
 const SHELL: &str = "bin/sh";
 
@@ -47,7 +47,7 @@ pub(super) fn prepare(tree: &mut Tree, spool: &File) -> Result<(), TemplateError
     Ok(())
 }
 
-/// In the third field of a line.
+/// Looks for the id in the third field of every line.
 fn has_id_1000(table: &[u8]) -> bool {
     table.split(|byte| *byte == b'\n').any(|line| line.split(|byte| *byte == b':').nth(2) == Some(b"1000"))
 }

@@ -1,4 +1,4 @@
-//! Reads tar streams into a tree. Contents go one after the other into a file without a name.
+//! Reads tar streams into a tree. Contents go one after the other into an unnamed file.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -7,17 +7,17 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use tar::EntryType;
 
-use super::TemplateError;
+use super::error::TemplateError;
 use super::tree::{Content, Folder, Misplaced, Node, Tree};
 
-/// An image that claims more is taken for a mistake or an attack.
+/// Bounds of an image; more is a mistake or an attack.
 const MAX_ENTRIES: u64 = 2_000_000;
 pub(super) const MAX_CONTENT_BYTES: u64 = 32 << 30;
 /// A file of this prefix in a layer removes the rest of its name from the layers below (OCI image specification).
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Whether names may be whiteouts.
+/// The kind of a tar: only a layer has whiteouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Layer,
@@ -29,7 +29,7 @@ pub(super) struct Spool {
     file: File,
     used: u64,
     entries: u64,
-    /// Devices, FIFOs and sockets, which no template has.
+    /// Devices, FIFOs and sockets that were left out.
     pub(super) skipped: u64,
 }
 
@@ -68,7 +68,7 @@ impl Spool {
             let at = entry.path.clone();
             place(tree, entry).map_err(|reason| misplaced(name, &at, reason))?;
         }
-        // What follows the end mark, so that whoever digests the stream has seen all of it.
+        // The rest behind the end mark, so that a digest covers the whole stream.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(unreadable)?;
         Ok(())
     }

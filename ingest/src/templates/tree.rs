@@ -1,19 +1,19 @@
-//! A root file system in memory: names, modes and links, and for each file where its content lies. Layers are put on
-//! it one after the other; nothing is ever written to a disk under a name that an image chose.
+//! A root file system in memory: names, modes, links, and the place of each file's content. Layers are added one after
+//! the other; nothing is ever written to a disk under a name that an image chose.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
-/// As many symlinks as Linux follows in one path.
+/// Maximum symlinks in one path, as in Linux.
 const MAX_SYMLINKS: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    /// In the spool file. Files with the same place are hard links of each other.
+    /// A place in the spool file. Files with the same place are hard links of each other.
     Spooled { offset: u64, len: u64 },
-    /// Written by ourselves.
+    /// Written by the import itself.
     Made(Vec<u8>),
 }
 
@@ -46,7 +46,7 @@ impl Default for Folder {
     }
 }
 
-/// Why an entry has no place in the tree.
+/// The reason why an entry has no place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Misplaced {
     #[error("its path contains `..` or NUL")]
@@ -65,7 +65,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Puts a node in its place; what was there goes, but a folder keeps its children when it is listed again.
+    /// Puts a node in its place, instead of an earlier node there. A folder that is listed again keeps its children.
     pub(super) fn put(&mut self, path: &[u8], node: Node) -> Result<(), Misplaced> {
         let mut names = names(path)?;
         let Some(name) = names.pop() else {
@@ -82,7 +82,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Another name of a file (or symlink) that is in the tree.
+    /// Adds another name of a file (or symlink) in the tree.
     pub(super) fn hard_link(&mut self, path: &[u8], existing: &[u8]) -> Result<(), Misplaced> {
         let mut names = names(existing)?;
         let name = names.pop().ok_or(Misplaced::NoTarget)?;
@@ -101,14 +101,14 @@ impl Tree {
         Ok(())
     }
 
-    /// The folder of that path, emptied.
+    /// Empties the folder of a path.
     pub(super) fn empty(&mut self, path: &[u8]) -> Result<&mut Folder, Misplaced> {
         let folder = self.folder(&names(path)?)?;
         folder.children.clear();
         Ok(folder)
     }
 
-    /// The folder of exactly that path, for which whatever else has its names makes room; emptied.
+    /// Makes an empty folder of exactly this path, replacing any other node on the way.
     pub(super) fn make_empty(&mut self, path: &str) -> &mut Folder {
         let mut folder = &mut self.root;
         for name in path.split('/') {
@@ -123,7 +123,7 @@ impl Tree {
         folder
     }
 
-    /// What a path leads to, symlinks followed; `None` if there is nothing.
+    /// Finds the node of a path, following symlinks.
     pub(super) fn find(&self, path: &str) -> Option<&Node> {
         let Ok(mut pending) = names(path.as_bytes()) else { return None };
         pending.reverse();
@@ -176,7 +176,7 @@ impl Tree {
         Ok(folder)
     }
 
-    /// The same path without symlinks in it.
+    /// Resolves the symlinks of a path.
     fn real(&self, path: &[OsString]) -> Result<Vec<OsString>, Misplaced> {
         let mut pending: Vec<OsString> = path.iter().rev().cloned().collect();
         let (mut real, mut followed) = (Vec::<OsString>::new(), 0);

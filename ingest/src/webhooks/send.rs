@@ -1,4 +1,4 @@
-//! One attempt to deliver one message.
+//! An attempt to deliver a message.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use schemas::Timestamp;
 use super::signature::sign;
 use super::target::check_url;
 
-/// Connecting, sending, and the head of the answer.
+/// Time limit of connecting, sending, and the head of the answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a receiver did.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Delivered(u16),
-    /// It wants no more of them.
+    /// The receiver wants no more messages.
     Gone(u16),
     Refused(u16),
-    /// There was no answer; why not.
+    /// No answer, with the reason.
     Unreached(String),
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn send(url: &str, id: &str, secret: &[u8], body: Bytes, allowe
     match attempt(url, id, secret, body, allowed).await {
         Ok(status) if status.is_success() => Outcome::Delivered(status.as_u16()),
         Ok(StatusCode::GONE) => Outcome::Gone(StatusCode::GONE.as_u16()),
-        // A redirect is not followed: it would lead where nobody has looked.
+        // A redirect is not followed: its target has not been checked.
         Ok(status) => Outcome::Refused(status.as_u16()),
         Err(reason) => Outcome::Unreached(reason),
     }
@@ -59,9 +59,9 @@ async fn attempt(url: &str, id: &str, secret: &[u8], body: Bytes, allowed: &[Net
     })
 }
 
-/// A client that connects to addresses that were checked, whatever the name means a moment later.
+/// Makes a client that connects only to the addresses that were checked, even if the name changes meanwhile.
 async fn client_to(url: &Url, allowed: &[Network]) -> Result<Client, String> {
-    // Only one of them can be first, and all are the same.
+    // A provider may be installed already, which is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
@@ -72,7 +72,7 @@ async fn client_to(url: &Url, allowed: &[Network]) -> Result<Client, String> {
         let found = found.map_err(|error| format!("the name cannot be resolved: {error}"))?;
         let open: Vec<SocketAddr> = found.filter(|address| may_reach(address.ip(), allowed)).collect();
         if open.is_empty() {
-            return Err("the name leads to no public address".to_owned());
+            return Err("the name does not resolve to a public address".to_owned());
         }
         client = client.resolve_to_addrs(&host, &open);
     }

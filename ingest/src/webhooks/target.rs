@@ -1,4 +1,4 @@
-//! What the URL of a webhook may be.
+//! Checks of a webhook's URL.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use infra::network::{Network, may_reach};
 use reqwest::Url;
 use schemas::limits::URL_BYTES;
 
-/// What can be said about a URL before its name is resolved; the error says what was expected.
+/// Checks a URL as far as possible before its name is resolved; the error says what was expected.
 pub(crate) fn check_url(text: &str, allowed: &[Network]) -> Result<Url, String> {
     if text.len() > URL_BYTES {
         return Err(format!("expected at most {URL_BYTES} bytes"));
     }
     let url: Url = text.parse().map_err(|_| "expected an https URL".to_owned())?;
-    // Without encryption only where the operator knows the way.
+    // http only where the operator allows networks by name.
     let encrypted = url.scheme() == "https";
     if !encrypted && (url.scheme() != "http" || allowed.is_empty()) {
         return Err("expected an https URL".to_owned());

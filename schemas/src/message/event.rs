@@ -58,7 +58,7 @@ struct SegmentHead {
 impl EventMessage {
     pub const CONTENT_TYPE: &str = "application/vnd.crownest.event.v1";
 
-    /// Ends a run now, without a further attempt.
+    /// Ends a run now, without events: no (further) attempt will be made. `attempt` is 0 before the first claim.
     pub fn abandoned(
         run_id: RunId,
         attempt: u32,

@@ -22,9 +22,9 @@ pub(crate) const EVENT_EVERY: Duration = Duration::from_millis(20);
 const POOL: u16 = 8;
 
 const INSERT: &str = "insert into ingest.runs (id, org_id, project_id, status, command, template_id, template_slug,
-        template_version, template_version_id, artifacts, metadata, timeout_ms, keep_sandbox, traceparent, created_at)
+        template_version, template_version_id, artifacts, metadata, timeout_ms, traceparent, created_at)
     select 'wsr_' || md5(random()::text), org_id, project_id, 'awaiting_archive', command, template_id, template_slug,
-        template_version, template_version_id, artifacts, metadata, timeout_ms, keep_sandbox, traceparent, now()
+        template_version, template_version_id, artifacts, metadata, timeout_ms, traceparent, now()
     from ingest.runs where id = $1 returning id, status, command";
 
 #[derive(Clone)]

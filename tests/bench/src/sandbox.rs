@@ -7,10 +7,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use executor::archive::{CacheConfig, ExtractLimits, TreeCache, TreeKey};
-use executor::sandbox::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxHost, SandboxSpec};
+use executor::extraction::ExtractLimits;
+use executor::trees::{CacheConfig, TreeCache, TreeKey};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use sandbox::{DiskLimit, Limits, Network, Root, SandboxConfig, SandboxHost, SandboxSpec};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 

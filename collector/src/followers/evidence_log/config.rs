@@ -1,4 +1,4 @@
-//! What the evidence log is called.
+//! The name of the evidence log.
 
 use clap::Args;
 use schemas::transparency::note::NoteKey;
@@ -9,16 +9,16 @@ pub struct EvidenceLogConfig {
     /// [default: the public URL and /tlog]
     #[arg(long, env = "CROWNEST_LOG_ORIGIN", value_name = "NAME", value_parser = parse_origin)]
     pub log_origin: Option<String>,
-    /// What clients reach the API as: the default name of the evidence log follows from it
+    /// URL at which clients reach the API; the default name of the evidence log follows from it
     #[arg(long, env = "CROWNEST_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 }
 
-/// A log without a public address.
+/// Name of a log without a public address.
 const NOWHERE: &str = "localhost/tlog";
 
 impl EvidenceLogConfig {
-    /// The name of a log that has none yet.
+    /// The name that a new log gets if none is configured.
     pub(super) fn default_origin(&self) -> String {
         let host = self.public_url.as_deref().and_then(|url| url.split_once("://")).map(|(_, host)| host);
         let origin = host.map(|host| format!("{}/tlog", host.trim_end_matches('/')));

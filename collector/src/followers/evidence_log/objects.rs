@@ -12,10 +12,10 @@ use super::tail::Object;
 use crate::put_once::put_once;
 
 const CONCURRENT_WRITES: usize = 8;
-/// How often another writer may be quicker, until something is wrong.
+/// Number of times that another writer may be quicker, until something is wrong.
 const TRIES: usize = 5;
 
-/// Writes objects that never change. What is there already must be the same.
+/// Writes objects that never change. An object that is there already must have the same bytes.
 pub(super) async fn write(store: &Store, objects: Vec<Object>) -> anyhow::Result<()> {
     let writes = objects.into_iter().map(|object| async move {
         put_once(store, &object.resource.object_key(), object.body, object.resource.content_type()).await
@@ -23,7 +23,7 @@ pub(super) async fn write(store: &Store, objects: Vec<Object>) -> anyhow::Result
     stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect().await
 }
 
-/// The edge of a tree of this size; the caller compares its root.
+/// Reads the edge of a tree of this size; the caller compares its root.
 pub(super) async fn read_edge(store: &Store, tree_size: u64) -> anyhow::Result<Edge> {
     let mut tiles = Vec::new();
     for tile in Edge::tiles(tree_size) {
@@ -36,12 +36,13 @@ pub(super) async fn read_edge(store: &Store, tree_size: u64) -> anyhow::Result<E
     Ok(Edge::restore(tree_size, tiles))
 }
 
-/// What is published, if anything is. An error if that is signed by one of the keys and not the beginning of ours: a writer
-/// that was overtaken, or a database that was set back, must not undo, or sign otherwise, what was told to the world.
+/// Returns the published checkpoint, if there is one. Fails if one of the keys signed it and our log does not begin
+/// with it: a writer that was overtaken, or whose database was set back, must not undo or contradict what was told to
+/// the world.
 pub(super) async fn published(store: &Store, ours: &Checkpoint, keys: &[[u8; 32]]) -> anyhow::Result<Option<Version>> {
     let present = store.get_version(&Resource::Checkpoint.object_key(), MAX_BYTES as u64 + 1).await?;
     let note = present.as_ref().and_then(|present| std::str::from_utf8(&present.body).ok()).unwrap_or_default();
-    // What nobody of ours signed is rubbish, and is replaced.
+    // A checkpoint that none of our keys signed is rubbish, and is replaced.
     if let Ok(Checkpoint { tree, .. }) = Checkpoint::verified(note, &ours.origin, keys) {
         let ours = ours.tree;
         anyhow::ensure!(
@@ -69,10 +70,10 @@ pub(super) async fn publish(store: &Store, checkpoint: &str, keys: &[[u8; 32]]) 
             return Ok(());
         }
     }
-    anyhow::bail!("the checkpoint was changed by others {TRIES} times while it should be written")
+    anyhow::bail!("others changed the checkpoint {TRIES} times while it was being published")
 }
 
-/// Deletes what trees of these sizes had at their end, now that the full tile and the full bundle are there.
+/// Deletes the partial tiles and bundles of trees of these sizes, now that the full ones are there.
 pub(super) async fn delete_partial(store: &Store, tree_sizes: &[u64]) -> Result<(), StoreError> {
     for size in tree_sizes {
         let partial = Tile::in_tree(0, size / FULL_WIDTH, *size);

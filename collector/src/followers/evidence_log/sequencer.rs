@@ -1,5 +1,5 @@
-//! The one writer of the evidence log: gives sealed runs their entries, writes the objects by which the tree grows, signs,
-//! publishes. Each step is repeated after a crash, to the same bytes.
+//! The one writer of the evidence log: gives sealed runs their entries, writes the objects by which the tree grows,
+//! signs, publishes. Each step is repeated after a crash, to the same bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::signing::Signer;
 
 /// Maximum number of entries that are added at once.
 pub(super) const GROUP: usize = 4096;
-/// How long clients may go on with an earlier checkpoint before they need full tiles instead of its partial ones.
+/// Time for which clients may go on with an earlier checkpoint before they need full tiles instead of its partial ones.
 const PARTIAL_RETENTION: Duration = Duration::from_secs(600);
 /// Earlier trees that are tidied up after one group.
 const OUTGROWN: i64 = 32;
@@ -40,7 +40,7 @@ pub(crate) struct EvidenceLog {
 /// The state of the log, owned by the session that holds the lock.
 pub(super) struct Sequencer<'a> {
     log: &'a EvidenceLog,
-    /// The session that holds the lock: once it is gone, nothing can be assigned or signed any more.
+    /// The session that holds the lock: without it nothing can be assigned or signed.
     client: Client,
     key: NoteKey,
     /// This collector's key, and those that have signed the log before.
@@ -49,7 +49,7 @@ pub(super) struct Sequencer<'a> {
 }
 
 impl<'a> Sequencer<'a> {
-    /// Goes on where the last one stopped: the signed tree is the truth, and the store must have it.
+    /// Resumes where the last writer stopped: the signed tree is the truth, and the store must have it.
     pub(super) async fn resume(log: &'a EvidenceLog, client: Client) -> anyhow::Result<Self> {
         let latest = log_checkpoints::latest(&client).await?;
         let origin = match &latest {
@@ -60,12 +60,12 @@ impl<'a> Sequencer<'a> {
             anyhow::bail!("--log-origin: the log is called `{origin}` since its first entry, got `{configured}`");
         }
         let key = NoteKey::new(&origin, *log.signer.public_key().bytes())?;
-        // Before the first signature, so that whoever reads one can verify it.
+        // The key is stored before its first signature, so that every reader can verify that.
         let public_keys = signing_keys::add(&client, log.signer.public_key().bytes()).await?;
         let mut sequencer = Self { log, client, key, public_keys, tail: Tail::default() };
         if let Some(signed) = latest {
             sequencer.tail = sequencer.read_tail(signed.tree).await?;
-            // It may have been signed and not published.
+            // The last writer may have signed it without publishing it.
             objects::publish(&log.store, &signed.checkpoint, &sequencer.public_keys).await?;
             log.metrics.size.set(i64::try_from(signed.tree.size)?);
         } else {
@@ -95,7 +95,8 @@ impl<'a> Sequencer<'a> {
     pub(super) async fn step(&mut self) -> anyhow::Result<usize> {
         let size = self.tail.edge.size();
         let begun = Instant::now();
-        // What has an index and is in no signed tree was left by a crash, and goes first, as the group that it was.
+        // A crash left entries that have an index and are in no signed tree: they go first, as the group that they
+        // were.
         let mut entries = log_entries::from(&self.client, size, GROUP).await?;
         if entries.is_empty() {
             entries = self.assign(size).await?;

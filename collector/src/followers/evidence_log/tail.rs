@@ -1,5 +1,5 @@
-//! What new entries make of the log: the tiles and bundles to write, and the tree that they belong to. Pure, so that the
-//! same entries give the same bytes again.
+//! Appends entries to the log: computes the tiles and bundles to write, and the tree that they belong to. Pure, so that
+//! the same entries give the same bytes again.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use schemas::transparency::proof::TreeHead;
 use schemas::transparency::tile::{FULL_WIDTH, Resource, Tile};
 use schemas::transparency::tree::{Edge, FilledTile};
 
-/// The end of the log: what new entries are appended to.
+/// The end of the log, to which new entries are appended.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tail {
     pub edge: Edge,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_writes_what_is_new_and_nothing_twice() {
+    fn a_group_writes_what_is_new_and_nothing_twice() {
         let mut tail = Tail::default();
         let mut paths = |entries| {
             let objects = tail.append(entries).unwrap();
@@ -89,7 +89,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn however_entries_are_batched_the_tree_is_the_same(cuts in prop::collection::vec(1_u64..400, 1..6)) {
+        fn however_entries_are_grouped_the_tree_is_the_same(cuts in prop::collection::vec(1_u64..400, 1..6)) {
             let (mut tail, mut size) = (Tail::default(), 0);
             let mut last = Vec::new();
             for cut in cuts {

@@ -1,4 +1,4 @@
-//! When and how the tables are written.
+//! Configuration of the tables.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use schemas::lake::Messages;
 
 #[derive(Debug, Clone, Args)]
 pub struct TablesConfig {
-    /// How often sealed runs are taken into the Parquet tables, in milliseconds
+    /// Interval at which sealed runs are taken into the Parquet tables, in milliseconds
     #[arg(long, env = "CROWNEST_TABLES_INTERVAL_MS", default_value_t = 20_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub tables_interval_ms: u64,
-    /// How long a past day must have been left alone until its files are compacted, in milliseconds
+    /// Time for which a past day must have been left alone before its files are compacted, in milliseconds
     #[arg(long, env = "CROWNEST_TABLES_SETTLE_MS", default_value_t = 3_600_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(0..=604_800_000))]
     pub tables_settle_ms: u64,
-    /// Take over what failed test cases say, too: such messages may hold secrets
+    /// Include the messages of failed test cases, which may hold secrets
     #[arg(long, env = "CROWNEST_TABLES_TEST_MESSAGES")]
     pub tables_test_messages: bool,
 }

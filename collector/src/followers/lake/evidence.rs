@@ -1,5 +1,5 @@
-//! The rows of one run, from what was sealed: its bundle, the indexes of its event log, the test reports among its
-//! artifacts.
+//! The rows of one run, read from its sealed objects: the bundle, the indexes of the event log, the test reports among
+//! the artifacts.
 
 use std::io::BufReader;
 
@@ -14,14 +14,14 @@ use tokio_util::io::SyncIoBridge;
 use crate::db::lake_files::Member;
 use crate::recent_objects::RecentObjects;
 
-/// Rows of `tests` that one run gets at most, and bytes of text in them: reports are written by strangers.
+/// Maximum rows of `tests` for one run, and bytes of text in them: reports come from strangers.
 const CASES: usize = 200_000;
 const CASE_BYTES: usize = 16 << 20;
 
-/// Rows of `events_index` that one part of a log gets at most: who writes a byte now and then makes many segments.
+/// Maximum rows of `events_index` for one part of a log: a run that writes a byte now and then makes many segments.
 const INDEX_ROWS: usize = 4_096;
 
-/// Everything that the tables say about a run.
+/// All rows of the tables about one run.
 #[derive(Debug)]
 pub(super) struct RunRows {
     pub run: RunRow,
@@ -37,10 +37,10 @@ pub(super) struct RunRows {
 pub(super) enum Unreadable {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It is as it was sealed, so it is for a newer version to read: a run is not left out for that.
+    /// The object is as it was sealed, and a newer version can read it: the run is not left out.
     #[error("this version cannot read `{key}`: {reason}")]
     NotUnderstood { key: String, reason: serde_json::Error },
-    /// Trying again does not help.
+    /// The object is not as it was sealed: retrying does not help.
     #[error("`{key}`: {reason}")]
     Changed { key: String, reason: String },
 }
@@ -50,7 +50,7 @@ impl Unreadable {
         Self::Changed { key: key.to_owned(), reason: reason.to_string() }
     }
 
-    /// What should be there is gone.
+    /// A sealed object that is gone was changed.
     fn of(error: StoreError) -> Self {
         match error {
             StoreError::NotFound(key) => Self::changed(&key, &"it is gone"),
@@ -110,7 +110,7 @@ async fn index(
     Ok(coarse(&entries, INDEX_ROWS).iter().map(|entry| EventsIndexRow::of(bundle, number, part, entry)).collect())
 }
 
-/// Neighbours together where there are too many: their frames follow each other, and can be decompressed as one.
+/// Joins neighbours if there are too many: their frames follow each other, and can be decompressed as one.
 fn coarse(entries: &[IndexEntry], rows: usize) -> Vec<IndexEntry> {
     let together = entries.len().div_ceil(rows).max(1);
     let join = |group: &[IndexEntry]| {
@@ -131,7 +131,7 @@ async fn tests(store: &Store, bundle: &EvidenceBundle, messages: Messages) -> Re
         };
         let stream = match store.get_stream(&artifact.object_key, None).await {
             Ok(stream) => stream,
-            // Its owner may delete it at any time.
+            // The owner of an artifact may delete it at any time.
             Err(StoreError::NotFound(_)) => continue,
             Err(error) => return Err(error.into()),
         };
@@ -149,8 +149,10 @@ async fn tests(store: &Store, bundle: &EvidenceBundle, messages: Messages) -> Re
                 let (action, key) = ("reading", artifact.object_key.clone());
                 return Err(StoreError::Request { action, key, reason: error.to_string() }.into());
             }
-            // The executor could read it, so it is another one now: the run has its other rows.
-            Err(error) => tracing::error!(key = artifact.object_key, %error, "a test report was changed"),
+            // The executor could read the report, so it was changed since. The run keeps its other rows.
+            Err(error) => {
+                tracing::error!(key = artifact.object_key, %error, "cannot read a test report that was changed; leaving out its rows");
+            }
         }
     }
     Ok(rows)
@@ -168,7 +170,7 @@ fn cases(
     test_report::read(report.format, input, |case| {
         number += 1;
         let row = TestRow::of(bundle, report, number, case, messages);
-        // The first that does not fit is the last: what is listed is the beginning.
+        // The first case that does not fit ends the list, so that the rows are the beginning of the report.
         full |= rows.len() >= room || row.text_bytes() > bytes_left;
         if !full {
             bytes_left -= row.text_bytes();

@@ -1,4 +1,4 @@
-//! Files of a chunk in the object store: of all tables, written once, never changed.
+//! The files of a chunk in the object store, one for each table: written once, never changed.
 
 use anyhow::Context as _;
 use infra::s3::{Put, Store, StoreError};
@@ -11,7 +11,7 @@ use crate::db::lake_files::{Chunks, Rows, Written};
 
 const CONTENT_TYPE: &str = "application/vnd.apache.parquet";
 
-/// A file of each table that has rows, in the order in which they are to be written.
+/// A file of each table, in the order in which they are to be written.
 #[derive(Debug)]
 pub(super) struct Files(Vec<(&'static Table, TableFile)>);
 
@@ -20,13 +20,13 @@ pub(super) fn name(table: &'static Table, chunks: Chunks) -> FileName {
     FileName { table: table.name, date, first_batch: first, last_batch: last }
 }
 
-/// `runs` is there even without rows: it says that the chunk is complete.
+/// The file of `runs` is written even without rows: it says that the chunk is complete.
 fn is_needed(table: &Table, rows: u64) -> bool {
     rows > 0 || table.name == RunRow::TABLE.name
 }
 
 impl Files {
-    /// Of these runs; `members` identifies them.
+    /// Makes the files of these runs; `members` identifies the runs.
     pub(super) fn of(runs: impl IntoIterator<Item = RunRows>, members: &str) -> anyhow::Result<Self> {
         let mut writers = Writers::new(members)?;
         for run in runs {
@@ -40,7 +40,7 @@ impl Files {
         writers.finish()
     }
 
-    /// Writes those that have rows, `runs` last. Returns what the store has then.
+    /// Writes the files that have rows, `runs` last. Returns the rows and the bytes that the store has then.
     pub(super) async fn put(self, store: &Store, chunks: Chunks, members: &str) -> anyhow::Result<(Rows, u64)> {
         let (mut rows, mut bytes) = (Rows::new(), 0);
         for (table, file) in self.0.into_iter().filter(|(table, file)| is_needed(table, file.rows)) {
@@ -72,7 +72,8 @@ impl Writers {
     }
 }
 
-/// What is there already was made of the same runs, if by another version or with other settings: then it is kept.
+/// Writes a file, or keeps the one that is there if it has the same members: another version, or one with other
+/// settings, may have made it.
 async fn put(store: &Store, name: &FileName, file: TableFile, members: &str) -> anyhow::Result<TableFile> {
     let key = name.to_string();
     if store.put_new(&key, file.bytes.clone(), CONTENT_TYPE).await? == Put::Created {
@@ -85,17 +86,17 @@ async fn put(store: &Store, name: &FileName, file: TableFile, members: &str) -> 
     let (found, rows) = parquet_file::describe(bytes.clone()).with_context(|| format!("`{key}` exists"))?;
     anyhow::ensure!(
         found.as_deref() == Some(members),
-        "`{key}` exists, of other runs: were tables and database set back to different times?"
+        "`{key}` exists and has other runs: were tables and database set back to different times?"
     );
     Ok(TableFile { bytes, rows })
 }
 
-/// Puts one file of each table in the place of several. They stay until they are deleted.
+/// Merges several files of each table into one. The merged files stay until they are deleted.
 pub(super) async fn merge(store: &Store, chunks: Chunks, from: &[Written]) -> anyhow::Result<(Rows, u64)> {
     let members = from.iter().map(|file| format!("{}-{} {:?}", file.chunks.first, file.chunks.last, file.rows));
     let members = digest(members);
     let (mut rows, mut bytes) = (Rows::new(), 0);
-    // One table after the other: they need not be in memory together.
+    // One table after the other, so that they are not in memory together.
     for table in TABLES {
         let mut writer = TableWriter::new(table, &members)?;
         for file in from {
@@ -121,7 +122,7 @@ pub(super) async fn merge(store: &Store, chunks: Chunks, from: &[Written]) -> an
     Ok((rows, bytes))
 }
 
-/// Deletes what a compacted file has taken the place of; what is not there is no error.
+/// Deletes the files that a compacted file has replaced. A missing file is not an error.
 pub(super) async fn delete(store: &Store, chunks: Chunks) -> Result<(), StoreError> {
     // `runs` first: while it is there, the chunk counts as complete.
     for table in TABLES.into_iter().rev() {

@@ -1,8 +1,8 @@
-//! Registers the tables in an Apache Iceberg catalog: the same Parquet files, which engines then see as of one moment, each
-//! row once, whatever is being written or compacted.
+//! Registers the tables in an Apache Iceberg catalog: the same Parquet files, which engines then see as of one moment,
+//! each row once, whatever is being written or compacted.
 //!
-//! The files are the truth. What a table has in the catalog is compared with them and brought to the same, so a commit
-//! whose answer was lost is no trouble, and neither is a catalog that was set back, emptied or replaced.
+//! The files are the truth. A table in the catalog is compared with them, and the difference is committed. So nothing
+//! is lost with the answer to a commit, nor in a catalog that was set back, emptied or replaced.
 
 mod catalog;
 mod clean_up;

@@ -46,7 +46,7 @@ impl LakeMetrics {
             )?,
             errors: register_int_counter_with_registry!(
                 "crownest_collector_tables_errors_total",
-                "How often the tables could not be continued and were tried again",
+                "Failures after which the tables were retried",
                 registry
             )?,
         })

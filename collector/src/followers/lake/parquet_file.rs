@@ -1,4 +1,4 @@
-//! Parquet files of a table: rows to bytes, and the rows of several files to one. The same rows give the same bytes.
+//! Parquet files of a table: writes rows, and merges the rows of several files. The same rows give the same bytes.
 
 use std::mem;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use parquet::record::Field;
 use parquet::schema::parser::parse_message_type;
 use schemas::lake::{Kind, SCHEMA_VERSION, Table, Value};
 
-/// A row group ends at whichever comes first.
+/// A row group ends at this number of rows or bytes, whichever comes first.
 const GROUP_ROWS: usize = 128 * 1024;
 const GROUP_BYTES: usize = 64 << 20;
 const ZSTD_LEVEL: i32 = 3;
-/// Without a version of ours, which would change the bytes. Readers look for the word `version`.
+/// Does not name our version, which would change the bytes. Readers look for the word `version`.
 const CREATED_BY: &str = "crownest version 1";
 const VERSION_KEY: &str = "crownest.schema_version";
 const MEMBERS_KEY: &str = "crownest.members";
@@ -115,7 +115,7 @@ impl TableWriter {
 
     /// Appends the rows of another file of the same table. Columns that it lacks, since it is older, become null.
     pub fn append(&mut self, table: &Table, bytes: Bytes) -> anyhow::Result<u64> {
-        let reader = SerializedFileReader::new(bytes).context("no Parquet file")?;
+        let reader = SerializedFileReader::new(bytes).context("not a Parquet file")?;
         let version = about(&reader, VERSION_KEY).and_then(|version| version.parse().ok()).unwrap_or(u32::MAX);
         anyhow::ensure!(
             version <= SCHEMA_VERSION,
@@ -136,9 +136,9 @@ impl TableWriter {
     }
 }
 
-/// What a file that is in the store is made of, and how many rows it has.
+/// Reads the digest of a stored file's members, and its number of rows.
 pub(super) fn describe(bytes: Bytes) -> anyhow::Result<(Option<String>, u64)> {
-    let reader = SerializedFileReader::new(bytes).context("no Parquet file")?;
+    let reader = SerializedFileReader::new(bytes).context("not a Parquet file")?;
     let rows = reader.metadata().file_metadata().num_rows();
     Ok((about(&reader, MEMBERS_KEY), u64::try_from(rows)?))
 }
@@ -168,7 +168,7 @@ impl Buffer {
         Self { required, levels: Vec::new(), values }
     }
 
-    /// Returns about how many bytes it took.
+    /// Returns the approximate bytes that the value takes.
     fn push(&mut self, value: Value) -> anyhow::Result<usize> {
         let size = match (&mut self.values, value) {
             (_, Value::Null) => {

@@ -1,5 +1,5 @@
-//! The one writer of the tables: gives sealed runs a chunk, writes chunks, compacts past days. Each step is repeated
-//! after a crash: what a file holds is fixed in the database before the file is written.
+//! The one writer of the tables: assigns sealed runs to chunks, writes chunks, compacts past days. Each step is
+//! repeated after a crash: the database fixes what a file holds before the file is written.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,13 +18,13 @@ use super::metrics::LakeMetrics;
 use crate::db::lake_files::{self, Chunks, Member, Rows, Written};
 use crate::recent_objects::RecentObjects;
 
-/// Most runs of a chunk, and most test cases beyond its first run: what bounds the memory.
+/// Maximum runs of a chunk, and test cases beyond its first run: they bound the memory.
 const RUNS: usize = 2_000;
 const CASES: u64 = 50_000;
-/// Most files of one look at what is to be written.
+/// Maximum chunks of one look at the backlog.
 const FILES: usize = 64;
 const CONCURRENT_READS: usize = 8;
-/// Compacted files do not grow beyond this, all tables together.
+/// Maximum size of compacted files, all tables together.
 const COMPACTED_BYTES: u64 = 128 << 20;
 
 #[derive(Debug)]
@@ -41,14 +41,14 @@ pub(crate) struct Lake {
 /// The writer, owned by the session that holds the lock.
 pub(super) struct Writer<'a> {
     pub lake: &'a Lake,
-    /// The session that holds the lock: once it is gone, nothing can be assigned or planned any more.
+    /// The session that holds the lock: without it nothing can be assigned or planned.
     pub client: Client,
-    /// Where the tables are registered, if anywhere.
+    /// The link to the registrar, if there is a catalog.
     pub catalog: Option<Link>,
 }
 
 impl Writer<'_> {
-    /// Until something fails.
+    /// Works until something fails.
     pub(super) async fn work(mut self) -> anyhow::Result<()> {
         loop {
             let more = self.take_in().await?;
@@ -60,7 +60,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Takes in what waits, and writes what is to be written; true if there may be more.
+    /// Assigns waiting runs, and writes unwritten chunks; true if there may be more.
     async fn take_in(&mut self) -> anyhow::Result<bool> {
         let more = self.assign().await?;
         let unwritten = lake_files::unwritten(&self.client, FILES).await?;
@@ -71,7 +71,7 @@ impl Writer<'_> {
         Ok(more || unwritten.len() == FILES)
     }
 
-    /// New runs do not wait for a catalog: it is told what there is, and that is all.
+    /// Tells the registrar which files there are. New runs do not wait for a catalog.
     async fn tell_catalog(&mut self) -> anyhow::Result<()> {
         let Some(catalog) = &mut self.catalog else { return Ok(()) };
         catalog.look();
@@ -81,8 +81,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Deletes what compaction replaced, and plans the next one; true if there is one. Not before the catalog has all
-    /// files as they are: its readers would not find what is deleted.
+    /// Deletes replaced files, and plans the next compaction; true if there is one. Does nothing before the catalog has
+    /// all current files, since its readers would not find the deleted ones.
     async fn tidy(&mut self) -> anyhow::Result<bool> {
         if self.catalog.as_ref().is_some_and(|catalog| !catalog.is_in_sync()) {
             return Ok(false);
@@ -94,7 +94,7 @@ impl Writer<'_> {
         self.plan().await
     }
 
-    /// Until the next chunk is due, or something else is to be done.
+    /// Rests until the next chunk is due, or something else is to be done.
     async fn rest(&mut self) -> anyhow::Result<()> {
         let end = tokio::time::Instant::now() + self.lake.config.interval();
         loop {
@@ -115,7 +115,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Gives chunks to runs that have none: one for each day.
+    /// Assigns waiting runs to new chunks, one for each day; true if there may be more.
     async fn assign(&mut self) -> anyhow::Result<bool> {
         let transaction = self.client.transaction().await?;
         let waiting = lake_files::waiting(&transaction, RUNS).await?;
@@ -136,7 +136,7 @@ impl Writer<'_> {
         Ok(taken < waiting.len() || taken == RUNS)
     }
 
-    /// Writes one chunk, or what a plan of compaction says.
+    /// Writes one chunk, or the file of a planned compaction.
     async fn write(&self, chunks: Chunks) -> anyhow::Result<()> {
         let begun = Instant::now();
         let (rows, bytes) = if chunks.first == chunks.last {
@@ -160,13 +160,13 @@ impl Writer<'_> {
         files.put(&self.lake.store, chunk, &identity).await
     }
 
-    /// A run whose evidence was changed or removed has no rows, and does not hold up the others.
+    /// Reads the rows of a run. One whose evidence was changed or removed has no rows, and does not hold up the others.
     async fn read(&self, member: Member) -> anyhow::Result<Option<RunRows>> {
         match evidence::read(&self.lake.store, &self.lake.recent_objects, &member, self.lake.config.messages()).await {
             Ok(rows) => Ok(Some(rows)),
             Err(error) if error.is_permanent() => {
                 self.lake.metrics.unreadable.inc();
-                tracing::error!(run = %member.run_id, %error, "a run is missing in the tables");
+                tracing::error!(run = %member.run_id, %error, "cannot read the evidence of a run; leaving it out of the tables");
                 Ok(None)
             }
             Err(error) => Err(error.into()),

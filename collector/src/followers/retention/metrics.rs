@@ -41,7 +41,7 @@ impl RetentionMetrics {
             )?,
             overdue_seconds: register_gauge_with_registry!(
                 "crownest_collector_retention_overdue_seconds",
-                "How long the oldest artifact that is to go, and is not held, has been overdue",
+                "Seconds for which the oldest artifact that is to go, and is not held, has been overdue",
                 registry
             )?,
         })

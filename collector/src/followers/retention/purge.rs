@@ -1,5 +1,5 @@
-//! Bytes of deleted artifacts leave the store: first their tombstone is there, then they are not, then the database knows.
-//! A crash between any two of these steps is made good by doing them again.
+//! Purges the bytes of deleted artifacts: writes the tombstone, deletes the object, notes that in the database. After a
+//! crash between any two of these steps all of them are repeated.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,16 +13,16 @@ use super::metrics::RetentionMetrics;
 use crate::context::Context;
 use crate::db::artifacts;
 
-/// Deleted in one transaction, which locks their rows and keeps legal holds waiting: few, and not for long.
+/// Artifacts purged in one transaction. Few, since it locks their rows and keeps legal holds waiting.
 pub(super) const GROUP: i64 = 32;
 const CONCURRENT: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Until what failed is tried again, so that it does not keep others from their turn.
+/// Delay before a failed purge is retried, so that it does not keep others from their turn.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Until something is looked at again that is held in the store for an unknown time.
+/// Delay before the next try for an object that the store locks for an unknown time.
 const HELD_FOR: Duration = Duration::from_mins(10);
 
-/// Returns how many were looked at.
+/// Purges one group; returns the number of artifacts that were due.
 pub(super) async fn group(context: &Context, metrics: &RetentionMetrics, client: &mut Client) -> anyhow::Result<u64> {
     let transaction = client.transaction().await?;
     let due = artifacts::lock_purgeable(&transaction, GROUP).await?;
@@ -75,24 +75,25 @@ async fn purge(context: &Context, metrics: &RetentionMetrics, tombstone: &Tombst
         Ok(Purged::Gone) => Next::Gone,
         Ok(Purged::Locked { until }) => {
             metrics.locked.inc();
-            tracing::warn!(%artifact, object_key = tombstone.object_key, "the store locks the bytes of a deleted artifact: they stay until it does not");
+            tracing::warn!(%artifact, object_key = tombstone.object_key, "cannot purge a deleted artifact: the store locks its bytes; retrying when the lock ends");
             Next::NotBefore(until.unwrap_or(now + HELD_FOR))
         }
         Err(error) => {
             context.metrics.retries.with_label_values(&["purge"]).inc();
-            tracing::warn!(%artifact, error = %format!("{error:#}"), "the bytes of a deleted artifact are still stored, trying again later");
+            tracing::warn!(%artifact, error = %format!("{error:#}"), "cannot purge a deleted artifact; retrying");
             Next::NotBefore(now + RETRY_AFTER)
         }
     }
 }
 
-/// What is there already must be about the same bytes; another version may have written it otherwise.
+/// Writes the tombstone. One that is there already must be about the same bytes; another version may have written it
+/// differently.
 async fn put(context: &Context, tombstone: &Tombstone) -> anyhow::Result<()> {
     let key = Tombstone::object_key(&tombstone.object_key).context("an artifact whose key has no folder")?;
     let body = schemas::canonical::to_vec(tombstone)?.into();
     if context.vault.put_new(&key, body, "application/json").await? == Put::Exists {
         let present: Tombstone = serde_json::from_slice(&context.store.get(&key).await?)
-            .with_context(|| format!("object `{key}` exists and is no tombstone"))?;
+            .with_context(|| format!("object `{key}` exists and is not a tombstone"))?;
         anyhow::ensure!(present.is_of_same(tombstone), "object `{key}` exists and is the tombstone of something else");
     }
     Ok(())

@@ -42,14 +42,14 @@ impl ReportReader {
     pub(super) async fn finish(self) -> ReadReport {
         drop(self.chunks);
         let counts = self.reading.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a test report could not be read");
+            tracing::error!(%error, "cannot read a test report");
             Err(ReportError { line: 1, problem: Problem::Unreadable })
         });
         ReadReport { format: self.format, counts }
     }
 }
 
-/// What the async side sends, until it has no more.
+/// Bytes that the async side sends.
 struct Received {
     chunks: mpsc::Receiver<Bytes>,
     chunk: Bytes,

@@ -42,7 +42,7 @@ impl Upload {
         self.object.write(bytes).await.map_err(|error| error.to_string())
     }
 
-    /// Visible only if everything went well.
+    /// Completes the object if everything went well, and discards it otherwise.
     async fn end<T>(self, outcome: Result<T, String>) -> Result<(Uploaded, T), String> {
         match outcome {
             Ok(value) => {
@@ -58,7 +58,7 @@ impl Upload {
     }
 }
 
-/// Also what it says if it is a test report: read from the very bytes that are stored.
+/// Uploads a file, and reads it as a test report if it is one: from the very bytes that are stored.
 pub(super) async fn file(
     store: &Store,
     key: &str,
@@ -95,7 +95,7 @@ pub(super) async fn file(
     Ok((uploaded, report))
 }
 
-/// As a tar, which is written while it is sent.
+/// Uploads a folder as a tar, which is written while it is sent.
 pub(super) async fn folder(
     store: &Store,
     key: &str,

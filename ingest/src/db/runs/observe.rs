@@ -1,12 +1,11 @@
-//! Cheap looks at many runs at once: for live streams, and for metrics.
+//! Cheap queries over many runs, for live streams and for metrics.
 
 use database::GenericClient;
+use database::row::{DbError, one, parsed, rows, unsigned};
 use schemas::id::RunId;
 use schemas::run::RunStatus;
 
-use crate::db::{DbError, one, parsed, rows, unsigned};
-
-/// How far the stored events of a run go.
+/// The progress of a run's stored events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub last_seq: u64,
@@ -14,7 +13,7 @@ pub(crate) struct Progress {
     pub terminal: bool,
 }
 
-/// Runs that are not over, by state; `unclaimed` wait for a slot or in the queue.
+/// Unfinished runs of one state; `unclaimed` ones wait for a slot or in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenRuns {
     pub status: RunStatus,
@@ -22,7 +21,7 @@ pub(crate) struct OpenRuns {
     pub count: i64,
 }
 
-/// For runs of any organization: callers have been let in to each of them before.
+/// Reads the progress of runs of any organization; callers have checked access to each run before.
 pub(crate) async fn progress_of(
     client: &impl GenericClient,
     runs: &[RunId],
@@ -48,7 +47,7 @@ pub(crate) async fn open_runs(client: &impl GenericClient) -> Result<Vec<OpenRun
     rows(client, sql, &[]).await?.iter().map(open).collect()
 }
 
-/// Messages that are committed and not yet published.
+/// Counts messages that are committed and not yet published.
 pub(crate) async fn outbox_depth(client: &impl GenericClient) -> Result<i64, DbError> {
     Ok(one(client, "select count(*) from ingest.outbox", &[]).await?.try_get(0)?)
 }

@@ -1,5 +1,8 @@
-//! One row of `ingest.runs`, and how clients see it.
+//! A row of `ingest.runs`, and its form for clients.
 
+use database::row::{
+    DbError, json, optional_json, optional_parsed, optional_timestamp, parsed, timestamp, unsigned, unsigned_32,
+};
 use std::collections::BTreeMap;
 
 use schemas::Timestamp;
@@ -11,8 +14,6 @@ use schemas::id::{BatchId, OrgId, ProjectId, RunId};
 use schemas::message::{RootFs, TemplateRef};
 use schemas::run::RunStatus;
 use tokio_postgres::Row;
-
-use crate::db::{DbError, json, optional_json, optional_timestamp, parsed, timestamp, unsigned};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
@@ -35,10 +36,10 @@ pub(crate) struct Run {
     pub created_at: Timestamp,
     pub archive: Option<Archive>,
     pub cancel_requested_at: Option<Timestamp>,
-    /// Its time to upload and start is over; the collector has been told.
+    /// Set when the time to upload and start is over; the collector has been told.
     pub expired_at: Option<Timestamp>,
-    pub attempt: i32,
-    /// One past the last stored event.
+    pub attempt: u32,
+    /// The number of the next event to be stored.
     pub next_seq: u64,
     pub result: RunResult,
 }
@@ -63,14 +64,8 @@ impl Run {
             source_metadata: optional_json(row, "source_metadata")?,
             env_keys: row.try_get("env_keys")?,
             timeout_ms: unsigned(row, "timeout_ms")?,
-            network: match row.try_get::<_, Option<&str>>("network")? {
-                None => None,
-                Some(_) => Some(parsed(row, "network")?),
-            },
-            batch_id: match row.try_get::<_, Option<&str>>("batch_id")? {
-                None => None,
-                Some(_) => Some(parsed(row, "batch_id")?),
-            },
+            network: optional_parsed(row, "network")?,
+            batch_id: optional_parsed(row, "batch_id")?,
             traceparent: row.try_get("traceparent")?,
             created_at: timestamp(row, "created_at")?,
             archive: match row.try_get::<_, Option<String>>("archive_sha256")? {
@@ -83,13 +78,13 @@ impl Run {
             },
             cancel_requested_at: optional_timestamp(row, "cancel_requested_at")?,
             expired_at: optional_timestamp(row, "expired_at")?,
-            attempt: row.try_get("attempt")?,
+            attempt: unsigned_32(row, "attempt")?,
             next_seq: unsigned(row, "next_seq")?,
             result: json(row, "result")?,
         })
     }
 
-    /// Nobody has started it, and nobody will end it: it can still be changed.
+    /// Says whether the run can still be changed: it is neither started, nor canceled, nor expired.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.status, RunStatus::AwaitingArchive | RunStatus::ArchiveUploaded)
             && self.cancel_requested_at.is_none()

@@ -1,18 +1,18 @@
-//! The changes that ingest makes to a run. Each is a conditional update that returns what became of the run.
+//! The changes that ingest makes to a run. Each is a conditional update that returns the changed run.
 
 use database::GenericClient;
+use database::row::{DbError, Params, optional, rows, signed};
 use schemas::Timestamp;
 use schemas::id::{OrgId, RunId};
 
 use super::Run;
 use crate::archive::Declared;
-use crate::db::{DbError, optional, rows, signed};
 
-async fn change(client: &impl GenericClient, sql: &str, params: crate::db::Params<'_>) -> Result<Option<Run>, DbError> {
+async fn change(client: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Option<Run>, DbError> {
     optional(client, sql, params).await?.map(|row| Run::from_row(&row)).transpose()
 }
 
-/// `awaiting_archive` to `archive_uploaded`.
+/// Changes `awaiting_archive` to `archive_uploaded`.
 pub(crate) async fn attach_archive(
     client: &impl GenericClient,
     org: &OrgId,
@@ -27,7 +27,7 @@ pub(crate) async fn attach_archive(
     change(client, sql, &[&org.as_str(), &id.as_str(), &archive.sha256, &signed(archive.size_bytes)]).await
 }
 
-/// `archive_uploaded` to `starting`.
+/// Changes `archive_uploaded` to `starting`.
 pub(crate) async fn start(
     client: &impl GenericClient,
     org: &OrgId,
@@ -41,7 +41,7 @@ pub(crate) async fn start(
     change(client, sql, &[&org.as_str(), &id.as_str(), &queued_at.into_inner()]).await
 }
 
-/// Remembers that the run is to be canceled; the first time counts.
+/// Records the request to cancel a run; the first request counts.
 pub(crate) async fn request_cancel(
     client: &impl GenericClient,
     org: &OrgId,
@@ -53,7 +53,7 @@ pub(crate) async fn request_cancel(
     change(client, sql, &[&org.as_str(), &id.as_str()]).await
 }
 
-/// Marks runs of all organizations that nobody started within `age_ms`, at most `limit`, each once.
+/// Marks at most `limit` runs of all organizations that were not started within `age_ms`, each once.
 pub(crate) async fn expire_unstarted(
     client: &impl GenericClient,
     age_ms: u64,

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use database::GenericClient;
+use database::row::{DbError, optional, optional_json, parsed, rows, timestamp};
 use schemas::api::template::{OfferedTemplate, OfferedVersion};
 use schemas::id::{TemplateId, TemplateVersionId};
 use schemas::message::RootFs;
 use tokio_postgres::Row;
 
-use crate::db::{DbError, optional, optional_json, parsed, rows, timestamp};
+use crate::db::page::{Cursor, Page};
 use crate::new_run::DEFAULT_TEMPLATE;
-use crate::page::{Cursor, Page};
 
-/// Of one template, in an answer.
+/// Maximum versions of one template in an answer, beside the current one.
 const MAX_VERSIONS: i64 = 100;
 
 /// Newest first; one more than the page holds, if there is one.
@@ -27,7 +27,7 @@ pub(crate) async fn list(client: &impl GenericClient, page: &Page) -> Result<Vec
     found.iter().map(|row| Ok((template(row, &mut versions)?, Cursor::of(row)?))).collect()
 }
 
-/// By its id or its slug.
+/// Finds a template by its id or its slug.
 pub(crate) async fn find(client: &impl GenericClient, name: &str) -> Result<Option<OfferedTemplate>, DbError> {
     let sql = "select id, slug, min(created_at) as created_at from ingest.templates where id = $1 or slug = $1
         group by id, slug order by (id = $1) desc limit 1";
@@ -36,13 +36,13 @@ pub(crate) async fn find(client: &impl GenericClient, name: &str) -> Result<Opti
     template(&row, &mut versions).map(Some)
 }
 
-/// Names of templates, in alphabetical order.
+/// Lists the slugs of templates, in alphabetical order.
 pub(crate) async fn slugs(client: &impl GenericClient, limit: i64) -> Result<Vec<String>, DbError> {
     let sql = "select distinct slug from ingest.templates order by slug limit $1";
     rows(client, sql, &[&limit]).await?.iter().map(|row| Ok(row.try_get("slug")?)).collect()
 }
 
-/// Versions of a template, or of all of them: id, slug and version, newest first.
+/// Lists the versions of a template, or of all: id, slug and version, newest first.
 pub(crate) async fn names(
     client: &impl GenericClient,
     slug: Option<&str>,

@@ -1,25 +1,24 @@
 //! `GET /v1/api-keys`: all keys of the organization, revoked ones included.
 
 use axum::Json;
-use axum::extract::State;
 use schemas::api::key::ApiKey;
 use schemas::api::list::List;
 use schemas::scope::Scope;
 
-use crate::app::App;
-use crate::auth::Caller;
 use crate::db::api_keys;
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::query::Query;
+use crate::operation::parameters::PAGE;
+use crate::operation::{Call, Operation, examples, json};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-) -> Result<Json<List<ApiKey>>, ApiError> {
-    caller.require(Scope::ApiKeyRead)?;
-    let page = Page::from_query(&query)?;
-    let found = api_keys::list(&app.pool.get().await?, caller.org(), &page).await?;
+pub(crate) const OPERATION: Operation =
+    Operation::get("/v1/api-keys", "listApiKeys", "List the organization's API keys, newest first")
+        .scope(Scope::ApiKeyRead)
+        .takes(PAGE)
+        .answers(200, json::<List<ApiKey>>(examples::api_keys));
+
+pub(crate) async fn handle(call: Call, query: Query) -> Result<Json<List<ApiKey>>, ApiError> {
+    let page = query.page()?;
+    let found = api_keys::list(&call.app.pool.get().await?, call.caller.org(), &page).await?;
     Ok(Json(page.list(found, |key| key)))
 }

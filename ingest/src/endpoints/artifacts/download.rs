@@ -1,25 +1,24 @@
 //! `GET /v1/artifacts/{id}/download`: the bytes, or one range of them.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use schemas::id::ArtifactId;
 use schemas::scope::Scope;
 
-use crate::app::App;
-use crate::auth::Caller;
-use crate::download::StoredObject;
-use crate::error::ApiError;
-use crate::path_id::PathId;
+use crate::http::download::StoredObject;
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
+use crate::operation::parameters::{ARTIFACT_ID, RANGE};
+use crate::operation::{Call, Content, Operation};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    PathId(id): PathId<ArtifactId>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::ArtifactRead)?;
-    let artifact = super::find_kept(&app.pool.get().await?, &caller, &id).await?;
+pub(crate) const OPERATION: Operation =
+    Operation::get("/v1/artifacts/{id}/download", "downloadArtifact", "The bytes of an artifact")
+        .scope(Scope::ArtifactRead)
+        .takes(&[ARTIFACT_ID, RANGE])
+        .answers(200, Content::Bytes("*/*"))
+        .errors(&[Code::RangeNotSatisfiable]);
+
+pub(crate) async fn handle(call: Call, PathId(id): PathId<ArtifactId>) -> Result<Response, ApiError> {
+    let artifact = super::find_kept(&call.app.pool.get().await?, &call.caller, &id).await?;
     let stored = StoredObject {
         what: "artifact",
         object_key: &artifact.object_key,
@@ -28,5 +27,5 @@ pub(crate) async fn handle(
         content_type: artifact.content_type.as_deref(),
         file_name: &artifact.name,
     };
-    stored.answer(&app.store, &headers).await
+    stored.answer(&call.app.store, &call.headers).await
 }

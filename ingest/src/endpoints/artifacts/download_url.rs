@@ -1,27 +1,29 @@
-//! `POST /v1/artifacts/{id}/download-url`: where the bytes are. Downloads go through this service, with the API key.
+//! `POST /v1/artifacts/{id}/download-url`: the URL of the bytes. Downloads go through this service, with the API key.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
 use schemas::api::artifact::DownloadUrl;
 use schemas::id::ArtifactId;
 use schemas::scope::Scope;
 
-use crate::app::App;
-use crate::auth::Caller;
-use crate::error::ApiError;
-use crate::path_id::PathId;
-use crate::public_url::PublicUrl;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::public_url::PublicUrl;
+use crate::operation::parameters::ARTIFACT_ID;
+use crate::operation::{Call, Operation, examples, json};
+
+pub(crate) const OPERATION: Operation =
+    Operation::post("/v1/artifacts/{id}/download-url", "createDownloadUrl", "Ask where to download an artifact")
+        .scope(Scope::ArtifactRead)
+        .takes(&[ARTIFACT_ID])
+        .answers(200, json::<DownloadUrl>(examples::download_url));
 
 pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    PathId(id): PathId<ArtifactId>,
-    public_url: PublicUrl,
+    call: Call,
+    (PathId(id), public_url): (PathId<ArtifactId>, PublicUrl),
 ) -> Result<Json<DownloadUrl>, ApiError> {
-    caller.require(Scope::ArtifactRead)?;
-    let artifact = super::find_kept(&app.pool.get().await?, &caller, &id).await?;
+    let artifact = super::find_kept(&call.app.pool.get().await?, &call.caller, &id).await?;
     Ok(Json(DownloadUrl {
         auth_mode: "api_key".to_owned(),
         headers: BTreeMap::new(),

@@ -1,64 +1,50 @@
-//! `POST /v1/workspace-runs/{id}/cancel`: asks for the end of a run. What follows is the collector's to write, so
-//! the answer is the run as it is now.
+//! `POST /v1/workspace-runs/{id}/cancel`: asks for the end of a run. The collector writes the end, so the answer is the
+//! run as it is now.
 
-use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use database::OutboxMessage;
-use database::Transaction;
-use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
 use schemas::id::RunId;
-use schemas::message::{Control, EventMessage, RunEnd, Verdict, encode_json};
+use schemas::message::{Control, EventMessage, Verdict, encode_json};
 use schemas::run::OutcomeSource;
 use schemas::scope::Scope;
 
 use crate::app::App;
-use crate::auth::Caller;
 use crate::db::runs::{self, Run};
-use crate::error::ApiError;
-use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::operation::parameters::RUN_ID;
+use crate::operation::{Change, Keyed, Operation, examples, json};
 
-const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/cancel");
+pub(crate) const OPERATION: Keyed = Operation::post(
+    "/v1/workspace-runs/{id}/cancel",
+    "cancelWorkspaceRun",
+    "Stop a run; one that has ended is returned as it is",
+)
+.scope(Scope::WorkspaceRunCancel)
+.takes(&[RUN_ID])
+.answers(200, json::<RunAnswer>(examples::run_answer))
+.keyed();
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    PathId(id): PathId<RunId>,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunCancel)?;
-    let mut client = app.pool.get().await?;
-    let transaction = client.transaction().await?;
-    let done = answer(&app, &transaction, &caller, &key, &id).await;
-    let response = conclude(transaction, done).await?;
+pub(crate) async fn handle(change: Change, PathId(id): PathId<RunId>) -> Result<Response, ApiError> {
+    let (app, caller) = (&change.app, &change.caller);
+    let response = change
+        .once(&[id.as_str()], async |transaction| {
+            let before = super::lock(transaction, caller, &id).await?;
+            let messages = messages(app, &before)?;
+            let after = runs::request_cancel(transaction, caller.org(), &id).await?;
+            app.outbox.insert(transaction, &messages).await?;
+            // A run that is over was not updated: it is returned as it is.
+            Ok(RunAnswer { workspace_run: after.unwrap_or(before).into_api() })
+        })
+        .await?;
     app.outbox.wake();
     Ok(response)
 }
 
-async fn answer(
-    app: &App,
-    transaction: &Transaction<'_>,
-    caller: &Caller,
-    key: &IdempotencyKey,
-    id: &RunId,
-) -> Result<Response, ApiError> {
-    let attempt = match key.begin(transaction, caller, ROUTE, &[id.as_str()]).await? {
-        Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok(response),
-    };
-    let before = super::lock(transaction, caller, id).await?;
-    let letters = letters(app, &before)?;
-    let after = runs::request_cancel(transaction, caller.org(), id).await?;
-    app.outbox.insert(transaction, &letters).await?;
-    // Nothing was updated where the run is over: it is returned as it is.
-    let answer = RunAnswer { workspace_run: after.unwrap_or(before).into_api() };
-    attempt.finish(transaction, StatusCode::OK, &answer).await
-}
-
-/// Whom to tell. A run that no executor has claimed is ended by the collector; else its executor is asked to stop.
-fn letters(app: &App, run: &Run) -> Result<Vec<OutboxMessage>, ApiError> {
+/// The messages about a cancellation. The collector ends a run that no executor has claimed; otherwise the executor is
+/// asked to stop.
+fn messages(app: &App, run: &Run) -> Result<Vec<OutboxMessage>, ApiError> {
     if run.status.is_terminal() {
         return Ok(Vec::new());
     }
@@ -70,13 +56,7 @@ fn letters(app: &App, run: &Run) -> Result<Vec<OutboxMessage>, ApiError> {
     } else if run.cancel_requested_at.is_some() || run.expired_at.is_some() {
         return Ok(Vec::new());
     } else {
-        let end = RunEnd::Abandoned {
-            reason: Verdict::Canceled,
-            source: OutcomeSource::User,
-            at: Timestamp::now(),
-            message: None,
-        };
-        let message = EventMessage { run_id: run.id.clone(), attempt: 0, segment: None, end: Some(end) };
+        let message = EventMessage::abandoned(run.id.clone(), 0, Verdict::Canceled, OutcomeSource::User, None);
         let body = message.encode().map_err(ApiError::internal)?;
         OutboxMessage::event(app.topology.events_of(&run.id), body, traceparent)
     };

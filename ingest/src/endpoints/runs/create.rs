@@ -1,90 +1,81 @@
 //! `POST /v1/workspace-runs`: a run, waiting for its archive; or started at once with one that is known.
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use database::{GenericClient, Transaction};
 use infra::keyring::Keyring;
 use infra::traceparent;
 use schemas::Timestamp;
-use schemas::api::run::{RunAnswer, RunResult};
-use schemas::archive::Archive;
+use schemas::api::archive::Archive;
+use schemas::api::run::{CreateRun, RunAnswer, RunResult};
 use schemas::env::{EnvValues, sealing_context};
 use schemas::id::{ProjectId, RunId};
 use schemas::message::TemplateRef;
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
 
-use super::start;
+use super::enqueue;
 use crate::app::App;
 use crate::archive::Declared;
 use crate::auth::Caller;
-use crate::body;
 use crate::db::runs::{self, Run};
 use crate::db::{projects, run_env, templates};
-use crate::endpoints::templates as offers;
-use crate::error::{ApiError, Code};
-use crate::idempotency::{Begun, Fingerprint, Fingerprints, IdempotencyKey, conclude};
+use crate::endpoints::{archives, templates as offers};
+use crate::http::error::{ApiError, Code};
+use crate::idempotency::{Fingerprint, Fingerprints};
 use crate::new_run::{DEFAULT_TEMPLATE, NewRun};
+use crate::operation::{Call, Change, Keyed, Operation, examples, json};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunCreate)?;
-    let request = body::read_json(body).await?;
-    let asked = NewRun::check(&request, &app.config)?;
+pub(crate) const OPERATION: Keyed = Operation::post("/v1/workspace-runs", "createWorkspaceRun", "Create a run")
+    .scope(Scope::WorkspaceRunCreate)
+    .body(json::<CreateRun>(examples::create_run))
+    .answers(201, json::<RunAnswer>(examples::run_answer))
+    .errors(&[
+        Code::NotFound,
+        Code::InvalidMetadataKey,
+        Code::InvalidMetadataValue,
+        Code::MetadataTooLarge,
+        Code::MetadataTooManyKeys,
+        Code::ReservedEnvKey,
+        Code::UnsupportedRuntimeOption,
+        Code::QuotaExceeded,
+    ])
+    .keyed();
+
+pub(crate) async fn handle(mut change: Change, (): ()) -> Result<Response, ApiError> {
+    let request = change.json().await?;
+    let asked = NewRun::check(&request, &change.app.config)?;
     if !asked.artifacts.is_empty() {
-        caller.require(Scope::ArtifactCreate)?;
-        caller.require(Scope::FileRead)?;
+        change.caller.require(Scope::ArtifactCreate)?;
+        change.caller.require(Scope::FileRead)?;
     }
-    let keyring = keyring_for(&app, &asked.env)?;
-    let fingerprints = match keyring {
+    let fingerprints = match keyring_for(&change.app, &asked.env)? {
         None => Fingerprint::of(&request)?.into(),
         Some(keyring) => Fingerprints::keyed(&request, keyring)?,
     };
-    // The values are in there, too.
+    // The request holds the values, too.
     drop(request);
-    let mut client = app.pool.get().await?;
-    let transaction = client.transaction().await?;
-    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let starts = asked.start;
-    let done = create(&transaction, &app, &caller, &key, fingerprints, asked, traceparent).await;
-    let response = conclude(transaction, done).await?;
-    // Nothing else puts anything into the outbox, and a look at it is a transaction.
+    let response = change.once_as(&fingerprints, async |transaction| create(transaction, &change, asked).await).await?;
+    // Only a start puts a message into the outbox, and a look at the outbox is a transaction.
     if starts {
-        app.outbox.wake();
+        change.app.outbox.wake();
     }
     Ok(response)
 }
 
-async fn create(
-    transaction: &Transaction<'_>,
-    app: &App,
-    caller: &Caller,
-    key: &IdempotencyKey,
-    fingerprints: Fingerprints,
-    mut asked: NewRun,
-    traceparent: Option<&str>,
-) -> Result<Response, ApiError> {
-    let attempt = match key.begin_as(transaction, caller, ("POST", "/v1/workspace-runs"), fingerprints).await? {
-        Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok(response),
-    };
-    // None depends on another, so they travel together.
+async fn create(transaction: &Transaction<'_>, call: &Call, mut asked: NewRun) -> Result<RunAnswer, ApiError> {
+    let (app, caller) = (&call.app, &call.caller);
+    // Independent statements, pipelined on one connection.
     let (project, template, archive) = tokio::try_join!(
         project_of(transaction, caller, asked.project_id.as_ref()),
         template_of(transaction, &asked),
         known_archive(transaction, caller, asked.archive.as_ref()),
     )?;
-    // Before anything is uploaded. What counts is the policy at the start.
+    // Checked here before anything is uploaded; the policy at the start counts.
     if asked.network.is_some() {
-        start::egress(transaction, caller.org(), &project).await?;
+        enqueue::egress(transaction, caller.org(), &project).await?;
     }
+    let traceparent = call.headers.get("traceparent").and_then(|value| value.to_str().ok());
     let traceparent = traceparent.filter(|text| traceparent::is_valid(text));
     let traceparent = traceparent.map_or_else(traceparent::new, str::to_owned);
     let queued_at = (asked.start && archive.is_some()).then(Timestamp::now);
@@ -101,15 +92,15 @@ async fn create(
         run_env::insert(transaction, &run.id, &sealed(keyring, &env, &run)?).await?;
     }
     if let Some(queued_at) = queued_at {
-        start::enqueue(transaction, app, &run, queued_at).await?;
+        enqueue::enqueue(transaction, app, &run, queued_at).await?;
     }
     let span = tracing::Span::current();
     span.record("run_id", run.id.as_str());
     span.record("trace_id", traceparent::trace_id(&run.traceparent));
-    attempt.finish(transaction, StatusCode::CREATED, &RunAnswer { workspace_run: run.into_api() }).await
+    Ok(RunAnswer { workspace_run: run.into_api() })
 }
 
-/// What the values are encrypted with, if there are any.
+/// The keyring for the values, if there are any.
 fn keyring_for<'a>(app: &'a App, env: &EnvValues) -> Result<Option<&'a Keyring>, ApiError> {
     match &app.keyring {
         _ if env.is_empty() => Ok(None),
@@ -152,14 +143,14 @@ fn waiting_run(caller: &Caller, project: ProjectId, template: TemplateRef, asked
     }
 }
 
-/// The archive, if the organization has it and the caller may use it unseen.
+/// The archive, if the organization has it and the caller need not send it.
 async fn known_archive(
     client: &impl GenericClient,
     caller: &Caller,
     asked: Option<&Declared>,
 ) -> Result<Option<Archive>, ApiError> {
     match asked {
-        Some(asked) if super::is_known(client, caller, asked).await? => Ok(Some(Archive {
+        Some(asked) if archives::is_known(client, caller, asked).await? => Ok(Some(Archive {
             sha256: asked.sha256.clone(),
             size_bytes: asked.size_bytes,
             uploaded_at: Some(Timestamp::now()),
@@ -186,7 +177,7 @@ async fn project_of(
 }
 
 async fn template_of(client: &impl GenericClient, asked: &NewRun) -> Result<TemplateRef, ApiError> {
-    // No slug has a NUL, and PostgreSQL takes none. The empty one does not exist either.
+    // PostgreSQL refuses a NUL, which no slug has; the empty slug does not exist either.
     let slug = asked.template.as_deref().map(|slug| if slug.contains('\0') { "" } else { slug });
     let version = asked.template_version_id.as_ref();
     let found = match version {

@@ -3,43 +3,46 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
+use schemas::api::list::EventPage;
+use schemas::event::Event;
 use schemas::id::RunId;
 use schemas::limits;
 use schemas::scope::Scope;
 
 use crate::app::App;
-use crate::auth::Caller;
 use crate::db::runs::{Progress, Run};
-use crate::error::ApiError;
 use crate::events::{Follower, Line, Reader, StreamClient};
-use crate::openapi::parameters::MAX_SEQ;
-use crate::path_id::PathId;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::query::Query;
+use crate::operation::parameters::{EVENTS, MAX_SEQ};
+use crate::operation::{Call, Content, Operation, examples, shape};
 
 /// A page ends early where its events are large.
 const PAGE_BYTES: u64 = 4 * 1024 * 1024;
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    PathId(id): PathId<RunId>,
-    query: Query,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunRead)?;
+pub(crate) const OPERATION: Operation = Operation::get(
+    "/v1/workspace-runs/{id}/events",
+    "listEvents",
+    "List the events of a run: a page, or a live stream that ends after the `terminal` event",
+)
+.scope(Scope::WorkspaceRunRead)
+.takes(EVENTS)
+.answers(200, Content::Events(shape::<EventPage<Event>>, examples::events));
+
+pub(crate) async fn handle(call: Call, (PathId(id), query): (PathId<RunId>, Query)) -> Result<Response, ApiError> {
     let after = query.number("afterSeq", 0..=MAX_SEQ)?.unwrap_or(0);
     let limit = query.number("limit", 1..=limits::PAGE as u64)?;
     let live = query.flag("stream")?;
-    let run = super::find(&app.pool.get().await?, &caller, &id).await?;
-    let reader = Reader { pool: app.pool.clone(), store: app.store.clone(), run: id };
+    let run = super::find(&call.app.pool.get().await?, &call.caller, &id).await?;
+    let reader = Reader { pool: call.app.pool.clone(), store: call.app.store.clone(), run: id };
     if live {
         // A client that reconnects sends both: where it began, and how far it got.
-        let after = after.max(last_event_id(&headers).unwrap_or(0));
-        return Ok(stream(&app, reader, &run, after));
+        let after = after.max(last_event_id(&call.headers).unwrap_or(0));
+        return Ok(stream(&call.app, reader, &run, after));
     }
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(limits::PAGE);
     let page = reader.page(after, limit, PAGE_BYTES).await.map_err(ApiError::internal)?;
@@ -79,7 +82,7 @@ fn page_of(page: &[Line], next_seq: u64) -> bytes::Bytes {
         }
         body.put_slice(&line.json);
     }
-    // Where nothing was found nothing is left, whatever the numbers say: a client must not ask forever.
+    // An empty page ends the list, whatever the numbers say: a client must not ask forever.
     match page.last().filter(|last| last.seq + 1 < next_seq) {
         Some(last) => body.put_slice(format!("],\"hasMore\":true,\"nextSeq\":{}}}", last.seq).as_bytes()),
         None => body.put_slice(b"],\"hasMore\":false}"),

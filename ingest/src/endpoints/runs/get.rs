@@ -3,31 +3,33 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use schemas::api::run::RunAnswer;
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
 use crate::app::App;
-use crate::auth::Caller;
 use crate::db::runs::{Progress, Run};
-use crate::error::ApiError;
-use crate::openapi::parameters::MAX_WAIT_S;
-use crate::path_id::PathId;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::http::query::Query;
+use crate::operation::parameters::{MAX_WAIT_S, RUN_ID, WAIT};
+use crate::operation::{Call, Operation, examples, json};
+
+pub(crate) const OPERATION: Operation =
+    Operation::get("/v1/workspace-runs/{id}", "getWorkspaceRun", "One run, as it is now or when it has ended")
+        .scope(Scope::WorkspaceRunRead)
+        .takes(&[RUN_ID, WAIT])
+        .answers(200, json::<RunAnswer>(examples::run_answer));
 
 pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    PathId(id): PathId<RunId>,
-    query: Query,
+    call: Call,
+    (PathId(id), query): (PathId<RunId>, Query),
 ) -> Result<Json<RunAnswer>, ApiError> {
-    caller.require(Scope::WorkspaceRunRead)?;
     let wait = query.number("wait", 0..=MAX_WAIT_S)?.unwrap_or(0);
-    let mut run = super::find(&app.pool.get().await?, &caller, &id).await?;
+    let mut run = super::find(&call.app.pool.get().await?, &call.caller, &id).await?;
     if wait > 0 && !run.status.is_terminal() {
-        until_ended(&app, &run, Duration::from_secs(wait)).await;
-        run = super::find(&app.pool.get().await?, &caller, &id).await?;
+        until_ended(&call.app, &run, Duration::from_secs(wait)).await;
+        run = super::find(&call.app.pool.get().await?, &call.caller, &id).await?;
     }
     Ok(Json(RunAnswer { workspace_run: run.into_api() }))
 }

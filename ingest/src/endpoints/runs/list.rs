@@ -1,7 +1,6 @@
 //! `GET /v1/workspace-runs`: newest first, filtered by project, status, batch, time and metadata.
 
 use axum::Json;
-use axum::extract::State;
 use database::GenericClient;
 use schemas::Timestamp;
 use schemas::api::list::List;
@@ -10,33 +9,38 @@ use schemas::id::{BatchId, ProjectId};
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::db::projects;
 use crate::db::runs::{self, Filter, Run};
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::query::Query;
+use crate::http::error::{ApiError, Code};
+use crate::http::query::Query;
+use crate::operation::parameters::RUN_FILTERS;
+use crate::operation::{Call, Operation, examples, json};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-) -> Result<Json<List<WorkspaceRun>>, ApiError> {
-    caller.require(Scope::WorkspaceRunRead)?;
-    let page = Page::from_query(&query)?;
+pub(crate) const OPERATION: Operation = Operation::get(
+    "/v1/workspace-runs",
+    "listWorkspaceRuns",
+    "List runs, newest first; `metadata.KEY=VALUE` in the query, also repeated, keeps those with that metadata",
+)
+.scope(Scope::WorkspaceRunRead)
+.takes(RUN_FILTERS)
+.answers(200, json::<List<WorkspaceRun>>(examples::runs))
+.errors(&[Code::NotFound]);
+
+pub(crate) async fn handle(call: Call, query: Query) -> Result<Json<List<WorkspaceRun>>, ApiError> {
+    let page = query.page()?;
     let metadata = query.prefixed("metadata.");
     if metadata.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
-        return Err(ApiError::invalid("metadata: expected texts without NUL."));
+        return Err(ApiError::invalid("metadata: expected strings without NUL."));
     }
     let status = query.parsed::<RunStatus>("status")?;
     let batch = query.parsed::<BatchId>("batchId")?;
     let created_after = query.parsed::<Timestamp>("createdAfter")?;
     let created_before = query.parsed::<Timestamp>("createdBefore")?;
-    let client = app.pool.get().await?;
-    let projects = projects_of(&client, &caller, &query).await?;
+    let client = call.app.pool.get().await?;
+    let projects = projects_of(&client, &call.caller, &query).await?;
     let filter = Filter { projects, status, batch, created_after, created_before, metadata };
-    let found = runs::list(&client, caller.org(), &filter, &page).await?;
+    let found = runs::list(&client, call.caller.org(), &filter, &page).await?;
     Ok(Json(page.list(found, Run::into_api)))
 }
 

@@ -1,67 +1,45 @@
 //! `POST /v1/workspace-runs/{id}/start`: reserves a slot, and the job goes to the executors. Starting again changes
 //! nothing.
 
-use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
-use database::OutboxMessage;
-use database::{GenericClient, Transaction};
+use database::Transaction;
 use schemas::Timestamp;
 use schemas::api::run::RunAnswer;
-use schemas::archive::ArchiveRef;
-use schemas::egress::EgressPolicy;
-use schemas::id::{OrgId, ProjectId, RunId};
-use schemas::message::{Job, encode_json};
+use schemas::id::RunId;
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
 
+use super::enqueue;
 use crate::app::App;
-use crate::archive::object_key;
-use crate::auth::Caller;
-use crate::db::egress_policies;
-use crate::db::metering::{self, Reservation, Reserved};
 use crate::db::runs::{self, Run};
-use crate::endpoints::usage::period_end;
-use crate::error::{ApiError, Code};
-use crate::idempotency::{Begun, IdempotencyKey, conclude};
-use crate::path_id::PathId;
+use crate::http::error::{ApiError, Code};
+use crate::http::path_id::PathId;
+use crate::operation::parameters::RUN_ID;
+use crate::operation::{Change, Keyed, Operation, examples, json};
 
-const ROUTE: (&str, &str) = ("POST", "/v1/workspace-runs/{id}/start");
+pub(crate) const OPERATION: Keyed =
+    Operation::post("/v1/workspace-runs/{id}/start", "startWorkspaceRun", "Start a run that has its archive")
+        .scope(Scope::WorkspaceRunCreate)
+        .takes(&[RUN_ID])
+        .answers(200, json::<RunAnswer>(examples::run_answer))
+        .errors(&[Code::UploadIncomplete, Code::UploadConflict, Code::QuotaExceeded])
+        .keyed();
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    PathId(id): PathId<RunId>,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WorkspaceRunCreate)?;
-    let mut client = app.pool.get().await?;
-    let transaction = client.transaction().await?;
-    let done = answer(&app, &transaction, &caller, &key, &id).await;
-    let response = conclude(transaction, done).await?;
-    app.outbox.wake();
+pub(crate) async fn handle(change: Change, PathId(id): PathId<RunId>) -> Result<Response, ApiError> {
+    let response = change
+        .once(&[id.as_str()], async |transaction| {
+            let mut run = super::lock(transaction, &change.caller, &id).await?;
+            if run.is_open() {
+                run = start(transaction, &change.app, run).await?;
+            }
+            Ok(RunAnswer { workspace_run: run.into_api() })
+        })
+        .await?;
+    change.app.outbox.wake();
     Ok(response)
 }
 
-async fn answer(
-    app: &App,
-    transaction: &Transaction<'_>,
-    caller: &Caller,
-    key: &IdempotencyKey,
-    id: &RunId,
-) -> Result<Response, ApiError> {
-    let attempt = match key.begin(transaction, caller, ROUTE, &[id.as_str()]).await? {
-        Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok(response),
-    };
-    let mut run = super::lock(transaction, caller, id).await?;
-    if run.is_open() {
-        run = start(app, transaction, run).await?;
-    }
-    attempt.finish(transaction, StatusCode::OK, &RunAnswer { workspace_run: run.into_api() }).await
-}
-
-async fn start(app: &App, transaction: &Transaction<'_>, run: Run) -> Result<Run, ApiError> {
+async fn start(transaction: &Transaction<'_>, app: &App, run: Run) -> Result<Run, ApiError> {
     if run.status == RunStatus::AwaitingArchive {
         let message = "This run has no archive yet: upload it before you start the run.";
         return Err(ApiError::new(Code::UploadIncomplete, message));
@@ -70,89 +48,6 @@ async fn start(app: &App, transaction: &Transaction<'_>, run: Run) -> Result<Run
     let started = runs::start(transaction, &run.org_id, &run.id, queued_at).await?;
     let run =
         started.ok_or_else(|| ApiError::internal(anyhow::anyhow!("run {} changed while it was locked", run.id)))?;
-    enqueue(transaction, app, &run, queued_at).await?;
+    enqueue::enqueue(transaction, app, &run, queued_at).await?;
     Ok(run)
-}
-
-/// Reserves a slot for a run that is `starting`. If one is free the job goes into the outbox, to be woken after the
-/// commit; else metering keeps it.
-pub(super) async fn enqueue(
-    transaction: &Transaction<'_>,
-    app: &App,
-    run: &Run,
-    queued_at: Timestamp,
-) -> Result<(), ApiError> {
-    let egress = match run.network {
-        None => None,
-        Some(_) => Some(egress(transaction, &run.org_id, &run.project_id).await?),
-    };
-    let job = encode_json(&job(run, egress, queued_at)?).map_err(ApiError::internal)?;
-    let target = app.topology.jobs();
-    let headers = serde_json::json!({ "traceparent": run.traceparent });
-    // Last, since it may take a lock that all starts in the project need.
-    let wanted = Reservation {
-        run: &run.id,
-        org: &run.org_id,
-        project: &run.project_id,
-        routing_key: &target.routing_key,
-        job: &job,
-        headers: &headers,
-    };
-    match metering::reserve_run(transaction, &wanted).await? {
-        Reserved::Active => {
-            let message = OutboxMessage::json(target, job, Some(run.traceparent.clone()));
-            app.outbox.insert(transaction, &[message]).await?;
-        }
-        Reserved::Waiting => {}
-        Reserved::QuotaExceeded => return Err(quota_exceeded()),
-    }
-    Ok(())
-}
-
-/// What the operator allows the project to reach, now.
-pub(super) async fn egress(
-    client: &impl GenericClient,
-    org: &OrgId,
-    project: &ProjectId,
-) -> Result<EgressPolicy, ApiError> {
-    egress_policies::find(client, org, project).await?.ok_or_else(|| {
-        let message = format!(
-            "network: the operator allows this project no egress. Ask for it (`crownest admin egress set {project} --allow \
-             HOST`), or leave `network` out."
-        );
-        ApiError::new(Code::Forbidden, message)
-    })
-}
-
-fn job(run: &Run, egress: Option<EgressPolicy>, queued_at: Timestamp) -> Result<Job, ApiError> {
-    let archive = run.archive.as_ref();
-    let archive = archive.ok_or_else(|| ApiError::internal(anyhow::anyhow!("the archive of {} is missing", run.id)))?;
-    Ok(Job {
-        run_id: run.id.clone(),
-        org_id: run.org_id.clone(),
-        project_id: run.project_id.clone(),
-        command: run.command.clone(),
-        template: run.template.clone(),
-        archive: ArchiveRef {
-            key: object_key(&run.org_id, &archive.sha256),
-            sha256: archive.sha256.clone(),
-            size_bytes: archive.size_bytes,
-        },
-        artifacts: run.artifacts.clone(),
-        timeout_ms: run.timeout_ms,
-        date: run.created_at.date().to_string(),
-        queued_at,
-        traceparent: run.traceparent.clone(),
-        env_keys: run.env_keys.clone(),
-        egress,
-    })
-}
-
-fn quota_exceeded() -> ApiError {
-    let now = Timestamp::now();
-    let reset_at = period_end(now.date());
-    let seconds = reset_at.millis_since(now).div_ceil(1000).max(1);
-    let message = "The organization has used up its compute of this period: wait for the next one, or change the plan.";
-    ApiError::retry_after(Code::QuotaExceeded, message, seconds)
-        .with_details(serde_json::json!({ "quota": "compute_unit_seconds", "resetAt": reset_at }))
 }

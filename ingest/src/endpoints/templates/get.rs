@@ -3,19 +3,19 @@
 use std::str::FromStr;
 
 use axum::Json;
-use axum::extract::State;
 use schemas::api::template::TemplateAnswer;
 
-use crate::app::App;
 use crate::db::templates::offered;
-use crate::error::ApiError;
-use crate::path_id::PathId;
+use crate::http::error::ApiError;
+use crate::http::path_id::PathId;
+use crate::operation::parameters::TEMPLATE;
+use crate::operation::{Call, Operation, examples, json};
 
-/// What may be one. Whether it is, the database knows.
+/// A text that may be a slug or an id.
 #[derive(Debug)]
 pub(crate) struct Name(String);
 
-/// As long as the longest id.
+/// Length of the longest id.
 const MAX_NAME_BYTES: usize = 68;
 
 impl FromStr for Name {
@@ -28,11 +28,13 @@ impl FromStr for Name {
     }
 }
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    PathId(name): PathId<Name>,
-) -> Result<Json<TemplateAnswer>, ApiError> {
-    let client = app.pool.get().await?;
+pub(crate) const OPERATION: Operation =
+    Operation::get("/v1/templates/{id}", "getTemplate", "One template with its versions")
+        .takes(&[TEMPLATE])
+        .answers(200, json::<TemplateAnswer>(examples::template_answer));
+
+pub(crate) async fn handle(call: Call, PathId(name): PathId<Name>) -> Result<Json<TemplateAnswer>, ApiError> {
+    let client = call.app.pool.get().await?;
     match offered::find(&client, &name.0).await? {
         Some(template) => Ok(Json(TemplateAnswer { template })),
         None => Err(super::unknown(&client).await?),

@@ -1,52 +1,41 @@
 //! `POST /v1/webhooks`: the secret is shown in this answer only.
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use database::Transaction;
 use schemas::api::webhook::{CreateWebhook, CreatedWebhook};
 use schemas::limits::WEBHOOKS;
 use schemas::scope::Scope;
 
-use crate::app::App;
 use crate::auth::Caller;
-use crate::body;
 use crate::db::{projects, webhooks};
-use crate::error::{ApiError, Code};
-use crate::idempotency::{Begun, IdempotencyKey, conclude};
+use crate::http::error::{ApiError, Code};
+use crate::operation::{Change, Keyed, Operation, examples, json};
 use crate::webhooks::{check_url, new_secret};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    body: Body,
-) -> Result<Response, ApiError> {
-    caller.require(Scope::WebhookCreate)?;
-    let request: CreateWebhook = body::shape(&body::read_json(body).await?)?;
-    check_url(&request.url, &app.config.webhook_allow)
+pub(crate) const OPERATION: Keyed =
+    Operation::post("/v1/webhooks", "createWebhook", "Be told when a run has ended (Standard Webhooks)")
+        .scope(Scope::WebhookCreate)
+        .body(json::<CreateWebhook>(examples::create_webhook))
+        .answers(201, json::<CreatedWebhook>(examples::created_webhook))
+        .errors(&[Code::NotFound])
+        .keyed();
+
+pub(crate) async fn handle(mut change: Change, (): ()) -> Result<Response, ApiError> {
+    let request: CreateWebhook = change.shape().await?;
+    check_url(&request.url, &change.app.config.webhook_allow)
         .map_err(|expected| ApiError::invalid(format!("url: {expected}.")))?;
-    if request.project_id.is_none() && caller.only_projects().is_some() {
+    if request.project_id.is_none() && change.caller.only_projects().is_some() {
         let message = "projectId: this API key is limited to projects, name the one that the webhook is for.";
         return Err(ApiError::new(Code::Forbidden, message));
     }
-    let mut client = app.pool.get().await?;
-    let transaction = client.transaction().await?;
-    let done = create(&transaction, &caller, &key, &request).await;
-    conclude(transaction, done).await
+    change.once(&request, async |transaction| create(transaction, &change.caller, &request).await).await
 }
 
 async fn create(
     transaction: &Transaction<'_>,
     caller: &Caller,
-    key: &IdempotencyKey,
     request: &CreateWebhook,
-) -> Result<Response, ApiError> {
-    let attempt = match key.begin(transaction, caller, ("POST", "/v1/webhooks"), request).await? {
-        Begun::Fresh(attempt) => attempt,
-        Begun::Replayed(response) => return Ok(response),
-    };
+) -> Result<CreatedWebhook, ApiError> {
     if let Some(project) = &request.project_id
         && !(caller.may_see(project) && projects::exists(transaction, caller.org(), project).await?)
     {
@@ -59,5 +48,5 @@ async fn create(
     let webhook =
         webhooks::insert(transaction, caller.org(), request.project_id.as_ref(), &request.url, &secret).await?;
     let secret = webhooks::shown(&secret).reveal().to_owned();
-    attempt.finish(transaction, StatusCode::CREATED, &CreatedWebhook { webhook, secret }).await
+    Ok(CreatedWebhook { webhook, secret })
 }

@@ -1,25 +1,24 @@
 //! `GET /v1/webhooks`: newest first.
 
 use axum::Json;
-use axum::extract::State;
 use schemas::api::list::List;
 use schemas::api::webhook::Webhook;
 use schemas::scope::Scope;
 
-use crate::app::App;
-use crate::auth::Caller;
 use crate::db::webhooks;
-use crate::error::ApiError;
-use crate::page::Page;
-use crate::query::Query;
+use crate::http::error::ApiError;
+use crate::http::query::Query;
+use crate::operation::parameters::PAGE;
+use crate::operation::{Call, Operation, examples, json};
 
-pub(crate) async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-) -> Result<Json<List<Webhook>>, ApiError> {
-    caller.require(Scope::WebhookRead)?;
-    let page = Page::from_query(&query)?;
-    let found = webhooks::list(&app.pool.get().await?, caller.org(), caller.only_projects(), &page).await?;
+pub(crate) const OPERATION: Operation = Operation::get("/v1/webhooks", "listWebhooks", "List webhooks, newest first")
+    .scope(Scope::WebhookRead)
+    .takes(PAGE)
+    .answers(200, json::<List<Webhook>>(examples::webhooks));
+
+pub(crate) async fn handle(call: Call, query: Query) -> Result<Json<List<Webhook>>, ApiError> {
+    let page = query.page()?;
+    let found =
+        webhooks::list(&call.app.pool.get().await?, call.caller.org(), call.caller.only_projects(), &page).await?;
     Ok(Json(page.list(found, |webhook| webhook)))
 }

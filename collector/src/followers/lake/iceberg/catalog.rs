@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use super::config::IcebergConfig;
 use super::metadata::Loaded;
 
-/// For one request, answer and all: catalogs write to an object store before they answer.
+/// Time for one request and its answer: catalogs write to an object store before they answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of an answer that is no error of the protocol.
+/// Maximum characters of the catalog's message in an error.
 const EXCERPT: usize = 300;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CatalogError {
-    /// Whether it was done is unknown.
+    /// The catalog may have done the action.
     #[error("{action}: no answer: {reason}")]
     NoAnswer { action: &'static str, reason: String },
     #[error("{action}: the catalog answers {status}: {message}")]
@@ -29,7 +29,7 @@ pub(super) enum CatalogError {
 }
 
 impl CatalogError {
-    /// What was asked for was certainly not done.
+    /// True if the catalog has certainly not done the action.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { status, .. }
             if status.is_client_error() && *status != StatusCode::REQUEST_TIMEOUT)
@@ -45,8 +45,9 @@ impl CatalogError {
 pub(super) struct Catalog {
     http: Client,
     config: IcebergConfig,
-    /// `<uri>/v1`, and the catalog's prefix once it is known.
+    /// `<uri>/v1`.
     base: Url,
+    /// The prefix of the catalog's other paths, once it is known.
     prefix: Option<String>,
     namespace: Vec<String>,
     token: Option<String>,
@@ -72,7 +73,7 @@ struct Token {
 
 impl Catalog {
     pub(super) fn new(uri: &Url, config: &IcebergConfig) -> anyhow::Result<Self> {
-        // Only one of them can be first, and all are the same.
+        // Only the first call succeeds, and all calls install the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
             .user_agent(concat!("CrowNest/", env!("CARGO_PKG_VERSION")))
@@ -99,7 +100,7 @@ impl Catalog {
         }
     }
 
-    /// Makes a table, and before it the namespace. `None` if somebody else made it just now.
+    /// Creates a table, and before it the namespace. `None` if somebody else has just created the table.
     pub(super) async fn create(&mut self, request: &Value) -> Result<Option<Loaded>, CatalogError> {
         self.ensure_namespace().await?;
         match self.call("creating a table", Method::POST, &["tables"], Some(request)).await {
@@ -124,7 +125,7 @@ impl Catalog {
     }
 
     async fn ensure_namespace(&mut self) -> Result<(), CatalogError> {
-        // Every level of its own: many catalogs want the parent first.
+        // Level by level: many catalogs want the parent first.
         for levels in 1..=self.namespace.len() {
             let body = json!({ "namespace": self.namespace[..levels], "properties": {} });
             let url = below(&self.prefixed().await?, ["namespaces"]);
@@ -136,7 +137,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Of the namespace.
+    /// Sends a request about the namespace.
     async fn call<T: DeserializeOwned>(
         &mut self,
         action: &'static str,
@@ -150,7 +151,7 @@ impl Catalog {
         self.send(action, method, url, body).await
     }
 
-    /// The first request of all: what the catalog wants its paths to begin with.
+    /// The base of the catalog's paths. The first call asks the catalog for it.
     async fn prefixed(&mut self) -> Result<Url, CatalogError> {
         if self.prefix.is_none() {
             let mut url = below(&self.base, ["config"]);
@@ -164,7 +165,7 @@ impl Catalog {
         Ok(below(&self.base, prefix.split('/').filter(|piece| !piece.is_empty())))
     }
 
-    /// A token may have expired: then once more with a new one.
+    /// Sends a request, and once more with a new token if the token has expired.
     async fn send<T: DeserializeOwned>(
         &mut self,
         action: &'static str,
@@ -221,7 +222,7 @@ impl Catalog {
 
 fn below<'a>(url: &Url, pieces: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = url.clone();
-    // Those of http and https have segments.
+    // URLs of http and https have segments.
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(pieces);
     }
@@ -242,7 +243,7 @@ async fn answer<T: DeserializeOwned>(
     serde_json::from_slice(&body).map_err(|error| CatalogError::NotUnderstood { action, reason: error.to_string() })
 }
 
-/// What a person can use of a failure.
+/// The innermost cause of a failure, which tells a person most.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
@@ -251,7 +252,7 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// What the catalog says about an error, in the form of the protocol or of OAuth, or whatever it says.
+/// The catalog's message about an error, in the form of the protocol, of OAuth, or any other.
 fn message(body: &[u8]) -> String {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let text =

@@ -1,4 +1,4 @@
-//! Which Iceberg catalog the tables are registered in, if any, and how to be let in.
+//! Configuration of the Iceberg catalog in which the tables are registered.
 
 use clap::Args;
 use infra::config::Secret;
@@ -9,10 +9,10 @@ pub struct IcebergConfig {
     /// Iceberg REST catalog to register the tables in, without `/v1` [default: none, the tables are files only]
     #[arg(long, env = "CROWNEST_ICEBERG_URI", value_name = "URL", value_parser = catalog_url)]
     pub iceberg_uri: Option<Url>,
-    /// What the catalog calls the warehouse, if it has several: a name or a location such as `s3://bucket`
+    /// Warehouse in the catalog, if it has several: a name or a location such as `s3://bucket`
     #[arg(long, env = "CROWNEST_ICEBERG_WAREHOUSE", value_name = "WAREHOUSE", requires = "iceberg_uri")]
     pub iceberg_warehouse: Option<String>,
-    /// Namespace of the tables in the catalog, made if it is missing; dots separate its levels
+    /// Namespace of the tables in the catalog, created if it is missing; dots separate its levels
     #[arg(long, env = "CROWNEST_ICEBERG_NAMESPACE", value_name = "NAME", default_value = "crownest",
           value_parser = namespace)]
     pub iceberg_namespace: String,
@@ -20,7 +20,7 @@ pub struct IcebergConfig {
     #[arg(long, env = "CROWNEST_ICEBERG_CREDENTIAL", value_name = "ID:SECRET", hide_env_values = true,
           requires = "iceberg_uri", value_parser = credential)]
     pub iceberg_credential: Option<Credential>,
-    /// A bearer token, instead of a credential to get one with
+    /// Bearer token, instead of a credential
     #[arg(
         long,
         env = "CROWNEST_ICEBERG_TOKEN",
@@ -30,13 +30,13 @@ pub struct IcebergConfig {
         conflicts_with = "iceberg_credential"
     )]
     pub iceberg_token: Option<Secret>,
-    /// Where to get tokens [default: `/v1/oauth/tokens` of the catalog]
+    /// URL that issues tokens [default: `/v1/oauth/tokens` of the catalog]
     #[arg(long, env = "CROWNEST_ICEBERG_OAUTH2_SERVER_URI", value_name = "URL", requires = "iceberg_credential")]
     pub iceberg_oauth2_server_uri: Option<Url>,
-    /// What tokens are asked for
+    /// Scope of the requested tokens
     #[arg(long, env = "CROWNEST_ICEBERG_SCOPE", value_name = "SCOPE", default_value = "catalog")]
     pub iceberg_scope: String,
-    /// How long former snapshots stay in the catalog, in milliseconds. A compaction ends all of them: their files go
+    /// Time that former snapshots stay in the catalog, in milliseconds. A compaction ends all of them: their files go
     #[arg(long, env = "CROWNEST_ICEBERG_KEEP_SNAPSHOTS_MS", default_value_t = 600_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(0..=86_400_000))]
     pub iceberg_keep_snapshots_ms: u64,
@@ -74,7 +74,7 @@ fn credential(text: &str) -> Result<Credential, String> {
         Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
             Ok(Credential { client_id: id.to_owned(), client_secret: Secret::new(secret) })
         }
-        // Without what was given: it is secret.
+        // The message does not repeat the given text, which is secret.
         _ => Err("expected ID:SECRET".to_owned()),
     }
 }

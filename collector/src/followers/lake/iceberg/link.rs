@@ -1,4 +1,4 @@
-//! Between the writer of the tables and the registrar beside it: what is to be registered, and whether it is.
+//! The link between the writer of the tables and the registrar beside it: orders go one way, outcomes the other.
 
 use std::time::Instant;
 
@@ -14,15 +14,15 @@ pub(crate) struct Link {
     outcomes: mpsc::Receiver<bool>,
     /// The registrar has an order.
     busy: bool,
-    /// Files were written since it got that.
+    /// Files were written since the registrar got its last order.
     wrote: bool,
-    /// Since when the catalog has lacked something.
+    /// Beginning of the time in which the catalog has lacked something.
     behind_since: Option<Instant>,
     metrics: IcebergMetrics,
 }
 
 impl Link {
-    /// With what the registrar needs. Whoever wrote the tables before may have left something to register.
+    /// Returns the writer's end, then the registrar's. The writer before this one may have left something to register.
     pub(crate) fn new(metrics: &IcebergMetrics) -> (Self, mpsc::Receiver<Vec<Written>>, mpsc::Sender<bool>) {
         let (orders, taken) = mpsc::channel(1);
         let (told, outcomes) = mpsc::channel(1);
@@ -36,7 +36,7 @@ impl Link {
         self.behind_since.get_or_insert_with(Instant::now);
     }
 
-    /// Whether the catalog has everything that is written.
+    /// True if the catalog has all files that are written.
     pub(crate) fn is_in_sync(&self) -> bool {
         self.behind_since.is_none()
     }
@@ -45,23 +45,23 @@ impl Link {
         !self.busy && !self.is_in_sync()
     }
 
-    /// All files that count.
+    /// Orders the registration of all files that count.
     pub(crate) fn order(&mut self, written: Vec<Written>) {
-        // One that is not busy takes it.
+        // A registrar that is not busy takes the order.
         self.busy = self.orders.try_send(written).is_ok();
         self.wrote &= !self.busy;
     }
 
-    /// Waits for the registrar to end what it has been told, if anything.
+    /// Waits until the registrar has ended its order, if it has one.
     pub(crate) async fn ended(&mut self) {
         match self.outcomes.recv().await {
             Some(registered) => self.note(registered),
-            // It is gone, and the writer is about to go, too.
+            // The registrar is gone, and the writer is about to go, too.
             None => std::future::pending().await,
         }
     }
 
-    /// Takes note of what has ended.
+    /// Notes an outcome, if there is one.
     pub(crate) fn look(&mut self) {
         if let Ok(registered) = self.outcomes.try_recv() {
             self.note(registered);
@@ -93,7 +93,7 @@ mod tests {
         let metrics = IcebergMetrics::register(&prometheus::Registry::new()).unwrap();
         let (mut link, mut orders, outcomes) = Link::new(&metrics);
         assert!(link.wants_order());
-        // Whether it worked, whether something was written meanwhile, and what follows.
+        // The outcome, a write in the meantime, and the expected state.
         for (registered, wrote, in_sync) in [(false, false, false), (true, true, false), (true, false, true)] {
             link.order(Vec::new());
             assert!(!link.wants_order() && !link.is_in_sync());

@@ -1,5 +1,5 @@
 //! Manifests and manifest lists: Avro files that say which data files a snapshot has, as format version 2 of Iceberg
-//! defines them. Of the optional fields only those that the collector has something to say in are written.
+//! defines them. Optional fields to which the collector has nothing to say are left out.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub(super) const DELETED: i32 = 2;
 
 const EPOCH: Date = date!(1970 - 01 - 01);
 
-// Their names here are those of the records in the schemas: reading them depends on it.
+// The types are renamed to the records of the Avro schemas, since reading depends on the names.
 
 /// One data file in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ const EPOCH: Date = date!(1970 - 01 - 01);
 pub(super) struct ManifestEntry {
     pub status: i32,
     pub snapshot_id: Option<i64>,
-    /// Without: that of the manifest.
+    /// `None` stands for the number of the manifest.
     pub sequence_number: Option<i64>,
     pub file_sequence_number: Option<i64>,
     pub data_file: DataFile,
@@ -90,7 +90,7 @@ pub(super) fn days(date: Date) -> i32 {
 }
 
 impl PartitionSummary {
-    /// Of files of one day.
+    /// The summary of files of one day.
     pub(super) fn of(day: i32) -> Self {
         let bound = Some(day.to_le_bytes().to_vec());
         Self { contains_null: false, lower_bound: bound.clone(), upper_bound: bound }
@@ -149,7 +149,7 @@ fn write<const N: usize>(
 
 /// The records of a file that the collector wrote.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<Vec<T>> {
-    let reader = Reader::builder(bytes).human_readable(false).build().context("no Avro file")?;
+    let reader = Reader::builder(bytes).human_readable(false).build().context("not an Avro file")?;
     Ok(reader.into_deser_iter().collect::<Result<_, _>>()?)
 }
 
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_avro_is_an_error() {
+    fn what_is_not_avro_is_an_error() {
         for bytes in [&b""[..], b"Obj\x01", b"Obj\x01\x02\x00"] {
             assert!(read::<ManifestFile>(bytes).is_err());
         }

@@ -1,4 +1,4 @@
-//! What the collector needs of a table's metadata, as the catalog tells it, and whether the table is the one that is meant.
+//! A table's metadata from the catalog, as far as the collector needs it, and the check that the table is ours.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub(super) const FORMAT_VERSION: i32 = 2;
 /// The branch that readers see.
 pub(super) const MAIN: &str = "main";
 pub(super) const NAME_MAPPING: &str = "schema.name-mapping.default";
-/// How many former files of metadata stay; who commits deletes the others.
+/// Number of former metadata files that stay; whoever commits deletes the others.
 const FORMER_METADATA: &str = "20";
 
 #[derive(Debug, Clone, Deserialize)]
@@ -97,7 +97,7 @@ pub(super) struct Former {
     pub metadata_file: String,
 }
 
-/// What the catalog is asked for where there is no table.
+/// The request for a table that is missing.
 pub(super) fn creation(table: &Table) -> Value {
     json!({
         "name": table.name,
@@ -120,7 +120,7 @@ impl Metadata {
         self.snapshots.iter().find(|snapshot| snapshot.id == id)
     }
 
-    /// Whether a tag or another branch than ours is at this snapshot.
+    /// True if a tag or another branch than ours is at this snapshot.
     pub(super) fn is_named(&self, snapshot: i64) -> bool {
         self.refs.iter().any(|(name, named)| name != MAIN && named.snapshot_id == snapshot)
     }
@@ -130,7 +130,7 @@ impl Metadata {
         current.context("the catalog's metadata lacks the current schema")
     }
 
-    /// Whether columns are to be added to the table so that it has all of ours. Fails if it is another table.
+    /// True if the table lacks columns of ours. Fails if it is another table.
     pub(super) fn lacks_columns(&self, table: &Table) -> anyhow::Result<bool> {
         ensure!(
             self.format_version == FORMAT_VERSION,
@@ -163,7 +163,7 @@ impl Metadata {
             );
         }
         if let Some(field) = lacking {
-            // Ours are added at the end: whoever added others would have taken their numbers.
+            // Our columns are added at the end: columns of somebody else have taken their numbers.
             ensure!(
                 self.last_column_id < field.id,
                 "the table `{}` in the catalog got columns that are not ours, and cannot get {field}",

@@ -23,12 +23,12 @@ impl IcebergMetrics {
             )?,
             errors: register_int_counter_with_registry!(
                 "crownest_collector_iceberg_errors_total",
-                "How often the tables could not be registered in the Iceberg catalog; it is tried again",
+                "Failed registrations in the Iceberg catalog, which are retried",
                 registry
             )?,
             behind_seconds: register_gauge_with_registry!(
                 "crownest_collector_iceberg_behind_seconds",
-                "How long the Iceberg catalog has lacked files that are written; 0 if it has all",
+                "Seconds for which the Iceberg catalog has lacked files that are written; 0 if it has all",
                 registry
             )?,
         })

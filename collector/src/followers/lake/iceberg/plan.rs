@@ -1,4 +1,4 @@
-//! What is to change in the catalog: the files that a table has, against those that are registered.
+//! Plans the changes in the catalog: compares the files of a table with those that are registered.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use schemas::lake::FileName;
 /// Files with their rows.
 pub(super) type Rows = BTreeMap<FileName, u64>;
 
-/// What one snapshot does, in Iceberg's words.
+/// The operation of one snapshot, in Iceberg's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     /// Files were added.
@@ -39,7 +39,7 @@ impl Operation {
     }
 }
 
-/// In the order in which they are to be committed; none if the catalog has everything.
+/// Returns the changes in the order of their commits; none if the catalog has everything.
 pub(super) fn changes(registered: &Rows, wanted: &Rows) -> Vec<Change> {
     let mut removed = difference(registered, wanted);
     let mut added = difference(wanted, registered);
@@ -60,7 +60,7 @@ pub(super) fn changes(registered: &Rows, wanted: &Rows) -> Vec<Change> {
     changes
 }
 
-/// What is in one and not, or not with as many rows, in the other.
+/// The files that the others lack, or have with another number of rows.
 fn difference(files: &Rows, others: &Rows) -> Rows {
     let missing = files.iter().filter(|(file, rows)| others.get(file) != Some(rows));
     missing.map(|(file, rows)| (*file, *rows)).collect()

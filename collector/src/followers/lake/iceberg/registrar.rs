@@ -45,8 +45,8 @@ impl Registrar {
         })
     }
 
-    /// Registers what it is told, and tells whether that worked. It never tries again by itself: a list is only as good as the
-    /// writer's lock, and whoever has the lock now will tell.
+    /// Registers the files of each order, and reports the outcome. Never retries by itself: an order is only as good as
+    /// the writer's lock, and the writer that holds the lock will send another.
     pub(in crate::followers::lake) async fn work(
         mut self,
         mut orders: mpsc::Receiver<Vec<Written>>,
@@ -56,7 +56,7 @@ impl Registrar {
             let registered = self.register(&written).await;
             if let Err(error) = &registered {
                 self.metrics.errors.inc();
-                tracing::warn!(error = %format!("{error:#}"), "the tables could not be registered in the Iceberg catalog");
+                tracing::warn!(error = %format!("{error:#}"), "cannot register the tables in the Iceberg catalog; retrying");
                 tokio::time::sleep(RETRY_DELAY).await;
             }
             if outcomes.send(registered.is_ok()).await.is_err() {
@@ -65,7 +65,7 @@ impl Registrar {
         }
     }
 
-    /// Each table by itself: trouble with one is none of the others.
+    /// Registers each table by itself: trouble with one does not touch the others.
     async fn register(&mut self, written: &[Written]) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         for table in TABLES {
@@ -86,7 +86,7 @@ impl Registrar {
         for operation in known.register(&mut self.catalog, &self.store, &wanted, self.keep).await? {
             self.metrics.commits.with_label_values(&[operation.as_str()]).inc();
         }
-        // One that failed is not known any more: the next time begins with what the catalog says.
+        // A table that failed is forgotten: its next registration begins with what the catalog says.
         self.tables.insert(table.name, known);
         Ok(())
     }

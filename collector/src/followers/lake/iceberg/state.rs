@@ -1,8 +1,10 @@
-//! What a table's current snapshot has: its manifests and the data files in them. They are small, and stay in memory.
+//! The content of a table's current snapshot: its manifests and the data files in them. They are small, and stay in
+//! memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
+use database::row::signed;
 use infra::s3::Store;
 use schemas::lake::FileName;
 use time::Date;
@@ -12,7 +14,7 @@ use super::manifest::{
 };
 use super::plan::{Change, Rows};
 
-/// Up to this many files a day's last manifest is written again with the new ones: readers open few manifests.
+/// Up to this many files, a day's last manifest is rewritten with the new ones, so that readers open few manifests.
 const FILES_OF_A_MANIFEST: usize = 256;
 
 /// A data file that is registered.
@@ -33,7 +35,7 @@ pub(super) struct Manifest {
     pub files: Vec<Registered>,
 }
 
-/// One that a new snapshot has, to be written.
+/// A manifest that is to be written for a new snapshot.
 #[derive(Debug)]
 pub(super) struct NewManifest {
     pub day: Date,
@@ -41,7 +43,7 @@ pub(super) struct NewManifest {
     files: Vec<Registered>,
 }
 
-/// Which manifests a change leaves as they are, and which it makes.
+/// The manifests that a change leaves as they are, and those that it makes.
 #[derive(Debug)]
 pub(super) struct Rewrite {
     pub kept: Vec<Manifest>,
@@ -58,7 +60,7 @@ pub(super) fn key<'a>(store: &Store, location: &'a str) -> Option<&'a str> {
     location.strip_prefix("s3://")?.strip_prefix(store.bucket())?.strip_prefix('/')
 }
 
-/// The manifests of a list. What others have put there is not ours to keep: the collector is the one writer.
+/// Loads the manifests of a list. Files of others are left out: the collector is the one writer.
 pub(super) async fn load(store: &Store, list: &str) -> anyhow::Result<Vec<Manifest>> {
     let Some(list) = key(store, list) else { return Ok(Vec::new()) };
     let mut manifests = Vec::new();
@@ -81,7 +83,7 @@ fn registered(store: &Store, about: &ManifestFile, entry: &ManifestEntry) -> Opt
         file: key(store, &entry.data_file.file_path)?.parse().ok()?,
         rows: u64::try_from(entry.data_file.record_count).ok()?,
         bytes: u64::try_from(entry.data_file.file_size_in_bytes).ok()?,
-        // Those of the manifest, where the entry does not say.
+        // The values of the manifest stand in where the entry has none.
         snapshot: entry.snapshot_id.unwrap_or(about.added_snapshot_id),
         sequence_number: entry.sequence_number.unwrap_or(about.sequence_number),
     })
@@ -102,7 +104,7 @@ pub(super) fn rewrite(
     let days: BTreeSet<Date> = change.added.keys().chain(change.removed.keys()).map(|file| file.date).collect();
     let (mut kept, mut new) = (Vec::new(), Vec::new());
     let mut touched: BTreeMap<Date, Vec<&Manifest>> = BTreeMap::new();
-    // One that only says what was deleted has been said.
+    // A manifest that only lists deleted files has served its purpose.
     let manifests: Vec<&Manifest> = manifests.iter().filter(|manifest| !manifest.files.is_empty()).collect();
     for (position, &manifest) in manifests.iter().enumerate() {
         let is_last = !manifests[position + 1..].iter().any(|later| later.day == manifest.day);
@@ -154,7 +156,7 @@ fn entry(store: &Store, status: i32, file: &Registered, sequence_number: Option<
 }
 
 impl NewManifest {
-    /// As the list has it, once it is written.
+    /// The manifest as the list has it, once it is written.
     pub(super) fn written(self, location: String, length: usize, spec_id: i32, ids: (i64, i64)) -> Manifest {
         let (snapshot, sequence_number) = ids;
         let of = |status: i32| self.entries.iter().filter(move |entry| entry.status == status);
@@ -179,9 +181,4 @@ impl NewManifest {
         };
         Manifest { about, day: self.day, files: self.files }
     }
-}
-
-/// What we count stays far below the limit.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

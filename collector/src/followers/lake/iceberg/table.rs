@@ -1,9 +1,11 @@
-//! One table in the catalog: loads it, makes it if it is missing, and commits snapshots until it has what it should have.
+//! One table in the catalog: loads it, creates it if it is missing, and commits snapshots until it has all wanted
+//! files.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
+use database::row::signed;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use infra::s3::{Put, Store, StoreError};
 use schemas::lake::{FileName, Table};
@@ -14,7 +16,7 @@ use super::clean_up::CleanUp;
 use super::manifest::{self, ManifestFile};
 use super::metadata::{self, MAIN, Metadata, NAME_MAPPING};
 use super::plan::{Change, Operation, Rows, changes};
-use super::state::{self, Manifest, Rewrite, signed};
+use super::state::{self, Manifest, Rewrite};
 use super::summary::summary;
 
 const CONTENT_TYPE: &str = "application/avro";
@@ -34,12 +36,12 @@ struct Draft {
     /// Location of the manifest list.
     list: String,
     manifests: Vec<Manifest>,
-    /// Of all objects that were written for it.
+    /// Keys of all objects that were written for it.
     keys: Vec<String>,
 }
 
 impl IcebergTable {
-    /// As it is now; `known` is how it was when it was opened before.
+    /// Opens the table as it is now; `known` is its state from the last time.
     pub(super) async fn open(
         catalog: &mut Catalog,
         store: &Store,
@@ -66,7 +68,7 @@ impl IcebergTable {
         Ok(Self { table, metadata, manifests })
     }
 
-    /// Commits what is missing; what was done in each snapshot.
+    /// Commits what is missing; returns the operation of each snapshot.
     pub(super) async fn register(
         &mut self,
         catalog: &mut Catalog,
@@ -76,7 +78,7 @@ impl IcebergTable {
     ) -> anyhow::Result<Vec<Operation>> {
         let mut changes = changes(&state::rows(&self.manifests), wanted);
         if self.manifests.is_empty() && self.metadata.current().is_some() {
-            // What somebody else has committed goes.
+            // Files that somebody else has committed go.
             for change in &mut changes {
                 change.operation = Operation::Overwrite;
             }
@@ -131,7 +133,7 @@ impl IcebergTable {
         self.metadata.last_sequence_number + 1
     }
 
-    /// Writes the manifests of a snapshot and their list, which nobody knows yet.
+    /// Writes the manifests of a snapshot and their list, which the catalog does not know yet.
     async fn draft(
         &self,
         store: &Store,
@@ -184,8 +186,8 @@ impl IcebergTable {
         Ok(catalog.commit(self.table.name, &requirements, &updates).await?.metadata)
     }
 
-    /// Former snapshots that end with this one: those that have lasted, and all whose files are deleted now. Not those
-    /// that somebody gave a name to.
+    /// Former snapshots that end with this one: the old ones, or all if it removes files. Those that somebody named
+    /// stay.
     fn ended(&self, operation: Operation, now: i64, keep: Duration) -> Vec<i64> {
         let oldest = now.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         let all = operation != Operation::Append;
@@ -195,18 +197,18 @@ impl IcebergTable {
     }
 }
 
-/// Without its manifests nobody can read a table: then it is registered anew.
+/// Loads the manifests. A table whose manifests are gone cannot be read, and is registered anew.
 async fn manifests(store: &Store, table: &Table, list: &str) -> anyhow::Result<Vec<Manifest>> {
     match state::load(store, list).await {
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::NotFound(_))) => {
-            tracing::warn!(table = table.name, error = %format!("{error:#}"), "manifests are gone, making them again");
+            tracing::warn!(table = table.name, error = %format!("{error:#}"), "the manifests of a table are gone; writing them anew");
             Ok(Vec::new())
         }
         loaded => loaded,
     }
 }
 
-/// Also makes sure that the files are there.
+/// The sizes of the files in bytes. Fails if one is gone.
 async fn sizes(store: &Store, files: &Rows) -> anyhow::Result<BTreeMap<FileName, u64>> {
     let sizes = files.keys().map(|file| async move {
         let size = store.size(&file.to_string()).await?;
@@ -228,14 +230,14 @@ async fn add_columns(catalog: &mut Catalog, table: &Table, metadata: &Metadata) 
     ];
     let updates = [
         json!({ "action": "add-schema", "schema": table.iceberg_schema(), "last-column-id": table.last_field_id() }),
-        // The one that was just added.
+        // -1 is the schema that was just added.
         json!({ "action": "set-current-schema", "schema-id": -1 }),
         json!({ "action": "set-properties", "updates": { NAME_MAPPING: table.name_mapping() } }),
     ];
     Ok(catalog.commit(table.name, &requirements, &updates).await?.metadata)
 }
 
-/// Positive and random: nobody has it, whoever commits at the same time.
+/// Positive and random, so that concurrent commits have different ids.
 fn snapshot_id() -> anyhow::Result<i64> {
     let random = getrandom::u64().map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(signed(random >> 1).max(1))

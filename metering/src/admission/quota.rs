@@ -1,0 +1,37 @@
+//! Runs that wait when the budget of their organization is used up: they end, canceled by the quota. The collector seals
+//! them, as it seals every run.
+
+use database::{OutboxMessage, Transaction};
+use infra::amqp::Topology;
+use schemas::Timestamp;
+use schemas::message::{EventMessage, RunEnd, Verdict};
+use schemas::run::OutcomeSource;
+
+use crate::db::reservations::{self, Project, Removed};
+
+/// Returns the endings of the project's waiting runs if no budget is left for them. The project is locked before they leave
+/// the queue, so that none of them is admitted.
+pub(super) async fn give_up(
+    transaction: &Transaction<'_>,
+    topology: &Topology,
+    project: &Project,
+) -> anyhow::Result<Vec<OutboxMessage>> {
+    if !reservations::wait_in_vain(transaction, project).await? {
+        return Ok(Vec::new());
+    }
+    reservations::lock(transaction, project).await?;
+    let removed = reservations::remove_waiting(transaction, project).await?;
+    removed.into_iter().map(|removed| ending(topology, removed)).collect()
+}
+
+fn ending(topology: &Topology, Removed { run_id, traceparent }: Removed) -> anyhow::Result<OutboxMessage> {
+    let end = RunEnd::Abandoned {
+        reason: Verdict::Canceled,
+        source: OutcomeSource::Quota,
+        at: Timestamp::now(),
+        message: Some("the run waited for a slot when the organization had used what its plan includes".to_owned()),
+    };
+    let target = topology.events_of(&run_id);
+    let message = EventMessage { run_id, attempt: 0, segment: None, end: Some(end) };
+    Ok(OutboxMessage::event(target, message.encode()?, traceparent))
+}
