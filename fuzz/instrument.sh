@@ -1,9 +1,9 @@
 #!/bin/sh
 # Cargo's wrapper around rustc for the workspace's own crates: those that read strangers' bytes get the instrumentation
-# that libFuzzer needs, and optimization. It works on stable Rust, and nothing else has to be built again.
+# that libFuzzer needs, and optimization. This works on stable Rust, and no other crate has to be built again.
 rustc=$1
 shift
-# Programs that Cargo runs while it builds are not linked with libFuzzer.
+# Build scripts are not linked with libFuzzer.
 if [ "${CARGO_CRATE_NAME:-}" = build_script_build ]; then exec "$rustc" "$@"; fi
 case "${CARGO_PKG_NAME:-}" in
     crownest-schemas | crownest-executor | crownest-ingest | crownest | crownest-verifier | crownest-fuzz) ;;

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Feeds everything that reads strangers' bytes with bytes that nobody would write, guided by what they reach.
+# Feeds everything that reads strangers' bytes with bytes that nobody would write, guided by the code that they reach.
 #   fuzz/run.sh [--seconds N] [--seed N] [--corpus FOLDER] [TARGET …]
-# N seconds for each target (10), two at a time; all targets unless some are named. What is tried begins in another way
-# each time, unless a seed is given. What is learned stays in FOLDER (by default it is forgotten). A finding is printed,
-# kept below target/fuzz-findings, and makes this fail: run it again with the TARGET and, as CROWNEST_FUZZ_INPUT, the
-# file; then put it into fuzz/findings/TARGET/ and mend what it broke.
+# N seconds for each target (10), two at a time; all targets unless some are named. Each search begins in another way,
+# unless a seed is given. Inputs that reach new code are kept in FOLDER (by default: nowhere). A finding is printed,
+# kept below target/fuzz-findings, and makes this script fail: run it again with the TARGET and, as CROWNEST_FUZZ_INPUT, the
+# file; then put the file into fuzz/findings/TARGET/ and mend what it broke.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,7 +25,7 @@ if [ ${#targets[@]} -eq 0 ]; then
     mapfile -t targets < <(sed -n 's/.*Target { name: "\([a-z-]*\)".*/\1/p' fuzz/src/lib.rs)
 fi
 
-# The features of the whole workspace: the same dependencies as its tests, which are built already.
+# With the features of the whole workspace, whose dependencies are built already.
 RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh \
     cargo build --quiet --locked --workspace --bin crownest-fuzz --features crownest-fuzz/libfuzzer
 folder="$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"

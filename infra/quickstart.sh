@@ -2,14 +2,14 @@
 # From a fresh clone to a finished run with its evidence, on one Debian machine, as root:
 #   infra/quickstart.sh
 # Installs what is missing, builds, starts CrowNest in the background, runs infra/sample in a sandbox and writes
-# ./evidence.json. Safe to run again: what is there is kept, and a new run is made.
+# ./evidence.json. Safe to run again: it keeps what exists, and makes a new run.
 #   CROWNEST_DATA       data folder (default: /var/lib/crownest)
 #   CARGO_TARGET_DIR    build folder (default: target/ beside the sources)
 set -euo pipefail
 
 HERE=$PWD
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# Relative folders mean the caller's current directory, whatever this script changes to.
+# Relative folders are relative to the caller's current directory.
 absolute() { case "$1" in /*) printf %s "$1" ;; *) printf %s "$HERE/$1" ;; esac; }
 DATA=$(absolute "${CROWNEST_DATA:-/var/lib/crownest}")
 TARGET=$(absolute "${CARGO_TARGET_DIR:-$ROOT/target}")
@@ -41,7 +41,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 step "1/6 installing what is missing (infra/setup.sh)" \
-    "See the lines above that say MISSING; install those, then run this again."
+    "See the lines above that say MISSING; install what they name, then run this again."
 "$ROOT/infra/setup.sh"
 
 step "2/6 building (some minutes the first time)" \
@@ -64,22 +64,22 @@ except (ValueError, KeyError, IndexError):
 step "3/6 starting CrowNest on $DATA" \
     "See $DATA/crownest.log and $DATA/*/log; \`$CROWNEST down --data $DATA\` ends whatever is left, then run this again."
 "$CROWNEST" up --detach
-# Once more for programs: it starts nothing and tells where everything is.
+# Asks once more, in JSON: this starts nothing and tells where everything is.
 state=$("$CROWNEST" up --detach --json)
 if [[ "$(readlink "/proc/$(value data pid <<<"$state")/exe" || true)" == *" (deleted)" ]]; then
-    echo "what was running was built from other sources: restarting it"
+    echo "the running system was built from other sources: restarting it"
     "$CROWNEST" down
     "$CROWNEST" up --detach
     state=$("$CROWNEST" up --detach --json)
 fi
-# For the commands below alone: whatever `crownest login` has saved stays as it is.
+# For the commands below only: a saved `crownest login` stays as it is.
 CROWNEST_API_URL=$(value data apiUrl <<<"$state")
 key_file=$(value data keyFile <<<"$state")
 CROWNEST_API_KEY=$(cat "$key_file")
 export CROWNEST_API_URL CROWNEST_API_KEY
 unset CROWNEST_BEARER_TOKEN
 
-# The template that runs find their tools in. Built once; without it they find this machine's own /usr.
+# The template with the runs' tools. Built once; without a template, runs see this machine's own /usr.
 step "4/6 the template python-node (infra/templates/python-node)" \
     "See $DATA/crownest.log."
 import_template() {
@@ -87,12 +87,12 @@ import_template() {
     "$folder/build.sh" "$scratch/python-node.tar" || return
     "$CROWNEST" admin templates import --slug python-node --version "$(date -u +%Y-%m-%d)" "$scratch/python-node.tar"
 }
-# Whichever is current was imported by somebody, or is the one that came with the database.
+# The current version was imported by somebody, or came with the database.
 if "$CROWNEST" admin templates list --json | python3 -c '
 import json, sys
 sys.exit(not any(one["slug"] == "python-node" and one["isCurrent"] and "sha256" in one for one in json.load(sys.stdin)["data"]))'
 then
-    echo "it was imported before"
+    echo "the template was imported before"
 elif ! import_template; then
     echo "quickstart: the template could not be built (see above): runs use this machine's own /usr instead" >&2
 fi
@@ -101,7 +101,7 @@ rm -f "$scratch/python-node.tar"
 step "5/6 running infra/sample in a sandbox" \
     "The run's own output is above. If the sandbox could not start, see $DATA/crownest.log."
 archive=$scratch/sample.tgz
-# The same files give the same bytes, so CrowNest stores and extracts them once, whatever machine packed them.
+# The same files give the same bytes on every machine, so CrowNest stores and extracts them once.
 tar -C "$ROOT/infra/sample" --sort=name --format=ustar --mtime=@1767225600 --owner=0 --group=0 --numeric-owner \
     --mode=u=rwX,go=rX --exclude=./reports --exclude=__pycache__ -cf - . | gzip -n -9 >"$archive"
 marker=$(cat /proc/sys/kernel/random/uuid)

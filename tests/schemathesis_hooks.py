@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: an archive is bytes, the headers of a direct upload are about these bytes, and which
+"""Facts that schemathesis cannot know: an archive is bytes, the headers of a direct upload describe these bytes, and one
 run has ended and left an artifact."""
 
 import hashlib
@@ -38,7 +38,7 @@ def before_call(context, case, kwargs):
         case.path_parameters["id"] = os.environ[existing]
     digest = case.headers.get("x-crownest-archive-sha256")
     if not isinstance(digest, str) or not re.fullmatch("[0-9A-Fa-f]{64}", digest):
-        return  # a bad header is what is being tried
+        return  # this case tries a bad header
     body = to_bytes(case.body) if isinstance(case.body, (str, bytes)) else b""
     case.headers["x-crownest-archive-sha256"] = hashlib.sha256(body).hexdigest()
     if re.fullmatch("[1-9][0-9]*", str(case.headers.get("x-crownest-archive-size"))):

@@ -1,4 +1,4 @@
-"""Reads all tables below a folder (first argument) with DuckDB, Polars and PyArrow, which must find the same.
+"""Reads all tables below a folder (first argument) with DuckDB, Polars and PyArrow, which must agree.
 
 Prints {"<table>": [row, …]} as JSON, in the order of the keys; times are milliseconds since 1970."""
 
@@ -20,7 +20,7 @@ def plain(value):
 
 
 def rows(table):
-    """Of an Arrow table: dictionaries, in an order that does not depend on who read it."""
+    """Rows of an Arrow table as dictionaries, in an order that does not depend on the reader."""
     found = [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
     return sorted(found, key=lambda row: json.dumps(row, sort_keys=True))
 

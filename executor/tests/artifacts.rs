@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::{fs, os::fd::AsFd as _};
 
 use executor::workspace::{Artifact, ArtifactFile, open_artifact};
-use schemas::event::ArtifactErrorCode;
+use schemas::artifact::ArtifactErrorCode;
 use support::Machine;
 
 fn file(artifact: Artifact) -> ArtifactFile {

@@ -5,12 +5,12 @@ use bytes::Bytes;
 use schemas::Timestamp;
 use schemas::canonical;
 use schemas::event::Event;
-use schemas::event_log::read_index;
 use schemas::evidence::EvidenceBundle;
+use schemas::evidence::event_log::read_index;
 use schemas::id::RunId;
+use schemas::message::usage::UsageBatch;
 use schemas::message::{Control, EventMessage, Job, LiveNotice, decode_json, encode_json};
 use schemas::run::RunStatus;
-use schemas::usage::UsageBatch;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use schemas::event_log::PartBuilder;
+use schemas::evidence::event_log::PartBuilder;
 use serde_json::Value;
 
 use crate::Target;

@@ -6,7 +6,8 @@ mod metadata;
 use std::collections::BTreeMap;
 
 use schemas::api::archive::DeclaredArchive;
-use schemas::api::run::{ArtifactRequest, CreateRun};
+use schemas::api::run::CreateRun;
+use schemas::artifact::ArtifactRequest;
 use schemas::egress::RunNetwork;
 use schemas::env::EnvValues;
 use schemas::id::{BatchId, ProjectId, TemplateVersionId};

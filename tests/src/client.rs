@@ -139,8 +139,13 @@ impl Client {
         .await
     }
 
+    /// Waits until the run is over, in few requests: the API holds its answer until then.
     pub async fn wait_terminal(&self, run: &str) -> Value {
-        self.wait_for(run, &["succeeded", "failed", "canceled"]).await
+        eventually(&format!("{run} ends"), async || {
+            let now = self.get(&format!("/v1/workspace-runs/{run}?wait=50")).await.expect(200)["workspaceRun"].clone();
+            ["succeeded", "failed", "canceled"].contains(&now["status"].as_str().unwrap_or_default()).then_some(now)
+        })
+        .await
     }
 
     pub async fn evidence(&self, run: &str) -> Value {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use database::Client;
 use infra::s3::Store;
 use schemas::Timestamp;
-use schemas::api::archive::Archive;
-use schemas::event_log::{Part, PartBuilder};
+use schemas::archive::Archive;
+use schemas::evidence::event_log::{Part, PartBuilder};
 use schemas::evidence::{
     Attempt, Completeness, EventLog, EventLogPart, EvidenceArtifact, EvidenceBundle, ResourceReport, SCHEMA_VERSION,
     StreamReport, Template, Timing, Usage,

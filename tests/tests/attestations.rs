@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use schemas::api::jwks::JwkSet;
 use schemas::attestation::dsse::Envelope;
+use schemas::attestation::jwks::JwkSet;
 use schemas::attestation::key::PublicKey;
 use schemas::attestation::predicate::{RUN_EVIDENCE, RunEvidence, SLSA_PROVENANCE};
 use schemas::attestation::statement::Statement;

@@ -133,7 +133,7 @@ async fn long_logs_move_to_the_object_store_and_replay_the_same() {
         let bytes = stack.store.get(part["objectKey"].as_str().unwrap()).await.unwrap();
         assert_eq!(bytes.len() as u64, part["sizeBytes"].as_u64().unwrap());
         let index_offset = usize::try_from(part["indexOffset"].as_u64().unwrap()).unwrap();
-        for entry in schemas::event_log::read_index(&bytes[index_offset..]).unwrap() {
+        for entry in schemas::evidence::event_log::read_index(&bytes[index_offset..]).unwrap() {
             let (begin, end) =
                 (usize::try_from(entry.offset).unwrap(), usize::try_from(entry.offset + entry.length).unwrap());
             leaves.push(schemas::merkle::leaf_hash(&bytes[begin..end]));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use schemas::api::jwks::{Jwk, JwkSet};
+use schemas::attestation::jwks::{Jwk, JwkSet};
 use schemas::merkle::{self, leaf_hash};
 use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::entry::{read_bundle, write_bundle};

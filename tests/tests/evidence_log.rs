@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::api::jwks::JwkSet;
+use schemas::attestation::jwks::JwkSet;
 use schemas::merkle::{self, leaf_hash};
 use schemas::transparency::checkpoint::Checkpoint;
 use schemas::transparency::entry::{read_bundle, run_digest};

@@ -1,6 +1,6 @@
 //! An artifact that a client or retention deletes leaves a tombstone; a held one is not deleted.
 
-use schemas::tombstone::Tombstone;
+use schemas::artifact::tombstone::Tombstone;
 use serde_json::{Value, json};
 use testkit::{Client, Crownest, Options, Stack, archive, eventually};
 

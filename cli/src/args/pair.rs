@@ -1,6 +1,6 @@
 //! Arguments made of two parts: `KEY=VALUE`, and the `PATH[=NAME]` of an artifact.
 
-use schemas::api::run::ArtifactRequest;
+use schemas::artifact::ArtifactRequest;
 use schemas::test_report::ReportFormat;
 
 /// `KEY=VALUE`; the value may be empty and may contain `=`.

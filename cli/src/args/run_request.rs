@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use schemas::api::archive::DeclaredArchive;
-use schemas::api::run::{ArtifactRequest, CreateRun};
+use schemas::api::run::CreateRun;
+use schemas::artifact::ArtifactRequest;
 use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, ProjectId, SandboxId, TemplateVersionId};
 

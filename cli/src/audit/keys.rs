@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use schemas::api::jwks::JwkSet;
+use schemas::attestation::jwks::JwkSet;
 
 use crate::client::Client;
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use schemas::api::jwks::JwkSet;
+use schemas::attestation::jwks::JwkSet;
 use schemas::attestation::key::PublicKey;
 use schemas::id::RunId;
 use serde_json::Value;

@@ -3,8 +3,8 @@
 
 use std::io::{self, Read, Seek};
 
+use schemas::artifact::tombstone::Tombstone;
 use schemas::evidence::EvidenceArtifact;
-use schemas::tombstone::Tombstone;
 use sha2::{Digest as _, Sha256};
 
 /// Names within the folder.

@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use database::GenericClient;
 use schemas::Timestamp;
+use schemas::artifact::tombstone::{self, Tombstone};
 use schemas::id::SandboxId;
 use schemas::message::CollectedArtifact;
-use schemas::tombstone::{self, Tombstone};
 
 use super::runs::RunRow;
 use super::{DbError, execute, one, optional_parsed, optional_unsigned, parsed, rows, signed, timestamp, unsigned};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use infra::amqp::{Consumer, Delivery, Source};
 use schemas::message::EventMessage;
-use schemas::partition::EVENT_PARTITIONS;
+use schemas::message::partition::EVENT_PARTITIONS;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use schemas::event::{Event, EventKind};
-use schemas::event_log::Part;
 use schemas::evidence::SeqRange;
+use schemas::evidence::event_log::Part;
 use schemas::message::Segment;
 
 use super::ending::Ending;

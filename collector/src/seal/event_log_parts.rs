@@ -1,8 +1,8 @@
 //! Parts of event logs in the object store: which segments form a part, and how a part is written.
 
 use anyhow::Context as _;
-use schemas::event_log::{Part, PartBuilder};
 use schemas::evidence::EventLogPart;
+use schemas::evidence::event_log::{Part, PartBuilder};
 use schemas::id::RunId;
 use schemas::layout;
 

@@ -1,7 +1,7 @@
 //! The metered usage of a sealed run. A lost attempt costs nothing: the platform failed.
 
+use schemas::message::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
 use schemas::message::{RunEnd, encode_json};
-use schemas::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
 
 use super::case::Case;
 

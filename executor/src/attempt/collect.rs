@@ -10,10 +10,12 @@ use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use schemas::Timestamp;
-use schemas::event::{ArtifactError, ArtifactErrorCode, EventKind};
+use schemas::artifact::ArtifactRequest;
+use schemas::artifact::{ArtifactError, ArtifactErrorCode};
+use schemas::event::EventKind;
 use schemas::id::ArtifactId;
 use schemas::layout;
-use schemas::message::{ArtifactRequest, CollectedArtifact};
+use schemas::message::CollectedArtifact;
 use schemas::test_report::{ReportFormat, TestReport};
 
 use self::object_name::object_name;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use schemas::event::ArtifactErrorCode;
+use schemas::artifact::ArtifactErrorCode;
 
 use super::folder::ArtifactFolder;
 use super::place::{normalize, open_place, reopen, shown};

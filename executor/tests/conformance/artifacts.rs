@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use executor::workspace::{Artifact, open_artifact};
-use schemas::event::ArtifactErrorCode::{self, ArtifactCollectFailed, FileNotFound, PathOutsideWorkspace};
+use schemas::artifact::ArtifactErrorCode::{self, ArtifactCollectFailed, FileNotFound, PathOutsideWorkspace};
 
 use crate::engine::{Engine, on_each_engine};
 use crate::support::DEADLINE;

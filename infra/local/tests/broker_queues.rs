@@ -9,7 +9,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
 use local::{Durability, RabbitMq};
-use schemas::partition::EVENT_PARTITIONS;
+use schemas::message::partition::EVENT_PARTITIONS;
 use tempfile::TempDir;
 use tokio::time::timeout;
 

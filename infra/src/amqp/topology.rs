@@ -5,7 +5,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 use schemas::id::RunId;
-use schemas::partition::{self, EVENT_PARTITIONS};
+use schemas::message::partition::{self, EVENT_PARTITIONS};
 
 /// Deliveries of one message before it is dead-lettered. Runs count their attempts themselves (see the claim), so this
 /// limit only catches messages that kill their handler.

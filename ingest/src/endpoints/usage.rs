@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use schemas::api::usage::{Credits, Period, Quota, UsageSummary, Used};
+use schemas::message::usage::Meter;
 use schemas::scope::Scope;
-use schemas::usage::Meter;
 
 use crate::db::metering::{self, Usage};
 use crate::http::error::ApiError;

@@ -1,7 +1,7 @@
 //! Reads events from the parts of the log in the object store: the part's index, then one range of frames.
 
 use infra::s3::{Store, StoreError};
-use schemas::event_log::{IndexEntry, IndexError, read_index};
+use schemas::evidence::event_log::{IndexEntry, IndexError, read_index};
 
 use super::frame::{FrameError, Line, lines};
 use crate::db::collector::StoredPart;

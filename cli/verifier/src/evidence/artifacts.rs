@@ -1,7 +1,7 @@
 //! The files of the run by their digests: its artifacts, and the archive that it was given.
 
+use schemas::artifact::tombstone::Tombstone;
 use schemas::evidence::{EvidenceArtifact, EvidenceBundle};
-use schemas::tombstone::Tombstone;
 
 use super::Subject;
 use super::bundle::Bundle;

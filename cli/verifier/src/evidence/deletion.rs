@@ -1,8 +1,8 @@
 //! The substitute for a deleted artifact: the tombstone from the store, or the API's word for the deletion.
 
 use schemas::Timestamp;
+use schemas::artifact::tombstone::{DeletionReason, Tombstone};
 use schemas::evidence::EvidenceArtifact;
-use schemas::tombstone::{DeletionReason, Tombstone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
-use schemas::event_log::{IndexEntry, read_index};
+use schemas::evidence::event_log::{IndexEntry, read_index};
 use schemas::evidence::{EventLogPart, SeqRange};
 use schemas::merkle::{self, Hash, leaf_hash};
 use sha2::{Digest as _, Sha256};

@@ -1,7 +1,7 @@
 //! The events of one segment: as many as the index says, numbered one by one, the terminal one last.
 
-use schemas::event_log::IndexEntry;
 use schemas::evidence::EvidenceBundle;
+use schemas::evidence::event_log::IndexEntry;
 use schemas::id::RunId;
 use schemas::run::RunStatus;
 use serde::Deserialize;

@@ -4,7 +4,7 @@
 use std::io::BufReader;
 
 use infra::s3::{Store, StoreError};
-use schemas::event_log::{IndexEntry, read_index};
+use schemas::evidence::event_log::{IndexEntry, read_index};
 use schemas::evidence::{EventLogPart, EvidenceBundle};
 use schemas::lake::{ArtifactRow, AttemptRow, EventsIndexRow, Messages, RunRow, TestRow, UsageRow};
 use schemas::test_report::{self, Problem, TestReport};

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use database::Client;
 use futures_util::{StreamExt, stream};
 use infra::s3::{Purged, Put};
-use schemas::tombstone::Tombstone;
+use schemas::artifact::tombstone::Tombstone;
 
 use super::metrics::RetentionMetrics;
 use crate::context::Context;

@@ -6,11 +6,12 @@ use database::row::{
 use std::collections::BTreeMap;
 
 use schemas::Timestamp;
-use schemas::api::archive::Archive;
 use schemas::api::run::{RunResult, WorkspaceRun};
+use schemas::archive::Archive;
+use schemas::artifact::ArtifactRequest;
 use schemas::egress::RunNetwork;
 use schemas::id::{BatchId, OrgId, ProjectId, RunId};
-use schemas::message::{ArtifactRequest, RootFs, TemplateRef};
+use schemas::message::{RootFs, TemplateRef};
 use schemas::run::RunStatus;
 use tokio_postgres::Row;
 

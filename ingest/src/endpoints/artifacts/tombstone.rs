@@ -3,9 +3,9 @@
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use infra::s3::StoreError;
+use schemas::artifact::tombstone::Tombstone;
 use schemas::id::ArtifactId;
 use schemas::scope::Scope;
-use schemas::tombstone::Tombstone;
 
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;

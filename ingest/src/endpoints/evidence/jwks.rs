@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use schemas::api::jwks::{Jwk, JwkSet};
+use schemas::attestation::jwks::{Jwk, JwkSet};
 
 use crate::app::App;
 use crate::db::collector;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use schemas::api::archive::{
-    Archive, ArchiveAnswer, DeclaredArchive, FinalizeArchive, Transfer, TransferAnswer, TransferStatus,
+    ArchiveAnswer, DeclaredArchive, FinalizeArchive, Transfer, TransferAnswer, TransferStatus,
 };
 use schemas::api::run::RunResult;
+use schemas::archive::Archive;
 use schemas::run::RunStatus;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::api::artifact::{Artifact, ArtifactAnswer, DownloadUrl};
-use schemas::tombstone::{self, DeletionReason, Tombstone};
+use schemas::artifact::tombstone::{self, DeletionReason, Tombstone};
 use serde_json::Value;
 
 use super::{SHA256, URL, at, example_id, list, written};

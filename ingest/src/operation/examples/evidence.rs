@@ -1,6 +1,6 @@
 //! Examples of evidence, what is signed about it, and its place in the log.
 
-use schemas::api::jwks::{Jwk, JwkSet};
+use schemas::attestation::jwks::{Jwk, JwkSet};
 use schemas::test_report::{ReportFormat, TestCounts, TestReport, TestSummary};
 use serde_json::{Value, json};
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use schemas::api::list::EventPage;
-use schemas::api::run::{ArtifactRequest, CreateRun, RunAnswer, RunResult, WorkspaceRun};
+use schemas::api::run::{CreateRun, RunAnswer, RunResult, WorkspaceRun};
+use schemas::artifact::ArtifactRequest;
 use schemas::egress::RunNetwork;
 use schemas::event::{Event, EventKind, Output};
 use schemas::run::{CleanupStatus, RunStatus};
