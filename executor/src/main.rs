@@ -30,10 +30,8 @@ fn main() -> anyhow::Result<()> {
 async fn run(arguments: Arguments, entered: anyhow::Result<()>, is_supervised: bool) -> anyhow::Result<()> {
     infra::telemetry::init(&arguments.log)?;
     let shutdown = infra::shutdown::on_signal()?;
-    let started = match entered {
-        Ok(()) => executor::start(arguments.executor, shutdown).await,
-        Err(error) => Err(error),
-    };
+    let start = async { entered.map(|()| executor::start(arguments.executor, shutdown))?.await };
+    let started = start.await;
     if is_supervised {
         supervised::report(&started)?;
     }

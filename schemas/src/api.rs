@@ -12,5 +12,3 @@ pub mod run;
 pub mod template;
 pub mod usage;
 pub mod webhook;
-
-pub use crate::attestation::jwks;

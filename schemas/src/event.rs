@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::api::run::WorkspaceRun;
-pub use crate::artifact::{ArtifactError, ArtifactErrorCode};
+use crate::artifact::ArtifactError;
 use crate::id::ArtifactId;
 use crate::run::RunStatus;
 

@@ -38,7 +38,4 @@ pub mod timestamp;
 pub mod transparency;
 pub mod word;
 
-pub use artifact::tombstone;
-pub use evidence::event_log;
-pub use message::{partition, usage};
 pub use timestamp::Timestamp;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use schemars::{Schema, schema_for};
 use schemas::api::{artifact, run, usage};
-use schemas::{event, evidence, tombstone, usage as meters};
+use schemas::artifact::tombstone;
+use schemas::message::usage as meters;
+use schemas::{event, evidence};
 
 fn public_shapes() -> [(&'static str, Schema); 8] {
     [

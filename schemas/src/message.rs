@@ -8,8 +8,6 @@ mod notice;
 pub mod partition;
 pub mod usage;
 
-pub use crate::archive::ArchiveRef;
-pub use crate::artifact::ArtifactRequest;
 pub use ending::{
     AttemptEnd, CollectedArtifact, Finished, Limits, PhaseTimes, Resources, RunEnd, StreamTotals, Verdict,
 };

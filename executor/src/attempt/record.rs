@@ -2,8 +2,8 @@
 
 use sandbox::DiskUsage;
 use schemas::Timestamp;
+use schemas::artifact::ArtifactError;
 use schemas::egress::EgressReport;
-use schemas::event::ArtifactError;
 use schemas::message::{CollectedArtifact, Finished, Limits, PhaseTimes, Resources, StreamTotals, Verdict};
 use schemas::run::CleanupStatus;
 use schemas::test_report::TestReport;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use infra::amqp::{Delivery, Message, Source};
 use schemas::Timestamp;
 use schemas::id::{CommandId, RunId, SandboxId};
-use schemas::message::{Control, EventMessage, Job, RunEnd, Verdict, decode_json, encode_json};
+use schemas::message::{Control, EventMessage, Job, Verdict, decode_json, encode_json};
 use schemas::run::{FailureReason, MAX_ATTEMPTS, OutcomeSource};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -148,8 +148,7 @@ async fn abandon(
     delivery: &Delivery,
 ) {
     let source = if reason == Verdict::Canceled { OutcomeSource::User } else { OutcomeSource::Executor };
-    let end = RunEnd::Abandoned { reason, source, at: Timestamp::now(), message };
-    let message = EventMessage { run_id: job.run_id.clone(), attempt: token, segment: None, end: Some(end) };
+    let message = EventMessage::abandoned(job.run_id.clone(), token, reason, source, message);
     let Ok(body) = message.encode() else { return };
     let message = Message {
         target: context.amqp.topology.events_of(&job.run_id),

@@ -6,7 +6,8 @@ pub(super) mod upload_archive;
 pub(super) mod upload_staged;
 
 use database::GenericClient;
-use schemas::api::archive::{Archive, ArchiveAnswer};
+use schemas::api::archive::ArchiveAnswer;
+use schemas::archive::Archive;
 
 use crate::archive::Declared;
 use crate::auth::Caller;

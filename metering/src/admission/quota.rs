@@ -3,8 +3,7 @@
 
 use database::{OutboxMessage, Transaction};
 use infra::amqp::Topology;
-use schemas::Timestamp;
-use schemas::message::{EventMessage, RunEnd, Verdict};
+use schemas::message::{EventMessage, Verdict};
 use schemas::run::OutcomeSource;
 
 use crate::db::reservations::{self, Project, Removed};
@@ -25,13 +24,8 @@ pub(super) async fn give_up(
 }
 
 fn ending(topology: &Topology, Removed { run_id, traceparent }: Removed) -> anyhow::Result<OutboxMessage> {
-    let end = RunEnd::Abandoned {
-        reason: Verdict::Canceled,
-        source: OutcomeSource::Quota,
-        at: Timestamp::now(),
-        message: Some("the run waited for a slot when the organization had used what its plan includes".to_owned()),
-    };
     let target = topology.events_of(&run_id);
-    let message = EventMessage { run_id, attempt: 0, segment: None, end: Some(end) };
+    let why = "the run waited for a slot when the organization had used what its plan includes".to_owned();
+    let message = EventMessage::abandoned(run_id, 0, Verdict::Canceled, OutcomeSource::Quota, Some(why));
     Ok(OutboxMessage::event(target, message.encode()?, traceparent))
 }

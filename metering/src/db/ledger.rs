@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use database::row::{DbError, rows, signed};
 use database::{GenericClient, Row};
-use schemas::usage::UsageEvent;
+use schemas::message::usage::UsageEvent;
 
 /// Returns the events that were not known before.
 pub(crate) async fn insert<'a>(

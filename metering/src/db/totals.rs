@@ -2,7 +2,7 @@
 
 use database::GenericClient;
 use database::row::{DbError, execute, signed};
-use schemas::usage::UsageEvent;
+use schemas::message::usage::UsageEvent;
 
 /// Adds events that were not counted before.
 pub(crate) async fn add(client: &impl GenericClient, events: &[&UsageEvent]) -> Result<(), DbError> {

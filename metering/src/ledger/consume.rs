@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use infra::amqp::{Amqp, Delivery, Source};
 use schemas::message::decode_json;
-use schemas::usage::UsageBatch;
+use schemas::message::usage::UsageBatch;
 use tokio_util::sync::CancellationToken;
 
 use super::record::record;

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use schemas::id::RunId;
-use schemas::usage::{UsageBatch, UsageEvent};
+use schemas::message::usage::{UsageBatch, UsageEvent};
 
 use crate::admission::queue;
 use crate::context::Context;

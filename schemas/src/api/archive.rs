@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::run::WorkspaceRun;
-pub use crate::archive::Archive;
+use crate::archive::Archive;
 use crate::id::{RunId, UploadId};
 use crate::word::word_enum;
 use crate::{Timestamp, limits};

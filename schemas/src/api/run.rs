@@ -9,7 +9,7 @@ use serde_json::json;
 use super::archive::DeclaredArchive;
 use crate::archive::Archive;
 use crate::artifact::ArtifactError;
-pub use crate::artifact::ArtifactRequest;
+use crate::artifact::ArtifactRequest;
 use crate::egress::RunNetwork;
 use crate::env::{self, EnvValues};
 use crate::id::{ArtifactId, BatchId, CommandId, OrgId, ProjectId, RunId, SandboxId, TemplateId, TemplateVersionId};

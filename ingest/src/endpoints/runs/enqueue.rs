@@ -2,9 +2,10 @@
 
 use database::{GenericClient, OutboxMessage, Transaction};
 use schemas::Timestamp;
+use schemas::archive::ArchiveRef;
 use schemas::egress::EgressPolicy;
 use schemas::id::{OrgId, ProjectId};
-use schemas::message::{ArchiveRef, Job, encode_json};
+use schemas::message::{Job, encode_json};
 
 use crate::app::App;
 use crate::archive::object_key;
