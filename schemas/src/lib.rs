@@ -7,7 +7,7 @@
 //! | room | modules |
 //! |---|---|
 //! | words | [`id`], [`timestamp`], [`scope`], [`limits`], [`word`] (closed sets of words) |
-//! | a run and its parts | [`run`], [`archive`], [`env`], [`egress`], [`artifact`], [`test_report`] |
+//! | a run and its parts | [`run`], [`archive`], [`mod@env`], [`egress`], [`artifact`], [`test_report`] |
 //! | between services | [`message`]: jobs, events, hints, usage |
 //! | stored for good | [`evidence`] (the bundle and its event log), [`layout`] (keys in the bucket), [`lake`] (tables) |
 //! | proofs | [`canonical`], [`merkle`], [`attestation`], [`transparency`] |
