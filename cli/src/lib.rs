@@ -2,7 +2,7 @@
 //!
 //! # Start reading at `dispatch`
 //!
-//! It hands each command to its file: `args/` is the command line as clap sees it, `commands/` has a file for each command,
+//! `dispatch` hands each command to its file: `args/` is the command line as clap sees it, `commands/` has a file for each command,
 //! `client/` talks HTTP, `output/` prints. `audit/`, `export` and `evidence_folder` bring evidence to the crate `verifier`, which
 //! judges it; `lake/` runs SQL over the tables; `up/` starts, watches and stops the crate `local`. Servers' answers stay JSON
 //! values all the way, so that no field is lost that this version does not know.

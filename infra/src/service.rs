@@ -12,20 +12,20 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ops::{Ops, OpsConfig};
 
-/// How a service stops.
+/// The way a service stops.
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
-    /// From the shutdown to the end of the work, and from there to the end of what runs beside it.
+    /// Maximum time from the shutdown to the end of the work, and again to the end of the tasks beside it.
     pub deadline: Duration,
     pub overdue: Overdue,
 }
 
-/// What happens to work that the drain deadline finds unfinished.
+/// The fate of work that the drain deadline finds unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overdue {
-    /// It is dropped where it is: whatever it took was not acknowledged and comes again.
+    /// Unfinished tasks are dropped. Their messages were not acknowledged, so the broker delivers them again.
     Dropped,
-    /// It is told by [`Service::aborted`] and awaited: it has something to end itself, such as sandboxes.
+    /// Unfinished tasks hear [`Service::aborted`] and are awaited, because they must end something, such as sandboxes.
     Aborted,
 }
 
@@ -66,17 +66,17 @@ impl Service {
         })
     }
 
-    /// Canceled when the service is to take nothing new: for work.
+    /// A token for work: canceled when the service is to take nothing new.
     pub fn shutdown(&self) -> CancellationToken {
         self.shutdown.clone()
     }
 
-    /// Canceled when the drain deadline has passed: for work that must end something itself.
+    /// A token for work that must end something itself: canceled when the drain deadline has passed.
     pub fn aborted(&self) -> CancellationToken {
         self.aborted.clone()
     }
 
-    /// Canceled when all work has ended: for what runs beside it.
+    /// A token for tasks beside the work: canceled when all work has ended.
     pub fn drained(&self) -> CancellationToken {
         self.drained.token().clone()
     }
@@ -86,18 +86,18 @@ impl Service {
         self.work.spawn(task);
     }
 
-    /// Starts what runs beside the work, and ends soon after [`Self::drained`].
+    /// Starts a task beside the work, which ends soon after [`Self::drained`].
     pub fn beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.beside.spawn(task);
     }
 
-    /// Where health and metrics are served.
+    /// The address of health and metrics.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops_address
     }
 
-    /// Waits for the shutdown, then for the work, then for what runs beside it; for each of the two no longer than the
-    /// deadline, except for work that is aborted.
+    /// Waits for the shutdown, then for the work, then for the tasks beside it. The deadline bounds each of the two waits,
+    /// except the wait for work that is aborted.
     pub async fn finished(mut self) {
         let Drain { deadline, overdue } = self.drain;
         let passed = async {

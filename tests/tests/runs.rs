@@ -1,4 +1,4 @@
-//! How runs end: success, failure, timeout, cancellation at every stage, and archives that cannot be used.
+//! Endings of runs: success, failure, timeout, cancellation at every stage, and archives that cannot be used.
 
 use serde_json::json;
 use testkit::{Archive, Stack, archive, eventually};

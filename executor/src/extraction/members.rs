@@ -296,7 +296,7 @@ impl Before {
     }
 }
 
-/// How many bytes follow the headers. Who believes the one header where another believes the other would take content
+/// Number of bytes that follow the headers. Who believes the one header where another believes the other would take content
 /// for headers (CVE-2025-62518), so both must agree, unless the older field is too small.
 fn stored_size(block: &Block, extended: Option<u64>, kind: Kind) -> Result<u64, &'static str> {
     let size = match extended {

@@ -24,7 +24,7 @@ pub const EVIDENCE_LOG: Lock = Lock(0x7472_616e_7370_6172);
 /// Held by the collector that writes the tables.
 pub const TABLES: Lock = Lock(0x7061_7271_7565_7473);
 
-/// How often a follower asks whether the leader is gone.
+/// Interval at which a follower asks whether the leader is gone.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Waits for the lock, then leads with the session that holds it, until `lead` ends or `shutdown`.

@@ -18,7 +18,7 @@ use crate::row::{DbError, json};
 
 /// Maximum messages relayed in one transaction.
 const GROUP: i64 = 256;
-/// How often the relay looks without being woken: it finds what a crashed process left.
+/// Interval at which the relay looks without being woken, to find what a crashed process left.
 const POLL: Duration = Duration::from_millis(500);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 

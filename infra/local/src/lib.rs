@@ -3,7 +3,7 @@
 //!
 //! # Start reading at [`Machine::start`]
 //!
-//! It starts the four services as `crownest up` runs them. Beneath it:
+//! [`Machine`] starts the four services as `crownest up` runs them. Beneath it:
 //! - [`Servers`] starts and stops PostgreSQL, RabbitMQ and SeaweedFS as child processes. `servers/server.rs` is the life of one
 //!   of them, `servers/{postgres,rabbitmq,seaweedfs}.rs` are their differences.
 //! - [`Connections`] has the database, the broker and the store of one service: typed for a service in this process, as flags for a program.

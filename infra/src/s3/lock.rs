@@ -58,7 +58,7 @@ impl ObjectLock {
 }
 
 impl Store {
-    /// The same bucket, through a handle that locks new objects.
+    /// Returns a handle to this bucket that locks new objects.
     #[must_use]
     pub fn locking(&self, lock: Option<ObjectLock>) -> Self {
         Self { lock, ..self.clone() }

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::db::reservations::{self, Project};
 use crate::metrics::Metrics;
 
-/// What became of waiting runs.
+/// Decisions about waiting runs.
 #[derive(Default)]
 pub(crate) struct Decided {
     /// Jobs of admitted runs, and endings of those that waited in vain.
