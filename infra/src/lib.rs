@@ -1,5 +1,7 @@
 //! Ground of the CrowNest services: RabbitMQ, S3, encryption, telemetry, configuration, shutdown and the service kit.
 //! No domain rules live here.
+//!
+//! Start reading at [`service`], which every service is built on, then [`amqp::topology`], which names every queue.
 
 pub mod amqp;
 pub mod config;

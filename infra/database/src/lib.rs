@@ -3,6 +3,10 @@
 //!
 //! Start reading at [`Pool`], then [`row`] (how every service reads columns) and [`Outbox`] (how every service sends
 //! messages). The present tables are in `schema/`, how they came about in `migrations/`.
+//!
+//! Dependencies: `infra` (configuration, readiness, the broker that the outbox relays to) and `schemas` (times, the content type
+//! of events); `tokio-postgres`, `deadpool-postgres` and `refinery` (driver, pool, migrations); `tokio`, `serde_json`, `time`,
+//! `bytes`, `clap`, `tracing`, `thiserror`, `anyhow`.
 
 pub mod locks;
 mod migrate;

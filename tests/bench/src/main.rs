@@ -3,6 +3,9 @@
 //! Rounds are interleaved, so that a noisy machine disturbs both sides alike; medians are printed.
 //!
 //! Start reading at `measurements.rs`, which names them in order; `system.rs` is the measured side, `bare.rs` the other.
+//!
+//! Dependencies: `testkit` and `local` start the measured system; `executor`, `sandbox`, `collector` and `ingest` are measured
+//! alone, too; `reqwest`, `tokio`, `tokio-postgres` and the like are what a client of the system uses.
 
 mod api;
 mod arguments;
