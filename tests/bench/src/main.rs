@@ -5,7 +5,7 @@
 //! Start reading at `measurements.rs`, which names them in order; `system.rs` is the measured side, `bare.rs` the other.
 //!
 //! Dependencies: `testkit` and `local` start the measured system; `executor`, `sandbox`, `collector` and `ingest` are measured
-//! alone, too; `reqwest`, `tokio`, `tokio-postgres` and the like are what a client of the system uses.
+//! alone, too; `database` prepares and reads its tables; `axum` serves the bare reference, `reqwest` asks.
 
 mod api;
 mod arguments;
