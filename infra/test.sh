@@ -83,7 +83,7 @@ for _ in $(seq 120); do
 done
 
 printf '\n=== the slowest tests\n'
-sed -nE 's/^ *(PASS|FAIL|TIMEOUT|ABORT) \[ *([0-9.]+)s\] (\([^)]*\) )?(.*)/\2 s  \4/p' "$scratch/tests.log" | sort -rn | uniq | head -10
+sed -nE 's/^ *(PASS|FAIL|TIMEOUT|ABORT) \[ *([0-9.]+)s\] (\([^)]*\) )?(.*)/\2 s  \4/p' "$scratch/tests.log" | sort -rn | uniq | sed -n '1,10p'
 # Once more, as the last lines: what the runner says in the end.
 printf '\n'
 sed -n '/^ *Summary \[/,$p' "$scratch/tests.log"
