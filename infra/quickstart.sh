@@ -46,9 +46,7 @@ step "1/6 installing what is missing (infra/setup.sh)" \
 
 step "2/6 building (some minutes the first time)" \
     "See the compiler's message above. Rust 1.95 or newer is needed; \`rustup update stable\` gets it."
-# A first user waits for the compiler, so it optimizes less here; `cargo build --release` does all of it.
-(cd "$ROOT" && CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
-    cargo build --release --locked -p crownest -p crownest-sandbox --bin crownest --bin crownest-sandbox)
+(cd "$ROOT" && cargo build --release --locked -p crownest -p crownest-sandbox --bin crownest --bin crownest-sandbox)
 
 # One value of `crownest … --json`, by its path in the answer; empty where there is none.
 value() {
