@@ -6,7 +6,7 @@ shift
 # Build scripts are not linked with libFuzzer.
 if [ "${CARGO_CRATE_NAME:-}" = build_script_build ]; then exec "$rustc" "$@"; fi
 case "${CARGO_PKG_NAME:-}" in
-    crownest-schemas | crownest-executor | crownest-ingest | crownest | crownest-verifier | crownest-fuzz) ;;
+    crownest-schemas | crownest-executor | crownest-ingest | crownest-verifier | crownest-fuzz) ;;
     *) exec "$rustc" "$@" ;;
 esac
 exec "$rustc" "$@" -Copt-level=1 -Cdebug-assertions=on -Ccodegen-units=16 \

@@ -46,7 +46,8 @@ step "1/6 installing what is missing (infra/setup.sh)" \
 
 step "2/6 building (some minutes the first time)" \
     "See the compiler's message above. Rust 1.95 or newer is needed; \`rustup update stable\` gets it."
-(cd "$ROOT" && cargo build --release --locked -p crownest -p crownest-sandbox --bin crownest --bin crownest-sandbox)
+(cd "$ROOT" && cargo build --release --locked --config infra/quickstart.toml \
+    -p crownest -p crownest-sandbox --bin crownest --bin crownest-sandbox)
 
 # One value of `crownest … --json`, by its path in the answer; empty where there is none.
 value() {

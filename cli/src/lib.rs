@@ -20,8 +20,6 @@ mod evidence_file;
 mod evidence_folder;
 mod export;
 mod failure;
-#[doc(hidden)]
-pub mod fuzzing;
 mod interrupt;
 mod lake;
 mod object_store;

@@ -58,7 +58,7 @@ const BENCH: &[&str] = &[
     "crownest-schemas",
     "crownest-tests",
 ];
-const FUZZ: &[&str] = &["crownest", "crownest-executor", "crownest-ingest", "crownest-schemas", "crownest-verifier"];
+const FUZZ: &[&str] = &["crownest-executor", "crownest-ingest", "crownest-schemas", "crownest-verifier"];
 
 /// Crates with the beginnings of names that none of their dependencies has, however indirect.
 const NEVER: &[(&str, &[&str])] = &[
