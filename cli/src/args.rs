@@ -10,6 +10,7 @@ pub(crate) mod evidence_verify;
 pub(crate) mod pair;
 pub(crate) mod projects;
 pub(crate) mod run_request;
+pub(crate) mod size;
 pub(crate) mod store;
 pub(crate) mod tables;
 pub(crate) mod templates;

@@ -22,6 +22,8 @@ pub(crate) fn config(args: StoreArgs, data: &DataArgs) -> Result<S3Config, Failu
             s3_access_key,
             s3_secret_key,
             s3_checksums: Checksums::WhenRequired,
+            s3_disk: None,
+            s3_reserve_bytes: 0,
         });
     }
     let data = data.folder();

@@ -30,7 +30,8 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     let vault = vault(&config, &store).await?;
     let amqp = Amqp::new(&config.amqp, "collector");
     let publisher = amqp.publisher();
-    let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
+    let (gate, watch) = s3::gate(&store, &ops.registry)?;
+    let ops = ops.ready_when(&pool).ready_when(&gate).ready_when(&publisher);
     let context = Context {
         metrics: Metrics::register(&ops.registry)?,
         pool,
@@ -71,6 +72,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     service.work(store_holds::work(context.clone(), hold_metrics, interval, service.shutdown()));
     service.work(evidence_log::work(log, postgres.clone(), service.shutdown()));
     service.work(lake::work(lake, postgres, service.shutdown()));
+    service.beside(watch.run(service.drained()));
     service.beside(sweep::work(context.clone(), service.drained()));
     let drained = service.drained();
     service.beside(async move { context.outbox.relay(&context.pool, &context.publisher, &drained).await });

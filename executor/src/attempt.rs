@@ -1,6 +1,7 @@
 //! One attempt of one run, from the claimed job to its last message: fetch, extract, run, collect, clean up, report.
 //! `phases` has these steps in order.
 
+mod clean_up;
 mod collect;
 mod command;
 mod download;
@@ -8,21 +9,22 @@ mod environment;
 mod fetch;
 pub(crate) mod phases;
 mod record;
+mod set_up;
 mod streams;
 mod template;
 
-use schemas::Timestamp;
-use schemas::id::{CommandId, SandboxId};
-use schemas::message::Job;
-use schemas::run::FailureReason;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use std::sync::Arc;
 
 use crate::context::Context;
 use crate::dispatch::running::Stop;
 use crate::dispatch::slots::Slot;
 use crate::feed::Feed;
 use crate::trees::CachedTree;
+use schemas::Timestamp;
+use schemas::artifact::ArtifactLimits;
+use schemas::id::{CommandId, SandboxId};
+use schemas::message::Job;
+use schemas::run::FailureReason;
 
 /// Everything that one attempt needs.
 #[derive(Debug)]
@@ -31,13 +33,21 @@ pub(crate) struct Attempt<'a> {
     pub job: &'a Job,
     /// Counts from 1.
     pub number: u32,
-    pub slot: Slot,
+    /// Shared with the clean-up, which may outlast the attempt.
+    pub slot: Arc<Slot>,
     pub sandbox_id: SandboxId,
     pub command_id: CommandId,
     pub claimed_at: Timestamp,
     /// Encrypted environment variables of the run, if it has any.
     pub sealed_env: Option<Vec<u8>>,
     pub feed: Feed,
+}
+
+impl Attempt<'_> {
+    /// Bounds of the collection: the plan's, and the executor's own where the plan has none.
+    fn artifact_limits(&self) -> ArtifactLimits {
+        self.job.artifact_limits.or(self.context.artifact_limits)
+    }
 }
 
 /// The end of an attempt, as its job sees it.
@@ -70,13 +80,17 @@ struct Trees {
     template: Option<CachedTree>,
 }
 
-/// Returns when the attempt should not go on.
-async fn stopped(stop: &mut watch::Receiver<Option<Stop>>, abort: &CancellationToken) -> Interrupted {
-    tokio::select! {
-        told = stop.wait_for(Option::is_some) => match told.map(|stop| *stop) {
-            Ok(Some(Stop::Canceled)) => Interrupted::Canceled,
-            _ => Interrupted::Silent,
-        },
-        () = abort.cancelled() => Interrupted::Silent,
+impl Interrupted {
+    fn internal(message: String) -> Self {
+        Self::Failed { reason: FailureReason::InternalError, message }
+    }
+}
+
+impl From<Stop> for Interrupted {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Canceled => Self::Canceled,
+            Stop::Silent => Self::Silent,
+        }
     }
 }

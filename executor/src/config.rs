@@ -10,6 +10,7 @@ use infra::keyring::KeyringConfig;
 use infra::network::Network;
 use infra::ops::OpsConfig;
 use infra::s3::S3Config;
+use schemas::artifact::ArtifactLimits;
 
 use sandbox::{DiskLimit, EngineConfig};
 
@@ -85,6 +86,22 @@ pub struct ExecutorSettings {
     #[arg(long, env = "CROWNEST_OUTPUT_CAP_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1024..=1 << 40))]
     pub output_cap_bytes: u64,
+    /// Bytes of one artifact of a run whose plan does not say; a folder counts as its tar [default: as the artifacts of the
+    /// run together]
+    #[arg(long, env = "CROWNEST_ARTIFACT_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub artifact_bytes: Option<u64>,
+    /// Bytes of all artifacts of a run whose plan does not say; holes of sparse files count [default: as --disk-bytes, or 10
+    /// GiB without a limit]
+    #[arg(long, env = "CROWNEST_ARTIFACT_RUN_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub artifact_run_bytes: Option<u64>,
+    /// Artifacts of a run whose plan does not say
+    #[arg(long, env = "CROWNEST_ARTIFACTS", default_value_t = 1_000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub artifacts: u64,
+    /// Time for collecting the artifacts of a run whose plan does not say, in milliseconds, beside the command's time limit
+    #[arg(long, env = "CROWNEST_COLLECTION_MS", default_value_t = 600_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub collection_ms: u64,
     /// Addresses or networks that egress may reach although they are not public, such as a package mirror's 10.1.2.3;
     /// may be repeated. The project's policy must still allow the host
     #[arg(long, env = "CROWNEST_EGRESS_ALLOW_ADDRESS", value_name = "NETWORK", value_delimiter = ',')]
@@ -147,6 +164,17 @@ impl ExecutorSettings {
             None => DiskLimit::WherePossible(DEFAULT_DISK_BYTES),
             Some(0) => DiskLimit::None,
             Some(bytes) => DiskLimit::Bytes(bytes),
+        }
+    }
+
+    /// Bounds of the collection of artifacts; `disk_bytes` is what a run's disk can hold.
+    pub(crate) fn artifact_limits(&self, disk_bytes: Option<u64>) -> ArtifactLimits {
+        let run_bytes = self.artifact_run_bytes.or(disk_bytes).unwrap_or(DEFAULT_DISK_BYTES);
+        ArtifactLimits {
+            artifact_bytes: Some(self.artifact_bytes.unwrap_or(run_bytes)),
+            run_bytes: Some(run_bytes),
+            artifacts: Some(self.artifacts),
+            collection_ms: Some(self.collection_ms),
         }
     }
 

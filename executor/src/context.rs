@@ -6,8 +6,9 @@ use std::time::Duration;
 use database::Pool;
 use infra::amqp::{Amqp, Publisher};
 use infra::keyring::Keyring;
-use infra::s3::Store;
+use infra::s3::{Gate, Store};
 use sandbox::{Limits, SandboxHost};
+use schemas::artifact::ArtifactLimits;
 use schemas::id::ExecutorId;
 
 use crate::dispatch::running::Running;
@@ -35,6 +36,10 @@ pub(crate) struct Context {
     pub gateway: Gateway,
     pub limits: Limits,
     pub disk_bytes: Option<u64>,
+    /// Bounds of the collection of artifacts, of runs whose plan has none.
+    pub artifact_limits: ArtifactLimits,
+    /// Closed while the store takes no new work.
+    pub gate: Gate,
     pub output_cap: OutputCap,
     pub grace: Duration,
     pub metrics: Metrics,

@@ -2,6 +2,7 @@
 
 mod claim;
 pub(crate) mod control;
+pub(crate) mod halt;
 pub(crate) mod running;
 pub(crate) mod slots;
 pub(crate) mod worker;

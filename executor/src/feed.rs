@@ -13,6 +13,8 @@ use schemas::run::RunStatus;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::dispatch::halt::Halt;
+
 /// A segment is sent after this time at the latest …
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// … or a little later if all it says is which phase the run is in: a short run fits into one segment …
@@ -37,6 +39,8 @@ pub(crate) struct FeedStart {
     pub traceparent: String,
     /// The first output is sent at once.
     pub flush_first_output: bool,
+    /// Nobody listens to the attempt from then on: its feed takes what it is given and sends nothing.
+    pub halt: Halt,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,14 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn start(publisher: Publisher, start: FeedStart, segments: prometheus::IntCounter) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer::new(publisher, start, segments).write(receiver));
+        let halt = start.halt.clone();
+        let writing = Writer::new(publisher, start, segments).write(receiver);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = writing => {}
+                () = halt.silenced() => {}
+            }
+        });
         Self { sender }
     }
 
@@ -66,7 +77,7 @@ impl Feed {
     }
 
     pub(crate) async fn event(&self, kind: EventKind) {
-        // The writer goes away only when the process stops.
+        // The writer goes away only when nobody listens to the attempt any more.
         let _ = self.sender.send(Entry::Event(kind)).await;
     }
 

@@ -5,6 +5,7 @@
 //! own: `extraction` and `trees` (archives and templates on disk), the crate [`sandbox`], `output`, `workspace`
 //! (artifacts) and `egress`. The whole access to the database is in `dispatch/claim.rs`.
 
+mod abandoned;
 mod attempt;
 mod config;
 mod context;

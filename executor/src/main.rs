@@ -1,9 +1,13 @@
 //! The executor as a process of its own.
 
+use std::time::Duration;
+
 use clap::Parser;
 use executor::{ExecutorConfig, supervised};
 use infra::telemetry::LogConfig;
 use sandbox::rootless;
+
+const THREADS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs archives in sandboxes and publishes what happens.
 #[derive(Debug, Parser)]
@@ -23,10 +27,13 @@ fn main() -> anyhow::Result<()> {
     if line.is_supervised {
         supervised::end_with_supervisor()?;
     }
-    run(arguments, entered, line.is_supervised)
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(run(arguments, entered, line.is_supervised));
+    // Threads that are still at something, such as a clean-up, are not waited for: the next start sweeps.
+    runtime.shutdown_timeout(THREADS_WITHIN);
+    done
 }
 
-#[tokio::main]
 async fn run(arguments: Arguments, entered: anyhow::Result<()>, is_supervised: bool) -> anyhow::Result<()> {
     infra::telemetry::init(&arguments.log)?;
     let shutdown = infra::shutdown::on_signal()?;

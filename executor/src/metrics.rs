@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub attempts: IntCounterVec,
     phase_seconds: HistogramVec,
     pub limits_reached: IntCounterVec,
+    pub artifact_bounds: IntCounterVec,
     pub cpu_throttled_ms: IntCounter,
     pub output_bytes: IntCounterVec,
     pub output_dropped_bytes: IntCounterVec,
@@ -58,6 +59,13 @@ impl Metrics {
                 Opts::new("crownest_executor_limits_reached_total", "Attempts that reached a limit, by limit"),
                 &["limit"],
             )?,
+            artifact_bounds: IntCounterVec::new(
+                Opts::new(
+                    "crownest_executor_artifact_bounds_total",
+                    "Artifacts that were not collected because of a bound, by the bound",
+                ),
+                &["bound"],
+            )?,
             cpu_throttled_ms: IntCounter::new(
                 "crownest_executor_cpu_throttled_milliseconds_total",
                 "Time for which the CPU limit held back sandboxes, over all processors",
@@ -89,6 +97,7 @@ impl Metrics {
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.phase_seconds.clone()))?;
         registry.register(Box::new(metrics.limits_reached.clone()))?;
+        registry.register(Box::new(metrics.artifact_bounds.clone()))?;
         registry.register(Box::new(metrics.cpu_throttled_ms.clone()))?;
         registry.register(Box::new(metrics.output_bytes.clone()))?;
         registry.register(Box::new(metrics.output_dropped_bytes.clone()))?;

@@ -45,7 +45,8 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let store = s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "executor");
     let publisher = amqp.publisher();
-    let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
+    let (gate, watch) = s3::gate(&store, &ops.registry)?;
+    let ops = ops.ready_when(&pool).ready_when(&gate).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
     metrics.slots.set(i64::from(settings.slots));
     let id = ExecutorId::new();
@@ -56,6 +57,8 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         amqp,
         publisher,
         disk_bytes: host.disk_bytes(),
+        artifact_limits: settings.artifact_limits(host.disk_bytes()),
+        gate,
         host,
         cache,
         templates,
@@ -72,6 +75,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     // Past the deadline, attempts end their sandboxes, and their jobs are delivered again elsewhere.
     let drain = Drain { deadline: settings.drain(), overdue: Overdue::Aborted };
     let mut service = Service::start("executor", drain, shutdown, &ops, &config.ops).await?;
+    service.beside(watch.run(service.drained()));
     // Until the last attempt has ended, it can be canceled.
     service.beside(control::listen(Arc::clone(&context), service.drained()));
     service.beside(control::watch(Arc::clone(&context), service.drained()));

@@ -8,4 +8,5 @@ mod walk;
 pub use artifact::{Artifact, ArtifactError, ArtifactFile, open_artifact, open_match};
 pub use folder::{ArtifactFolder, LeftOut, write_tar};
 pub use pattern::{Matches, Pattern};
-pub use walk::{Budget, MATCHES, WalkError};
+pub use place::normalize;
+pub use walk::{Budget, WalkError};

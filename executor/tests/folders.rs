@@ -16,6 +16,9 @@ use std::path::Path;
 use executor::workspace::{Artifact, ArtifactFolder, Budget, LeftOut, WalkError, open_artifact, write_tar};
 use support::Machine;
 
+/// Bytes of files in one tar.
+const LIMIT: u64 = 8 << 30;
+
 fn open(workspace: BorrowedFd<'_>, requested: &str) -> ArtifactFolder {
     let Ok(Artifact::Folder(folder)) = open_artifact(workspace, requested) else { panic!("{requested} is no folder") };
     folder
@@ -24,7 +27,7 @@ fn open(workspace: BorrowedFd<'_>, requested: &str) -> ArtifactFolder {
 fn tar_of(folder: &Path) -> (Vec<u8>, LeftOut) {
     let mut tar = Vec::new();
     let left_out =
-        write_tar(&open(fs::File::open(folder).unwrap().as_fd(), ""), &mut Budget::default(), &mut tar).unwrap();
+        write_tar(&open(fs::File::open(folder).unwrap().as_fd(), ""), LIMIT, &mut Budget::default(), &mut tar).unwrap();
     (tar, left_out)
 }
 
@@ -64,7 +67,7 @@ async fn of_a_sandbox_are_readable_whatever_their_permissions() {
     for (requested, top) in [("out", "out"), ("way", "way"), ("/workspace", "workspace/out")] {
         let mut tar = Vec::new();
         let folder = open(sandbox.workspace(), requested);
-        let left_out = write_tar(&folder, &mut Budget::default(), &mut tar).unwrap();
+        let left_out = write_tar(&folder, LIMIT, &mut Budget::default(), &mut tar).unwrap();
         assert_eq!(left_out, LeftOut { specials: 2, changed: 0 });
         let (members, _) = members(&tar);
         let member = |name: &str| &members[format!("{top}/{name}").as_bytes()];
@@ -173,7 +176,7 @@ fn that_change_meanwhile_stay_a_tar_and_never_lead_outside() {
     };
     let mut out = Meanwhile { tar: Vec::new(), name: b"a-shrinks", act: Some(Box::new(act)) };
     let opened = open(fs::File::open(&top).unwrap().as_fd(), ".");
-    let left_out = write_tar(&opened, &mut Budget::default(), &mut out).unwrap();
+    let left_out = write_tar(&opened, LIMIT, &mut Budget::default(), &mut out).unwrap();
     assert_eq!(left_out, LeftOut { specials: 0, changed: 1 });
     let (members, order) = members(&out.tar);
     assert_eq!(members[&b"workspace/a-shrinks"[..]].content, b"0123\0\0\0\0\0\0");
@@ -183,7 +186,7 @@ fn that_change_meanwhile_stay_a_tar_and_never_lead_outside() {
 
     let grow = || fs::write(top.join("a-shrinks"), "0123456789").unwrap();
     let mut out = Meanwhile { tar: Vec::new(), name: b"a-shrinks", act: Some(Box::new(grow)) };
-    let left_out = write_tar(&opened, &mut Budget::default(), &mut out).unwrap();
+    let left_out = write_tar(&opened, LIMIT, &mut Budget::default(), &mut out).unwrap();
     assert_eq!(left_out.changed, 1);
     assert_eq!(self::members(&out.tar).0[&b"workspace/a-shrinks"[..]].content, b"0123");
 }
@@ -192,7 +195,8 @@ fn that_change_meanwhile_stay_a_tar_and_never_lead_outside() {
 fn that_are_too_large_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let root = fs::File::open(folder.path()).unwrap();
-    let refused = |budget: u32| write_tar(&open(root.as_fd(), ""), &mut Budget::of(budget), io::sink()).unwrap_err();
+    let refused =
+        |budget: u32| write_tar(&open(root.as_fd(), ""), LIMIT, &mut Budget::of(budget), io::sink()).unwrap_err();
     for name in ["a", "b", "c"] {
         fs::write(folder.path().join(name), "").unwrap();
     }

@@ -9,9 +9,14 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use executor::workspace::{Artifact, Budget, MATCHES, Matches, Pattern, WalkError, open_artifact, open_match};
+use executor::workspace::{Artifact, Budget, Matches, Pattern, WalkError, open_artifact, open_match};
 use support::Machine;
+
+/// More than any case finds.
+const MATCHES: usize = 1_000;
 
 fn find(workspace: &Path, pattern: &str, limit: usize, budget: u32) -> Matches {
     let root = fs::File::open(workspace).unwrap();
@@ -93,7 +98,7 @@ fn stop_at_their_limits_with_what_they_have() {
     }
     let matches = find(folder.path(), "*", 2, 100);
     assert_eq!(matches.paths, paths(&["a", "b"]));
-    assert!(matches!(matches.incomplete, Some(WalkError::TooManyMatches)));
+    assert!(matches!(matches.incomplete, Some(WalkError::TooManyMatches { .. })));
     assert!(find(folder.path(), "*", 4, 4).incomplete.is_none());
     let matches = find(folder.path(), "*", 100, 3);
     assert!(matches!(matches.incomplete, Some(WalkError::TooManyEntries)), "{matches:?}");
@@ -105,4 +110,17 @@ fn stop_at_their_limits_with_what_they_have() {
     }
     assert!(found(folder.path(), "d0/*/*").is_empty(), "what is deeper is not looked at");
     assert!(matches!(find(folder.path(), "d0/**", 9, 999).incomplete, Some(WalkError::TooDeep { .. })));
+}
+
+#[test]
+fn a_search_ends_when_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("found"), "").unwrap();
+    let root = fs::File::open(folder.path()).unwrap();
+    for (gone, expected) in [(false, 1), (true, 0)] {
+        let mut budget = Budget::default().until(Arc::new(AtomicBool::new(gone)));
+        let matches = Pattern::parse("*").unwrap().find(root.as_fd(), MATCHES, &mut budget);
+        assert_eq!(matches.paths.len(), expected);
+        assert_eq!(matches!(matches.incomplete, Some(WalkError::Stopped)), gone, "{:?}", matches.incomplete);
+    }
 }

@@ -1,13 +1,19 @@
 //! The object store: the part of S3 that CrowNest needs, and nothing vendor-specific.
 
+mod gate;
 mod hold;
 mod lock;
 mod multipart;
 mod presign;
 mod purge;
 mod requests;
+mod reserve;
 mod store;
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
@@ -15,15 +21,20 @@ use clap::{Args, ValueEnum};
 use prometheus::Registry;
 
 use self::requests::Requests;
+use self::reserve::Reserve;
 use crate::config::Secret;
 
 pub use aws_sdk_s3::primitives::ByteStream;
+pub use gate::{Gate, Watch, gate};
 pub use hold::LegalHold;
 pub use lock::{LockMode, ObjectLock, ObjectLockConfig};
 pub use multipart::Multipart;
 pub use presign::{PresignedPut, Presigner};
 pub use purge::Purged;
 pub use store::{Listed, Put, Store, StoreError, Version};
+
+/// Time for a store to take one request, the longest of which have some 10 MiB. One that hangs is away.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Occasions on which the client adds and checks the newer integrity checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,6 +60,13 @@ pub struct S3Config {
     /// Integrity checksums on requests and answers
     #[arg(long, env = "CROWNEST_S3_CHECKSUMS", default_value = "when-required", value_name = "WHEN")]
     pub s3_checksums: Checksums,
+    /// Folder on the disk of the store, if that is on this machine: see --s3-reserve-bytes
+    #[arg(long, env = "CROWNEST_S3_DISK", value_name = "DIR")]
+    pub s3_disk: Option<PathBuf>,
+    /// Bytes to keep back on the store's disk, for what is sealed: with less free space, no archive, artifact or template is
+    /// taken, and no new run is begun
+    #[arg(long, env = "CROWNEST_S3_RESERVE_BYTES", default_value_t = 0, value_name = "BYTES")]
+    pub s3_reserve_bytes: u64,
 }
 
 /// Value parser of clap for an endpoint of [`S3Config`].
@@ -60,14 +78,20 @@ pub fn parse_endpoint(text: &str) -> Result<String, &'static str> {
 
 /// Makes a client for the configured bucket; nothing is sent yet.
 pub fn open(config: &S3Config) -> Store {
-    Store::new(client(config, None), config.s3_bucket.clone())
+    store(config, None)
 }
 
 /// Makes a client whose requests are counted in the metrics.
 pub fn open_counted(config: &S3Config, registry: &Registry) -> prometheus::Result<Store> {
     let requests = Requests::new()?;
     registry.register(Box::new(requests.0.clone()))?;
-    Ok(Store::new(client(config, Some(requests)), config.s3_bucket.clone()))
+    Ok(store(config, Some(requests)))
+}
+
+fn store(config: &S3Config, requests: Option<Requests>) -> Store {
+    let folder = config.s3_disk.clone().filter(|_| config.s3_reserve_bytes > 0);
+    let reserve = folder.map(|folder| Reserve { folder, bytes: config.s3_reserve_bytes });
+    Store::new(client(config, requests), config.s3_bucket.clone(), reserve)
 }
 
 fn client(config: &S3Config, requests: Option<Requests>) -> aws_sdk_s3::Client {
@@ -94,6 +118,7 @@ fn client(config: &S3Config, requests: Option<Requests>) -> aws_sdk_s3::Client {
             "configuration",
         ))
         .force_path_style(true)
+        .timeout_config(TimeoutConfig::builder().read_timeout(ANSWER_WITHIN).build())
         .request_checksum_calculation(request)
         .response_checksum_validation(response)
         .http_client(http);

@@ -12,6 +12,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ops::{Ops, OpsConfig};
 
+/// Time for work that was aborted to end: it hears of that everywhere within 2 s.
+const ABORT_WITHIN: Duration = Duration::from_secs(5);
+
 /// The way a service stops.
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
@@ -25,7 +28,8 @@ pub struct Drain {
 pub enum Overdue {
     /// Unfinished tasks are dropped. Their messages were not acknowledged, so the broker delivers them again.
     Dropped,
-    /// Unfinished tasks hear [`Service::aborted`] and are awaited, because they must end something, such as sandboxes.
+    /// Unfinished tasks hear [`Service::aborted`] and are awaited for a moment, because they must end something, such as
+    /// sandboxes.
     Aborted,
 }
 
@@ -96,8 +100,8 @@ impl Service {
         self.ops_address
     }
 
-    /// Waits for the shutdown, then for the work, then for the tasks beside it. The deadline bounds each of the two waits,
-    /// except the wait for work that is aborted.
+    /// Waits for the shutdown, then for the work, then for the tasks beside it. The deadline bounds each of the two waits;
+    /// work that is aborted has a few seconds more.
     pub async fn finished(mut self) {
         let Drain { deadline, overdue } = self.drain;
         let passed = async {
@@ -111,7 +115,12 @@ impl Service {
                 self.aborted.cancel();
                 match overdue {
                     Overdue::Dropped => self.work.shutdown().await,
-                    Overdue::Aborted => all(&mut self.work).await,
+                    Overdue::Aborted => {
+                        if tokio::time::timeout(ABORT_WITHIN, all(&mut self.work)).await.is_err() {
+                            tracing::error!(service = self.name, "aborted work did not end and is dropped");
+                            self.work.shutdown().await;
+                        }
+                    }
                 }
             }
         }

@@ -4,10 +4,13 @@
 mod legal_holds;
 mod retention;
 
+use std::collections::BTreeMap;
+
 use database::{Client, DbError};
 use infra::config::Secret;
 use schemas::Timestamp;
 use schemas::api::key::ApiKey;
+use schemas::artifact::ArtifactLimits;
 use schemas::egress::{EgressRule, MAX_RULES};
 use schemas::id::{ApiKeyId, OrgId, ProjectId, UserId};
 use schemas::scope::Scope;
@@ -71,6 +74,17 @@ pub async fn set_plan(client: &Client, org: &OrgId, plan: &str) -> Result<(), Ad
     check_organization(client, org).await?;
     check_plan(client, plan).await?;
     Ok(metering::open_account(client, org, plan).await?)
+}
+
+/// Sets the bounds of a plan for the artifacts of runs that are started from now on.
+pub async fn set_plan_artifact_limits(client: &Client, plan: &str, limits: ArtifactLimits) -> Result<(), AdminError> {
+    check_plan(client, plan).await?;
+    Ok(metering::set_artifact_limits(client, plan, limits).await?)
+}
+
+/// Lists the bounds of all plans for the artifacts of a run.
+pub async fn plan_artifact_limits(client: &Client) -> Result<BTreeMap<String, ArtifactLimits>, AdminError> {
+    Ok(metering::all_artifact_limits(client).await?)
 }
 
 async fn check_organization(client: &Client, org: &OrgId) -> Result<(), AdminError> {

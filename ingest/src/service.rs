@@ -59,7 +59,8 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     // A wrong address fails the start, not the first request.
     pool.ready().await.map_err(anyhow::Error::msg).context("--database-url")?;
     let publisher = amqp.publisher();
-    let ops = ops.ready_when(&pool).ready_when(&publisher).ready_when(&store);
+    let (gate, watch) = infra::s3::gate(&store, &ops.registry).context("the metrics")?;
+    let ops = ops.ready_when(&pool).ready_when(&publisher).ready_when(&gate);
     let metrics = Metrics::register(&ops.registry).context("the metrics")?;
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("--listen: {} cannot be bound", config.api.listen))?;
@@ -92,6 +93,7 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     let header_timeout = Duration::from_millis(app.config.header_timeout_ms);
     let router = router::build(&app, &ops);
     service.work(listener::serve(listener, router, header_timeout, service.shutdown()));
+    service.beside(watch.run(service.drained()));
     beside(&mut service, &app, amqp, publisher);
     tracing::info!(%address, %ops_address, "the API is served");
     Ok(Ingest { address, ops_address, running: tokio::spawn(service.finished()) })

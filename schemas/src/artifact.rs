@@ -38,10 +38,58 @@ word_enum! {
     }
 }
 
+word_enum! {
+    /// Bound of the collection of artifacts that was reached.
+    ArtifactBound: "one of artifact_bytes, run_bytes, artifacts, time" {
+        /// The bytes of one artifact.
+        ArtifactBytes = "artifact_bytes",
+        /// The bytes of all artifacts of the run.
+        RunBytes = "run_bytes",
+        /// The number of artifacts of the run.
+        Artifacts = "artifacts",
+        /// The time for the collection.
+        Time = "time",
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactError {
     pub code: ArtifactErrorCode,
     pub message: String,
     /// Path as requested.
     pub path: String,
+    /// The bound that was reached, if that is the reason. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<ArtifactBound>,
+}
+
+/// Bounds of the collection of a run's artifacts. In a plan and in a job, an absent bound is the executor's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArtifactLimits {
+    /// Bytes of one artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_bytes: Option<u64>,
+    /// Bytes of all artifacts of the run together. Holes of sparse files count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_bytes: Option<u64>,
+    /// Artifacts of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<u64>,
+    /// Milliseconds for the collection, beside the command's time limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection_ms: Option<u64>,
+}
+
+impl ArtifactLimits {
+    /// These bounds, and the other ones where these are absent.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            artifact_bytes: self.artifact_bytes.or(other.artifact_bytes),
+            run_bytes: self.run_bytes.or(other.run_bytes),
+            artifacts: self.artifacts.or(other.artifacts),
+            collection_ms: self.collection_ms.or(other.collection_ms),
+        }
+    }
 }

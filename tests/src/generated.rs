@@ -167,6 +167,7 @@ pub fn bundle(number: u64, day: Date) -> EvidenceBundle {
                 cpu_millis: None,
                 disk_bytes: None,
                 timeout_ms: 600_000,
+                artifacts: None,
             }),
         },
         template: Template {

@@ -186,6 +186,12 @@ impl Stack {
         Process::start("crownest-executor", &self.executor_flags())
     }
 
+    /// One with more flags than those of all executors.
+    pub fn spawn_executor_with(&self, flags: &[&str]) -> Process {
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        Process::start("crownest-executor", &self.executor_flags().into_iter().chain(flags).collect::<Vec<_>>())
+    }
+
     /// The successor of a killed executor, on the same machine: it removes what that one left.
     pub fn respawn_executor(&self) -> Process {
         self.executors.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
@@ -212,11 +218,18 @@ impl Stack {
 
     /// Another API service; returns its address, where it will serve soon.
     pub fn spawn_ingest(&self) -> (Process, String) {
+        self.spawn_ingest_with(&[])
+    }
+
+    /// One with more flags than those of all API services.
+    pub fn spawn_ingest_with(&self, flags: &[&str]) -> (Process, String) {
         // Free a moment ago: a service tells its port only in its log.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address").to_string();
         drop(listener);
-        (Process::start("crownest-ingest", &self.ingest_flags(&address)), format!("http://{address}"))
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        let flags: Vec<String> = self.ingest_flags(&address).into_iter().chain(flags).collect();
+        (Process::start("crownest-ingest", &flags), format!("http://{address}"))
     }
 
     pub fn spawn_metering(&self) -> Process {

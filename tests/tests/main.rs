@@ -7,6 +7,7 @@ mod admin;
 mod artifacts;
 mod attestations;
 mod cli;
+mod collection;
 mod crates;
 mod database;
 mod egress;

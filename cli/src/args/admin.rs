@@ -1,6 +1,7 @@
 //! `crownest admin …`.
 
 pub(crate) mod legal_hold;
+pub(crate) mod plans;
 pub(crate) mod retention;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use schemas::id::{ApiKeyId, OrgId, ProjectId, TemplateVersionId};
 use schemas::scope::Scope;
 
 use self::legal_hold::LegalHoldCommand;
+use self::plans::PlansCommand;
 use self::retention::RetentionCommand;
 use crate::args::store::StoreArgs;
 use crate::args::up::DataArgs;
@@ -44,6 +46,9 @@ pub(crate) enum AdminCommand {
     /// Retention: how long artifacts are kept
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Plans: bounds for the artifacts of a run
+    #[command(subcommand)]
+    Plans(PlansCommand),
     /// Legal holds: what must not be deleted
     #[command(subcommand)]
     LegalHold(LegalHoldCommand),

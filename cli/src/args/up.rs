@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use infra::telemetry::LogConfig;
 
+use super::size::parse_size;
+
 pub(crate) const UP_HELP: &str = "\
 One process with the four services, beside a private PostgreSQL, RabbitMQ and SeaweedFS of its own: all on
 loopback, with generated secrets below the data folder. The first start makes an organization, a project and
@@ -46,6 +48,10 @@ pub(crate) struct UpArgs {
     /// Register the tables of sealed runs in the Iceberg catalog of the local object store
     #[arg(long, env = "CROWNEST_ICEBERG")]
     pub iceberg: bool,
+    /// Space to keep back on the disk of the local object store, such as 512M or 2G: with less free space no archive and no
+    /// artifact is taken and no run begins, so that runs under way can still be sealed; 0 for none
+    #[arg(long, env = "CROWNEST_STORE_RESERVE", default_value = "512M", value_name = "SIZE", value_parser = parse_size)]
+    pub store_reserve: u64,
     #[command(flatten)]
     pub log: LogConfig,
     /// This process was started by --detach

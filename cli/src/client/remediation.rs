@@ -28,6 +28,9 @@ pub(crate) fn remediation(code: &str) -> Option<&'static str> {
             "See `crownest usage`; buy credits or raise the spending cap."
         }
         "org_suspended" => "Ask the operator of this CrowNest why the organization is suspended.",
+        "service_unavailable" => {
+            "Wait a moment, then try again: the operator may have to free space in the object store."
+        }
         "internal_error" => "Try again; if it persists, tell the operator of this CrowNest.",
         _ => return None,
     })

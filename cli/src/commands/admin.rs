@@ -1,6 +1,7 @@
 //! `crownest admin`: what operators do in the database itself, beside the API.
 
 mod legal_hold;
+mod plans;
 mod retention;
 mod templates;
 
@@ -27,6 +28,7 @@ pub(crate) async fn run(args: AdminArgs, output: &mut Output) -> Result<ExitCode
         AdminCommand::Templates(command) => templates::run(command, &args.data, &mut client, output).await?,
         AdminCommand::Egress(command) => egress(command, &client, output).await?,
         AdminCommand::Retention(command) => retention::run(command, &client, output).await?,
+        AdminCommand::Plans(command) => plans::run(command, &client, output).await?,
         AdminCommand::LegalHold(command) => legal_hold::run(command, &client, output).await?,
     }
     Ok(ExitCode::SUCCESS)

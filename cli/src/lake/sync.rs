@@ -110,7 +110,7 @@ async fn fetch(
 async fn fetch_one(store: &Store, key: String, path: PathBuf) -> Result<u64, Fetch> {
     let bytes = store.get(&key).await.map_err(|error| match error {
         StoreError::NotFound(_) => Fetch::Gone,
-        error @ StoreError::Request { .. } => Fetch::Stop(failed(&error)),
+        error => Fetch::Stop(failed(&error)),
     })?;
     let folder = path.parent().unwrap_or(&path).to_owned();
     fs::create_dir_all(&folder).map_err(|error| Fetch::Stop(Failure::file("create", &folder, &error).into()))?;

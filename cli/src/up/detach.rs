@@ -66,6 +66,7 @@ fn spawn(args: &UpArgs, data: &Path) -> Result<Child, Stop> {
     if let Some(slots) = args.slots {
         command.args(["--slots", &slots.to_string()]);
     }
+    command.args(["--store-reserve", &args.store_reserve.to_string()]);
     if args.iceberg {
         command.arg("--iceberg");
     }

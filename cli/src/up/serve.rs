@@ -62,6 +62,7 @@ async fn start(args: &UpArgs, data: &Path, servers: &Servers) -> anyhow::Result<
         listen: address::choose(args.listen, data),
         slots: args.slots,
         iceberg: iceberg.clone(),
+        store_reserve: args.store_reserve,
         log: args.log.clone(),
     };
     let started = machine.start(servers).await?;

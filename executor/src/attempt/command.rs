@@ -1,35 +1,33 @@
 //! The command in its sandbox: started, watched against the clock and cancellation, ended, and its traces removed.
 
-use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemas::Timestamp;
 use schemas::env::EnvValues;
-use schemas::message::{Resources, Verdict};
-use schemas::run::{CleanupStatus, FailureReason, RunStatus};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use schemas::message::Verdict;
+use schemas::run::{FailureReason, RunStatus};
 
 use super::record::Record;
 use super::streams::Streams;
-use super::{Attempt, Interrupted, Trees, collect, stopped};
+use super::{Attempt, Interrupted, Trees, clean_up, collect, set_up};
+use crate::dispatch::halt::Halt;
 use crate::dispatch::running::Stop;
 use crate::egress::Proxy;
 use crate::output::redact::Redaction;
-use sandbox::{Exit, HOME_PROGRAMS, Kept, Network, Root, Sandbox, SandboxError, SandboxSpec};
+use sandbox::{Exit, Kept, Sandbox, SandboxError};
 
 pub(super) async fn run(
     attempt: &Attempt<'_>,
-    trees: &Trees,
+    trees: Arc<Trees>,
     env: &EnvValues,
     record: &mut Record,
-    stop: watch::Receiver<Option<Stop>>,
-    abort: &CancellationToken,
+    halt: &Halt,
 ) -> Result<Verdict, Interrupted> {
     let context = attempt.context;
     let begun = Instant::now();
     let redaction = redaction(env).await?;
-    let mut sandbox = start(attempt, trees, env).await.map_err(|error| unavailable(&error))?;
+    let mut sandbox = set_up::sandbox(attempt, &trees, env, record, halt).await?;
     let started = Instant::now();
     record.times.started_at = Some(Timestamp::now());
     context.metrics.phase("start", begun);
@@ -37,7 +35,7 @@ pub(super) async fn run(
     let proxy = sandbox.take_listener().zip(attempt.job.egress.clone());
     let proxy = proxy.map(|(listener, policy)| Proxy::start(listener, policy, &context.gateway));
     let streams = Streams::read(attempt, &mut sandbox, &redaction);
-    let watched = watch_over(attempt, &mut sandbox, stop.clone(), abort).await;
+    let watched = watch_over(attempt, &mut sandbox, halt).await;
     record.times.finished_at = Some(Timestamp::now());
     record.times.command_ms = Some(millis(started.elapsed()));
     context.metrics.phase("command", started);
@@ -53,31 +51,37 @@ pub(super) async fn run(
         }
         watched => tokio::select! {
             () = streams.finish(attempt, record) => watched,
-            () = silenced(stop, abort) => Err(Interrupted::Silent),
+            () = halt.silenced() => Err(Interrupted::Silent),
         },
     };
     record.redactions = redaction.count();
     context.metrics.redactions.inc_by(record.redactions);
 
-    let verdict = match watched {
-        Ok((exit, cause)) => {
-            record.exit_code = exit.exit_code;
-            record.signal = exit.signal;
-            attempt.feed.status(RunStatus::Collecting).await;
-            if !attempt.job.artifacts.is_empty() {
-                let collecting = Instant::now();
-                collect::artifacts(attempt, sandbox.workspace(), record).await;
-                context.metrics.phase("collect", collecting);
-            }
-            record.times.collected_at = Some(Timestamp::now());
-            Ok((exit, cause))
+    if let Ok((exit, _)) = &watched {
+        record.exit_code = exit.exit_code;
+        record.signal = exit.signal;
+        attempt.feed.status(RunStatus::Collecting).await;
+        if !attempt.job.artifacts.is_empty() {
+            let collecting = Instant::now();
+            collect::artifacts(attempt, sandbox.workspace(), record, halt).await;
+            context.metrics.phase("collect", collecting);
         }
-        Err(interrupted) => Err(interrupted),
-    };
+        record.times.collected_at = Some(Timestamp::now());
+    }
     let cleaning = Instant::now();
-    finish(attempt, record, sandbox, begun).await;
+    clean_up::sandbox(attempt, record, sandbox, trees, begun, halt).await;
     context.metrics.phase("clean_up", cleaning);
-    verdict.map(|(exit, cause)| judge(exit, cause, record))
+    let (exit, cause) = watched?;
+    match halt.now() {
+        Some(Stop::Silent) => Err(Interrupted::Silent),
+        Some(Stop::Canceled) => {
+            if cause != Cause::Canceled {
+                record.message = Some("the run was canceled after its command had ended".to_owned());
+            }
+            Ok(Verdict::Canceled)
+        }
+        None => Ok(judge(exit, cause, record)),
+    }
 }
 
 /// Prepares the search for secrets, which takes up to 0.2 s with many long ones.
@@ -95,29 +99,6 @@ async fn redaction(env: &EnvValues) -> Result<Redaction, Interrupted> {
     Err(Interrupted::Failed { reason: FailureReason::InternalError, message })
 }
 
-async fn start(attempt: &Attempt<'_>, trees: &Trees, env: &EnvValues) -> Result<Sandbox, SandboxError> {
-    let job = attempt.job;
-    // The run's own variables come later, and so win over those of its template.
-    let template = job.template.root_fs.iter().flat_map(|root_fs| &root_fs.env).map(|(name, value)| match &**name {
-        "PATH" => (name.into(), format!("{HOME_PROGRAMS}:{value}").into()),
-        _ => (name.into(), value.into()),
-    });
-    let own = env.reveal().iter().map(|(name, value)| (name.into(), value.into()));
-    let mut env: Vec<(OsString, OsString)> = template.chain(own).collect();
-    env.push(("CROWNEST_RUN_ID".into(), job.run_id.as_str().into()));
-    let spec = SandboxSpec {
-        label: &format!("{}-{}", job.run_id, attempt.number),
-        slot: attempt.slot.number,
-        lower: trees.archive.path(),
-        root: trees.template.as_ref().map_or(Root::Host, |template| Root::Tree(template.path())),
-        command: job.command.as_ref(),
-        env: &env,
-        limits: attempt.context.limits,
-        network: if job.egress.is_some() { Network::Proxy } else { Network::Nothing },
-    };
-    attempt.context.host.start(spec).await
-}
-
 /// The cause of the command's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
@@ -126,19 +107,14 @@ enum Cause {
     Canceled,
 }
 
-async fn watch_over(
-    attempt: &Attempt<'_>,
-    sandbox: &mut Sandbox,
-    mut stop: watch::Receiver<Option<Stop>>,
-    abort: &CancellationToken,
-) -> Result<(Exit, Cause), Interrupted> {
+async fn watch_over(attempt: &Attempt<'_>, sandbox: &mut Sandbox, halt: &Halt) -> Result<(Exit, Cause), Interrupted> {
     let timeout = tokio::time::sleep(Duration::from_millis(attempt.job.timeout_ms));
     let cause = tokio::select! {
         exit = sandbox.wait() => return exit.map(|exit| (exit, Cause::Itself)).map_err(|error| unavailable(&error)),
         () = timeout => Cause::Timeout,
-        interrupted = stopped(&mut stop, abort) => match interrupted {
-            Interrupted::Canceled => Cause::Canceled,
-            other => return Err(other),
+        stop = halt.told() => match stop {
+            Stop::Canceled => Cause::Canceled,
+            Stop::Silent => return Err(Interrupted::Silent),
         },
     };
     tracing::info!(?cause, "the command is asked to end");
@@ -148,13 +124,16 @@ async fn watch_over(
     tokio::select! {
         exit = sandbox.wait() => return exit.map(|exit| (exit, cause)).map_err(|error| unavailable(&error)),
         () = tokio::time::sleep(attempt.context.grace) => {}
-        () = abort.cancelled() => return Err(Interrupted::Silent),
+        () = halt.silenced() => return Err(Interrupted::Silent),
     }
     tracing::info!(?cause, "the command did not end in time and is killed");
     if let Err(error) = sandbox.kill() {
         tracing::error!(%error, "cannot kill the sandbox");
     }
-    sandbox.wait().await.map(|exit| (exit, cause)).map_err(|error| unavailable(&error))
+    tokio::select! {
+        exit = sandbox.wait() => exit.map(|exit| (exit, cause)).map_err(|error| unavailable(&error)),
+        () = halt.silenced() => Err(Interrupted::Silent),
+    }
 }
 
 fn judge(exit: Exit, cause: Cause, record: &mut Record) -> Verdict {
@@ -200,50 +179,11 @@ fn limit_reached(record: &Record) -> Option<&'static str> {
     })
 }
 
-/// Returns when the attempt should stop without a report; a cancellation comes too late for that.
-async fn silenced(mut stop: watch::Receiver<Option<Stop>>, abort: &CancellationToken) {
-    if let Interrupted::Canceled = stopped(&mut stop, abort).await {
-        abort.cancelled().await;
-    }
-}
-
-/// Kernel counters into the record, and every trace of the sandbox removed.
-async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, begun: Instant) {
-    let finished = sandbox.finish().await;
-    record.times.sandbox_ms = millis(begun.elapsed());
-    record.oom_killed = finished.oom_killed;
-    record.disk = finished.disk;
-    let disk_full = finished.disk.is_some_and(|disk| disk.is_full);
-    for (limit, reached) in [("memory", record.oom_killed), ("disk", disk_full)] {
-        if reached {
-            attempt.context.metrics.limits_reached.with_label_values(&[limit]).inc();
-        }
-    }
-    attempt.context.metrics.cpu_throttled_ms.inc_by(finished.usage.cpu_throttled_ms.unwrap_or(0));
-    record.resources = Resources {
-        cpu_user_ms: finished.usage.cpu_user_ms,
-        cpu_system_ms: finished.usage.cpu_system_ms,
-        cpu_throttled_ms: finished.usage.cpu_throttled_ms,
-        memory_peak_bytes: finished.usage.memory_peak_bytes,
-        io_read_bytes: finished.usage.io_read_bytes,
-        io_write_bytes: finished.usage.io_write_bytes,
-        pids_peak: finished.usage.pids_peak,
-        disk_used_bytes: finished.disk.map(|disk| disk.used_bytes),
-    };
-    record.cleanup = match finished.cleanup {
-        Ok(()) => CleanupStatus::Succeeded,
-        Err(error) => {
-            tracing::error!(%error, "a sandbox was not completely removed; its slot is blocked until the next start");
-            CleanupStatus::Failed
-        }
-    };
-}
-
-fn unavailable(error: &SandboxError) -> Interrupted {
+pub(super) fn unavailable(error: &SandboxError) -> Interrupted {
     let reason = if error.is_unavailable() { FailureReason::SandboxUnavailable } else { FailureReason::InternalError };
     Interrupted::Failed { reason, message: error.to_string() }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! Downloads from the object store into a file of the work directory, with retries.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use infra::s3::StoreError;
 use schemas::event::EventKind;
@@ -11,8 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Attempt;
 
-const TRIES: u32 = 5;
-const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// Time for which a store that does not answer is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 const BUFFER_BYTES: usize = 128 * 1024;
 /// Bytes received between two reports of progress.
 const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
@@ -50,13 +51,12 @@ pub(super) struct Download {
 
 /// Downloads an object, with retries. With `told_bytes`, the expected size, the run's events tell the progress.
 pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
-    let mut tries = 1;
+    let begun = Instant::now();
     loop {
         match once(attempt, key, told_bytes).await {
-            Err(error) if error.is_passing() && tries < TRIES => {
-                tracing::warn!(%error, tries, key, "cannot download an object; retrying");
-                tokio::time::sleep(RETRY_DELAY * tries).await;
-                tries += 1;
+            Err(error) if error.is_passing() && begun.elapsed() < PATIENCE => {
+                tracing::warn!(%error, key, "cannot download an object; retrying");
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             result => return result,
         }

@@ -1,24 +1,20 @@
 //! The phases of an attempt, in order.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use schemas::Timestamp;
 use schemas::message::{RunEnd, Verdict};
 use schemas::run::{CleanupStatus, RunStatus};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::record::Record;
-use super::{Attempt, AttemptEnd, Interrupted, Trees, command, environment, fetch, stopped, template};
-use crate::dispatch::running::Stop;
+use super::{Attempt, AttemptEnd, Interrupted, Trees, command, environment, fetch, template};
+use crate::dispatch::halt::Halt;
+use crate::dispatch::slots::Slot;
 
-pub(crate) async fn run(
-    attempt: Attempt<'_>,
-    stop: watch::Receiver<Option<Stop>>,
-    abort: CancellationToken,
-) -> AttemptEnd {
+pub(crate) async fn run(attempt: Attempt<'_>, halt: &Halt) -> AttemptEnd {
     let mut record = Record::new(attempt.claimed_at);
-    let verdict = match phases(&attempt, &mut record, stop, &abort).await {
+    let verdict = match phases(&attempt, &mut record, halt).await {
         Ok(verdict) => verdict,
         Err(Interrupted::Canceled) => Verdict::Canceled,
         Err(Interrupted::Failed { reason, message }) => {
@@ -44,7 +40,8 @@ pub(crate) async fn run(
     let sent = attempt.feed.end(end).await;
     attempt.context.metrics.phase("report", reporting);
     if cleanup == CleanupStatus::Failed {
-        attempt.slot.retire();
+        // The clean-up has ended, so nobody shares the slot any more.
+        Arc::into_inner(attempt.slot).map(Slot::retire);
     }
     match sent {
         Ok(()) => {
@@ -58,12 +55,7 @@ pub(crate) async fn run(
     }
 }
 
-async fn phases(
-    attempt: &Attempt<'_>,
-    record: &mut Record,
-    mut stop: watch::Receiver<Option<Stop>>,
-    abort: &CancellationToken,
-) -> Result<Verdict, Interrupted> {
+async fn phases(attempt: &Attempt<'_>, record: &mut Record, halt: &Halt) -> Result<Verdict, Interrupted> {
     let (context, feed) = (attempt.context, &attempt.feed);
     feed.status(RunStatus::Starting).await;
     let env = environment::open(attempt)?;
@@ -74,13 +66,10 @@ async fn phases(
             Box::pin(async { tokio::try_join!(fetch::tree(attempt, &mut record.times), template::tree(attempt)) });
         tokio::select! {
             trees = trees => trees?,
-            interrupted = stopped(&mut stop, abort) => return Err(interrupted),
+            stop = halt.told() => return Err(stop.into()),
         }
     };
     context.metrics.phase("extract", begun);
     let trees = Trees { archive: tree, template };
-    let verdict = command::run(attempt, &trees, &env, record, stop, abort).await;
-    // Pinned until the mounts of them are gone.
-    drop(trees);
-    verdict
+    command::run(attempt, Arc::new(trees), &env, record, halt).await
 }

@@ -81,6 +81,7 @@ impl Record {
                 cpu_millis: Some(u64::from(limits.cpu_millis)),
                 disk_bytes: attempt.context.disk_bytes,
                 timeout_ms: attempt.job.timeout_ms,
+                artifacts: Some(attempt.artifact_limits()),
             },
             streams: self.streams,
             redactions: self.redactions,

@@ -71,7 +71,7 @@ pub(crate) async fn to_stop(pool: &Pool, attempts: &[(RunId, u32)]) -> anyhow::R
     found
         .iter()
         .map(|row| {
-            let stop = if row.try_get::<_, &str>("reason")? == "canceled" { Stop::Canceled } else { Stop::Fenced };
+            let stop = if row.try_get::<_, &str>("reason")? == "canceled" { Stop::Canceled } else { Stop::Silent };
             Ok((parsed(row, "run_id")?, stop))
         })
         .collect()

@@ -27,7 +27,7 @@ pub(crate) async fn listen(context: Arc<Context>, drained: CancellationToken) {
         let Some(delivery) = delivery else { return };
         match decode_json(&delivery.body) {
             Ok(Control::Cancel { run_id }) => context.running.stop(&run_id, Stop::Canceled, None),
-            Ok(Control::Fence { run_id, attempt }) => context.running.stop(&run_id, Stop::Fenced, Some(attempt)),
+            Ok(Control::Fence { run_id, attempt }) => context.running.stop(&run_id, Stop::Silent, Some(attempt)),
             Err(error) => tracing::warn!(%error, "ignoring an unknown control message"),
         }
         delivery.ack().await;

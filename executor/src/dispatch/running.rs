@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use infra::amqp::Delivery;
 use schemas::id::RunId;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::halt::Halt;
 
 /// Why an attempt should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Somebody canceled the run: end it properly.
     Canceled,
-    /// A newer attempt has the run: stop without a report.
-    Fenced,
+    /// A newer attempt has the run, or this executor goes away: stop without a report.
+    Silent,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -24,7 +26,7 @@ pub(crate) struct Running {
 #[derive(Debug)]
 struct Entry {
     attempt: u32,
-    stop: watch::Sender<Option<Stop>>,
+    halt: Halt,
     delivery: Delivery,
 }
 
@@ -43,15 +45,21 @@ pub(crate) enum Adoption {
 pub(crate) struct Registration {
     running: Running,
     run: RunId,
-    pub stop: watch::Receiver<Option<Stop>>,
+    pub halt: Halt,
 }
 
 impl Running {
-    /// An attempt begins.
-    pub(crate) fn begin(&self, run: &RunId, attempt: u32, delivery: Delivery) -> Registration {
-        let (stop, receiver) = watch::channel(None);
-        self.lock().insert(run.clone(), Entry { attempt, stop, delivery });
-        Registration { running: self.clone(), run: run.clone(), stop: receiver }
+    /// An attempt begins. `abort` stops it without a report.
+    pub(crate) fn begin(
+        &self,
+        run: &RunId,
+        attempt: u32,
+        delivery: Delivery,
+        abort: &CancellationToken,
+    ) -> Registration {
+        let halt = Halt::new(abort);
+        self.lock().insert(run.clone(), Entry { attempt, halt: halt.clone(), delivery });
+        Registration { running: self.clone(), run: run.clone(), halt }
     }
 
     /// Takes over a delivery. After a lost connection the broker redelivers the jobs of current attempts. The attempt
@@ -71,14 +79,7 @@ impl Running {
         if let Some(entry) = self.lock().get(run)
             && before_attempt.is_none_or(|newer| entry.attempt < newer)
         {
-            // Being overtaken is final; being canceled is not.
-            entry.stop.send_if_modified(|present| {
-                let changed = *present != Some(Stop::Fenced) && *present != Some(stop);
-                if changed {
-                    *present = Some(stop);
-                }
-                changed
-            });
+            entry.halt.tell(stop);
         }
     }
 

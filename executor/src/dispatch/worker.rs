@@ -72,6 +72,11 @@ async fn handle(
         () = shutdown.cancelled() => None,
     };
     let Some(slot) = slot else { return };
+    // Without a store the run could neither get its archive nor be sealed: it waits as it would in the queue.
+    tokio::select! {
+        () = context.gate.opened() => {}
+        () = shutdown.cancelled() => return,
+    }
     let (sandbox_id, command_id) = (SandboxId::new(), CommandId::new());
     let asked = Instant::now();
     let answer = loop {
@@ -103,6 +108,7 @@ async fn handle(
             if attempt > 1 {
                 fence_older(&context, &job.run_id, attempt).await;
             }
+            let registration = context.running.begin(&job.run_id, attempt, delivery, &abort);
             let feed = FeedStart {
                 run: job.run_id.clone(),
                 attempt,
@@ -110,22 +116,22 @@ async fn handle(
                 target: context.amqp.topology.events_of(&job.run_id),
                 traceparent: job.traceparent.clone(),
                 flush_first_output: context.slots.has_free(),
+                halt: registration.halt.clone(),
             };
             let feed = Feed::start(context.publisher.clone(), feed, context.metrics.segments.clone());
-            let registration = context.running.begin(&job.run_id, attempt, delivery);
             context.metrics.busy.inc();
             let attempt = Attempt {
                 context: &context,
                 job: &job,
                 number: attempt,
-                slot,
+                slot: Arc::new(slot),
                 sandbox_id,
                 command_id,
                 claimed_at,
                 sealed_env,
                 feed,
             };
-            let ended = Box::pin(phases::run(attempt, registration.stop.clone(), abort)).await;
+            let ended = Box::pin(phases::run(attempt, &registration.halt)).await;
             context.metrics.busy.dec();
             let delivery = registration.finish();
             // Without an end the delivery stays unacknowledged, as if this process had been lost.

@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::key::TreeKey;
 use super::shelf::Shelf;
+use crate::abandoned::Caller;
 use crate::extraction::{ExtractError, ExtractLimits, extract_for, extract_root_fs};
 
 /// The configuration of one cache.
@@ -176,8 +177,8 @@ impl TreeCache {
         }
         let archive = fetch().await.map_err(CacheError::Fetch)?;
         let archive = File::open(archive.as_ref())?;
-        let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
-        let (inner, owned_key, abandoned) = (Arc::clone(&self.inner), key.clone(), Arc::clone(&stop.0));
+        let caller = Caller::default();
+        let (inner, owned_key, abandoned) = (Arc::clone(&self.inner), key.clone(), caller.gone());
         let making = spawn_blocking(move || inner.make(owned_key, archive, &abandoned));
         Ok(making.await.map_err(io::Error::from)??)
     }
@@ -185,15 +186,6 @@ impl TreeCache {
     /// Estimated bytes on disk.
     pub fn bytes(&self) -> u64 {
         self.inner.shelf().bytes()
-    }
-}
-
-/// Tells the extraction that its caller was dropped.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -12,9 +12,6 @@ use tar::{Builder, EntryType, Header};
 use super::place::{reopen, shown};
 use super::walk::{Budget, Depth, Entry, WalkError, walk};
 
-/// Most bytes of files in one tar: a sparse file costs a command nothing.
-const MAX_BYTES: u64 = 8 << 30;
-
 /// A folder of the workspace, opened as a place.
 #[derive(Debug)]
 pub struct ArtifactFolder {
@@ -49,8 +46,15 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Writes the tar: sorted by name; owner 0, time 0. Symlinks are stored as symlinks, hard links as files of their own.
-pub fn write_tar(folder: &ArtifactFolder, budget: &mut Budget, out: impl Write) -> Result<LeftOut, WalkError> {
+/// Writes the tar: sorted by name; owner 0, time 0. Symlinks are stored as symlinks, hard links as files of their own. Fails
+/// as soon as the files seen so far have more than `limit` bytes together, holes included: a sparse file costs a command
+/// nothing.
+pub fn write_tar(
+    folder: &ArtifactFolder,
+    limit: u64,
+    budget: &mut Budget,
+    out: impl Write,
+) -> Result<LeftOut, WalkError> {
     let mut tar = Builder::new(out);
     let mut left_out = LeftOut::default();
     let mut bytes = 0_u64;
@@ -59,8 +63,8 @@ pub fn write_tar(folder: &ArtifactFolder, budget: &mut Budget, out: impl Write) 
     walk(folder.place.as_fd(), &top, Depth::All, budget, &mut |path, entry| {
         if entry.kind == FileType::RegularFile {
             bytes = bytes.saturating_add(size(&entry.stat));
-            if bytes > MAX_BYTES {
-                return Err(WalkError::TooLarge { limit: MAX_BYTES });
+            if bytes > limit {
+                return Err(WalkError::TooLarge { limit });
             }
         }
         append(&mut tar, path, entry, &mut left_out)

@@ -86,7 +86,7 @@ impl Pattern {
             }
             if entry.kind == FileType::RegularFile && self.matcher.is_match(path) {
                 if paths.len() == limit {
-                    return Err(WalkError::TooManyMatches);
+                    return Err(WalkError::TooManyMatches { limit });
                 }
                 paths.push(path.to_owned());
             }

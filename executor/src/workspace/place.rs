@@ -28,7 +28,7 @@ pub(super) fn shown(path: &Path) -> String {
 }
 
 /// Normalizes a path lexically; `None` if it leaves the workspace, or cannot name a file at all.
-pub(super) fn normalize(requested: &str) -> Option<String> {
+pub fn normalize(requested: &str) -> Option<String> {
     let relative = match requested.strip_prefix(MOUNT_POINT) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
         _ if requested.starts_with('/') => return None,

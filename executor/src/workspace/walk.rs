@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -12,22 +14,36 @@ use schemas::limits::PATH_BYTES;
 
 use super::place::{open_place, shown};
 
-/// Files that the patterns of a run may find together: each is an artifact, and the run's last message names all.
-pub const MATCHES: usize = 1_000;
 /// Levels of folders; each costs an open descriptor while it is walked.
 const MAX_DEPTH: usize = 128;
 
-/// The entries that the walks for all requests of a run may look at together.
+/// The entries that the walks for all requests of a run may look at together, and a flag that ends them.
 #[derive(Debug)]
 pub struct Budget {
     entries: u32,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Budget {
     pub const ENTRIES: u32 = 100_000;
 
     pub fn of(entries: u32) -> Self {
-        Self { entries }
+        Self { entries, stopped: Arc::default() }
+    }
+
+    /// The same budget for a walk that ends when `stopped` becomes true.
+    #[must_use]
+    pub fn until(self, stopped: Arc<AtomicBool>) -> Self {
+        Self { stopped, ..self }
+    }
+
+    fn spend(&mut self) -> Result<(), WalkError> {
+        self.entries = self.entries.checked_sub(1).ok_or(WalkError::TooManyEntries)?;
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), WalkError> {
+        if self.stopped.load(Ordering::Relaxed) { Err(WalkError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -45,8 +61,8 @@ pub enum WalkError {
     TooDeep { path: String },
     #[error("there is a path of more than {PATH_BYTES} bytes in {folder}")]
     PathTooLong { folder: String },
-    #[error("more files match than the {MATCHES} that a run's patterns may collect together; the first ones are there")]
-    TooManyMatches,
+    #[error("more files match than the {limit} artifacts that the run may still have; the first ones are there")]
+    TooManyMatches { limit: usize },
     #[error("looking for files took longer than {seconds} s")]
     TooSlow { seconds: u64 },
     #[error("the content is larger than {limit} bytes")]
@@ -55,6 +71,8 @@ pub enum WalkError {
     Io { path: String, source: io::Error },
     #[error("writing: {0}")]
     Write(io::Error),
+    #[error("nobody waits for the result any more")]
+    Stopped,
 }
 
 /// Something in a folder, opened as a place and not yet for reading.
@@ -107,6 +125,7 @@ fn descend(
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(failed(&child, errno)),
         };
+        budget.check()?;
         visit(&child, &entry)?;
         let further = depth == Depth::All || depth != Depth::Levels(level);
         if entry.kind == FileType::Directory && further {
@@ -131,7 +150,7 @@ fn names(folder: BorrowedFd<'_>, path: &Path, budget: &mut Budget) -> Result<Vec
         let listed = listed.map_err(failed)?;
         let name = listed.file_name();
         if name != c"." && name != c".." {
-            budget.entries = budget.entries.checked_sub(1).ok_or(WalkError::TooManyEntries)?;
+            budget.spend()?;
             names.push(name.to_owned());
         }
     }

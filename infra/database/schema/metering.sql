@@ -49,6 +49,9 @@ create table metering.plans (
     compute_unit_seconds_per_month bigint,
     -- How long artifacts are kept, of projects without a policy of their own.
     retention_days integer not null,
+    -- Bounds of the collection of a run's artifacts: artifactBytes, runBytes, artifacts,
+        collectionMs. A missing one is the executor's own.
+    artifact_limits jsonb not null default '{}'::jsonb,
     constraint plans_pkey primary key (name)
 );
 grant select, insert, update, delete on metering.plans to crownest_metering;
@@ -89,6 +92,15 @@ begin atomic
     select * from metering.plans;
 end;
 grant execute on function metering.all_plans to crownest_ingest;
+
+-- The bounds of an organization's plan for the artifacts of a run. Without an account there are none.
+create function metering.artifact_limits(p_org text) returns jsonb
+language sql stable security definer set search_path = pg_catalog, pg_temp
+begin atomic
+    select coalesce((select plans.artifact_limits from metering.accounts join metering.plans on plans.name = accounts.plan
+        where accounts.org_id = p_org), '{}'::jsonb);
+end;
+grant execute on function metering.artifact_limits to crownest_ingest;
 
 -- Whether the organization has used up what its plan includes in the current period.
 create function metering.budget_is_spent(p_org text) returns boolean
@@ -200,6 +212,13 @@ begin
 end
 $$;
 grant execute on function metering.reserve_run to crownest_ingest;
+
+-- Changes the bounds of a plan for the artifacts of runs that are started from now on.
+create function metering.set_plan_artifact_limits(p_plan text, p_limits jsonb) returns void
+language sql security definer set search_path = pg_catalog, pg_temp
+begin atomic
+    update metering.plans set artifact_limits = p_limits where name = p_plan;
+end;
 
 -- Changes how long a plan keeps artifacts, of runs that are sealed from now on.
 create function metering.set_plan_retention(p_plan text, p_days integer) returns void

@@ -15,7 +15,7 @@ use ingest::IngestConfig;
 use ingest::config::ApiConfig;
 use metering::{MeteringConfig, MeteringSettings};
 
-use crate::servers::{Role, Servers};
+use crate::servers::{NEEDED_BYTES, Role, Servers};
 
 /// The bucket of everything that is stored.
 pub const BUCKET: &str = "crownest";
@@ -41,6 +41,16 @@ impl Connections {
             // Each service takes a free port: one address in the environment would not do for four.
             ops: OpsConfig { ops_listen: (Ipv4Addr::LOCALHOST, 0).into() },
         })
+    }
+
+    /// The same, with so many bytes kept back on the disk of the private store for what is sealed; 0: none.
+    #[must_use]
+    pub fn keeping_back(mut self, servers: &Servers, reserve: u64) -> Self {
+        if reserve > 0 {
+            self.s3.s3_disk = Some(servers.seaweedfs.folder().to_owned());
+            self.s3.s3_reserve_bytes = reserve.saturating_add(NEEDED_BYTES);
+        }
+        self
     }
 
     pub fn ingest(self, keyring: KeyringConfig, api: ApiConfig) -> IngestConfig {
@@ -74,6 +84,10 @@ impl Connections {
             ("--s3-secret-key", self.s3.s3_secret_key.reveal()),
             ("--s3-checksums", &word(&self.s3.s3_checksums)),
         ]));
+        if let Some(folder) = &self.s3.s3_disk {
+            let bytes = self.s3.s3_reserve_bytes.to_string();
+            flags.extend(pairs([("--s3-disk", &folder.display().to_string()), ("--s3-reserve-bytes", &bytes)]));
+        }
         flags
     }
 

@@ -28,6 +28,8 @@ pub struct Machine {
     pub slots: Option<u16>,
     /// `None`: as the environment says.
     pub iceberg: Option<IcebergConfig>,
+    /// Bytes to keep back on the disk of the private store for what is sealed; 0: none.
+    pub store_reserve: u64,
     /// Logging of an executor with a process of its own.
     pub log: LogConfig,
 }
@@ -55,9 +57,11 @@ impl Machine {
     pub async fn start(self, servers: &Servers) -> anyhow::Result<Started> {
         let mut services = Services::default();
         let keyring = key_files::keyring(&self.data)?;
+        let reserve = self.store_reserve;
+        let connections = |role| anyhow::Ok(Connections::on(servers, role)?.keeping_back(servers, reserve));
         // Before the executor: an address that is taken must not cost the runs in the queue an attempt.
         let api = ApiConfig { listen: self.listen, ..from_environment()? };
-        let ingest = Connections::on(servers, Role::Ingest)?.ingest(keyring.clone(), api);
+        let ingest = connections(Role::Ingest)?.ingest(keyring.clone(), api);
         let listening = services.start_ingest(ingest).await?;
         let api_url = format!("http://{}", reachable(listening));
 
@@ -67,7 +71,7 @@ impl Machine {
         if let Some(iceberg) = self.iceberg {
             settings.iceberg = iceberg;
         }
-        services.start_collector(Connections::on(servers, Role::Collector)?.collector(settings)).await?;
+        services.start_collector(connections(Role::Collector)?.collector(settings)).await?;
         let metering = Connections::on(servers, Role::Metering)?.metering(from_environment()?);
         services.start_metering(metering).await?;
 
@@ -75,7 +79,7 @@ impl Machine {
         if let Some(slots) = self.slots {
             settings.slots = slots;
         }
-        let executor = Connections::on(servers, Role::Executor)?;
+        let executor = connections(Role::Executor)?;
         services.start_own_executor(executor, keyring, settings, &self.log).await?;
         Ok(Started { services, listening, api_url })
     }

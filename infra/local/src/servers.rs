@@ -28,6 +28,7 @@ pub use postgres::{Postgres, Role};
 pub use procfs::listening_addresses;
 pub use programs::installed;
 pub use rabbitmq::RabbitMq;
+pub(crate) use seaweedfs::NEEDED_BYTES;
 pub use seaweedfs::{S3Access, SeaweedFs};
 pub(crate) use secrets::write_secret;
 pub use server::Server;

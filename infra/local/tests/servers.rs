@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use infra::config::Secret;
-use infra::ops::Ready as _;
-use infra::s3::{self, Put, Store};
+use infra::ops::{Ops, Ready as _};
+use infra::s3::{self, Put, Store, StoreError};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -19,6 +19,7 @@ use local::{Durability, LocalError, RabbitMq, Role, Servers, listening_addresses
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::{Client, NoTls};
+use tokio_util::sync::CancellationToken;
 
 /// Makes this test binary play the supervisor of the folder it names, until it is killed.
 const PLAY_SUPERVISOR: &str = "CROWNEST_TEST_PLAY_SUPERVISOR";
@@ -49,7 +50,8 @@ async fn starts_on_loopback_with_private_secrets_and_leaves_nothing_behind() -> 
 
     let mut wrong = services.s3();
     wrong.secret_key = Secret::new("wrong");
-    assert!(s3::open(&wrong.config("crownest")).ready().await.is_err(), "a wrong key was accepted");
+    assert!(s3::open(&wrong.config("crownest")).prove_writes().await.is_err(), "a wrong key was accepted");
+    what_is_kept_back_is_for_whole_objects(&services).await?;
     assert_eq!(anonymous_status(&services.s3().endpoint).await?, "403");
 
     let everything = all_pids(&services);
@@ -148,6 +150,37 @@ async fn run_a_supervisor_and_kill_it(dir: &Path) -> Result<Vec<u32>, Error> {
     supervisor.kill()?;
     supervisor.wait()?;
     Ok(serde_json::from_slice(&fs::read(&ready)?)?)
+}
+
+/// Streams stop before the space that is kept back, and leave nothing. Sealed objects may use it.
+async fn what_is_kept_back_is_for_whole_objects(services: &Servers) -> Result<(), Error> {
+    let store = store(services);
+    store.ensure_bucket().await?;
+    store.prove_writes().await?;
+    let mut config = services.s3().config("crownest");
+    config.s3_disk = Some(std::env::temp_dir());
+    config.s3_reserve_bytes = u64::MAX;
+    let kept = s3::open(&config);
+    for bytes in [1, 20 << 20] {
+        let mut stream = kept.begin("stream", "text/plain");
+        let written = match stream.write(&vec![0; bytes]).await {
+            Ok(()) => stream.finish().await,
+            Err(error) => Err(error),
+        };
+        assert!(matches!(written, Err(StoreError::Full { .. })), "{bytes}: {written:?}");
+    }
+    assert!(matches!(kept.prove_writes().await, Err(StoreError::Full { .. })));
+    assert_eq!(kept.put_new("sealed", "object".into(), "text/plain").await?, Put::Created);
+    let keys: Vec<String> = store.list("").await?.into_iter().map(|object| object.key).collect();
+    assert_eq!(keys, ["sealed"], "no probe and no stream is left");
+    store.delete("sealed").await?;
+    let (gate, watch) = s3::gate(&kept, &Ops::new().registry)?;
+    let stop = CancellationToken::new();
+    let watching = tokio::spawn(watch.run(stop.clone()));
+    let reason = gate.ready().await.expect_err("it is closed");
+    assert!(reason.contains("kept back"), "{reason}");
+    stop.cancel();
+    Ok(watching.await?)
 }
 
 async fn check_what_was_written(services: &Servers) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::lock::ObjectLock;
-use crate::ops::Ready;
+use super::reserve::Reserve;
 
 /// Outcome of a conditional put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub enum Put {
 pub enum StoreError {
     #[error("object `{0}` does not exist")]
     NotFound(String),
+    /// Only the space that is kept back is left.
+    #[error("the store's disk has {free} bytes left, and {reserve} bytes of it are kept back for what is sealed")]
+    Full { free: u64, reserve: u64 },
     #[error("{action} of `{key}` failed: {reason}")]
     Request { action: &'static str, key: String, reason: String },
 }
@@ -62,11 +65,12 @@ pub struct Store {
     pub(super) client: Client,
     pub(super) bucket: String,
     pub(super) lock: Option<ObjectLock>,
+    pub(super) reserve: Option<Reserve>,
 }
 
 impl Store {
-    pub(super) fn new(client: Client, bucket: String) -> Self {
-        Self { client, bucket, lock: None }
+    pub(super) fn new(client: Client, bucket: String, reserve: Option<Reserve>) -> Self {
+        Self { client, bucket, lock: None, reserve }
     }
 
     pub fn bucket(&self) -> &str {
@@ -198,13 +202,5 @@ impl Store {
             reason: error.to_string(),
         })?;
         Ok(collected.into_bytes())
-    }
-}
-
-impl Ready for Store {
-    const NAME: &'static str = "s3";
-
-    async fn ready(&self) -> Result<(), String> {
-        self.client.head_bucket().bucket(&self.bucket).send().await.map(drop).map_err(|error| error.to_string())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use database::row::{DbError, execute, json, one, optional, optional_unsigned, rows, timestamp, unsigned, unsigned_32};
 use database::{GenericClient, Row};
 use schemas::Timestamp;
+use schemas::artifact::ArtifactLimits;
 use schemas::id::{OrgId, ProjectId, RunId};
 use time::Date;
 
@@ -33,6 +34,8 @@ pub(crate) struct Reservation<'a> {
 pub(crate) struct Plan {
     /// `None` is no limit.
     pub requests_per_minute: Option<u32>,
+    /// An absent bound is the executor's own.
+    pub artifact_limits: ArtifactLimits,
 }
 
 /// Usage in the current period, with the limits of the plan. `None` is no limit.
@@ -63,9 +66,12 @@ pub(crate) async fn reserve_run(client: &impl GenericClient, wanted: &Reservatio
 
 /// `None` when the organization has no account.
 pub(crate) async fn plan_of(client: &impl GenericClient, org: &OrgId) -> Result<Option<Plan>, DbError> {
-    let sql = "select requests_per_minute from metering.plan_of($1)";
+    let sql = "select requests_per_minute, metering.artifact_limits($1) as artifact_limits from metering.plan_of($1)";
     let Some(row) = optional(client, sql, &[&org.as_str()]).await? else { return Ok(None) };
-    Ok(Some(Plan { requests_per_minute: limit_32(&row, "requests_per_minute")? }))
+    Ok(Some(Plan {
+        requests_per_minute: limit_32(&row, "requests_per_minute")?,
+        artifact_limits: json(&row, "artifact_limits")?,
+    }))
 }
 
 /// An organization without an account has used nothing, and nothing limits it.
@@ -96,6 +102,25 @@ pub(crate) async fn period_end(client: &impl GenericClient) -> Result<Timestamp,
 pub(crate) async fn open_account(client: &impl GenericClient, org: &OrgId, plan: &str) -> Result<(), DbError> {
     execute(client, "select metering.open_account($1, $2)", &[&org.as_str(), &plan]).await?;
     Ok(())
+}
+
+/// Sets the bounds of a plan for the artifacts of runs that are started from now on.
+pub(crate) async fn set_artifact_limits(
+    client: &impl GenericClient,
+    plan: &str,
+    limits: ArtifactLimits,
+) -> Result<(), DbError> {
+    let limits = serde_json::json!(limits);
+    execute(client, "select metering.set_plan_artifact_limits($1, $2)", &[&plan, &limits]).await?;
+    Ok(())
+}
+
+/// Lists the bounds of all plans.
+pub(crate) async fn all_artifact_limits(
+    client: &impl GenericClient,
+) -> Result<BTreeMap<String, ArtifactLimits>, DbError> {
+    let found = rows(client, "select name, artifact_limits from metering.all_plans()", &[]).await?;
+    found.iter().map(|row| Ok((row.try_get("name")?, json(row, "artifact_limits")?))).collect()
 }
 
 /// Lists the names of plans, from the smallest to the largest.

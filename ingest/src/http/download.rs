@@ -65,7 +65,7 @@ impl StoredObject<'_> {
         let stream = store.get_stream(self.object_key, range).await.map_err(|error| match error {
             // The object was deleted since the database was asked, or from outside.
             StoreError::NotFound(_) => ApiError::not_found(self.what),
-            other @ StoreError::Request { .. } => other.into(),
+            other => other.into(),
         })?;
         Ok(from_store(stream))
     }

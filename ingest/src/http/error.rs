@@ -79,9 +79,14 @@ codes! {
         "The organization has used up what its plan includes in this period.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
         "This API key has reached its limit of requests per minute.";
+    ServiceUnavailable = "service_unavailable", SERVICE_UNAVAILABLE,
+        "A part of the service is away or full for now; Retry-After says when to try again.";
     InternalError = "internal_error", INTERNAL_SERVER_ERROR,
         "The request failed on our side.";
 }
+
+/// Seconds after which a client may ask for the store again.
+const STORE_RETRY_S: u64 = 10;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -140,9 +145,15 @@ impl From<database::PoolError> for ApiError {
     }
 }
 
+/// A store that is away or full is there again some time: clients wait, as work in the queue does.
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(error)
+        if let StoreError::NotFound(_) = error {
+            return Self::internal(error);
+        }
+        tracing::error!(%error, "the object store is away or full");
+        let message = "The object store takes or gives no bytes right now. Try again later.";
+        Self::retry_after(Code::ServiceUnavailable, message, STORE_RETRY_S)
     }
 }
 

@@ -1,25 +1,23 @@
-//! The part of each organization's plan that ingest enforces, cached for a few seconds.
+//! The part of each organization's plan that ingest enforces or passes on, cached for a few seconds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use database::{DbError, Pool};
+use database::{DbError, GenericClient, Pool};
+use schemas::artifact::ArtifactLimits;
 use schemas::id::OrgId;
 
-use crate::db::metering;
+use crate::db::metering::{self, Plan};
 
 const TTL: Duration = Duration::from_secs(5);
 const CAPACITY: usize = 10_000;
-
-/// Requests per minute; `None` means unlimited.
-type Limit = Option<u32>;
 
 #[derive(Debug)]
 pub(crate) struct Plans {
     /// Limit of organizations without an account.
     default_per_minute: u32,
-    cache: Mutex<HashMap<OrgId, (Instant, Limit)>>,
+    cache: Mutex<HashMap<OrgId, (Instant, Plan)>>,
 }
 
 impl Plans {
@@ -27,24 +25,45 @@ impl Plans {
         Self { default_per_minute, cache: Mutex::new(HashMap::new()) }
     }
 
-    pub(crate) async fn requests_per_minute(&self, pool: &Pool, org: &OrgId) -> Result<Limit, DbError> {
-        if let Some(known) = self.known(org) {
-            return Ok(known);
-        }
+    /// `None` means unlimited.
+    pub(crate) async fn requests_per_minute(&self, pool: &Pool, org: &OrgId) -> Result<Option<u32>, DbError> {
+        let plan = match self.known(org) {
+            Some(plan) => plan,
+            None => self.ask(&pool.get().await?, org).await?,
+        };
+        Ok(plan.requests_per_minute)
+    }
+
+    /// Bounds for the artifacts of a run. `client` is the caller's, so that nobody waits for a second connection.
+    pub(crate) async fn artifact_limits(
+        &self,
+        client: &impl GenericClient,
+        org: &OrgId,
+    ) -> Result<ArtifactLimits, DbError> {
+        let plan = match self.known(org) {
+            Some(plan) => plan,
+            None => self.ask(client, org).await?,
+        };
+        Ok(plan.artifact_limits)
+    }
+
+    async fn ask(&self, client: &impl GenericClient, org: &OrgId) -> Result<Plan, DbError> {
         let asked = Instant::now();
-        let plan = metering::plan_of(&pool.get().await?, org).await?;
-        let limit = plan.map_or(Some(self.default_per_minute), |plan| plan.requests_per_minute);
+        let plan = metering::plan_of(client, org).await?.unwrap_or(Plan {
+            requests_per_minute: Some(self.default_per_minute),
+            artifact_limits: ArtifactLimits::default(),
+        });
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CAPACITY {
             cache.clear();
         }
-        cache.insert(org.clone(), (asked, limit));
-        Ok(limit)
+        cache.insert(org.clone(), (asked, plan.clone()));
+        Ok(plan)
     }
 
-    fn known(&self, org: &OrgId) -> Option<Limit> {
+    fn known(&self, org: &OrgId) -> Option<Plan> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let (asked, limit) = cache.get(org)?;
-        (asked.elapsed() < TTL).then_some(*limit)
+        let (asked, plan) = cache.get(org)?;
+        (asked.elapsed() < TTL).then(|| plan.clone())
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::artifact::ArtifactError;
+use crate::artifact::{ArtifactError, ArtifactLimits};
 use crate::egress::EgressReport;
 use crate::id::{ArtifactId, CommandId, ExecutorId, SandboxId};
 use crate::run::{CleanupStatus, FailureReason, OutcomeSource};
@@ -137,6 +137,9 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
     pub timeout_ms: u64,
+    /// Bounds of the collection of artifacts. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<ArtifactLimits>,
 }
 
 /// Bytes of output, counted after secrets were replaced, and how many of them are not stored.

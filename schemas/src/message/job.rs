@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::archive::ArchiveRef;
-use crate::artifact::ArtifactRequest;
+use crate::artifact::{ArtifactLimits, ArtifactRequest};
 use crate::egress::EgressPolicy;
 use crate::id::{OrgId, ProjectId, RunId, TemplateId, TemplateVersionId};
 
@@ -34,6 +34,9 @@ pub struct Job {
     /// Egress policy at the start of the run; absent for a run without network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressPolicy>,
+    /// The plan's bounds for the collection of artifacts at the start of the run.
+    #[serde(default)]
+    pub artifact_limits: ArtifactLimits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,7 +54,7 @@ impl Unreadable {
     fn of(error: StoreError) -> Self {
         match error {
             StoreError::NotFound(key) => Self::changed(&key, &"it is gone"),
-            error @ StoreError::Request { .. } => Self::Store(error),
+            error => Self::Store(error),
         }
     }
 

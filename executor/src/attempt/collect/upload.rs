@@ -4,14 +4,15 @@ use std::io::{self, Write};
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
-use infra::s3::{Multipart, Store};
+use infra::s3::{Multipart, StoreError};
 use schemas::test_report::{self, ReportFormat};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use super::report::{ReadReport, ReportReader};
-use crate::workspace::{ArtifactFile, ArtifactFolder, Budget, LeftOut, write_tar};
+use crate::abandoned::Caller;
+use crate::workspace::{ArtifactFile, ArtifactFolder, Budget, LeftOut, WalkError, write_tar};
 
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Buffers of a tar that wait to be sent, at most.
@@ -25,57 +26,65 @@ pub(super) struct Uploaded {
     pub sha256: String,
 }
 
-struct Upload {
+#[derive(Debug)]
+pub(super) enum UploadError {
+    /// There are more bytes than the artifact may have.
+    TooLarge,
+    Store(StoreError),
+    /// The content cannot be had.
+    Content(String),
+}
+
+impl From<StoreError> for UploadError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Dropping it discards what was sent.
+pub(super) struct Upload {
     object: Multipart,
+    /// Bytes that the artifact may have.
+    limit: u64,
     digest: Sha256,
     size_bytes: u64,
 }
 
 impl Upload {
-    fn begin(store: &Store, key: &str, content_type: &str) -> Self {
-        Self { object: store.begin(key, content_type), digest: Sha256::new(), size_bytes: 0 }
+    pub(super) fn new(object: Multipart, limit: u64) -> Self {
+        Self { object, limit, digest: Sha256::new(), size_bytes: 0 }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.digest.update(bytes);
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
         self.size_bytes += bytes.len() as u64;
-        self.object.write(bytes).await.map_err(|error| error.to_string())
+        if self.size_bytes > self.limit {
+            return Err(UploadError::TooLarge);
+        }
+        self.digest.update(bytes);
+        Ok(self.object.write(bytes).await?)
     }
 
-    /// Completes the object if everything went well, and discards it otherwise.
-    async fn end<T>(self, outcome: Result<T, String>) -> Result<(Uploaded, T), String> {
-        match outcome {
-            Ok(value) => {
-                self.object.finish().await.map_err(|error| error.to_string())?;
-                let sha256 = hex::encode(self.digest.finalize());
-                Ok((Uploaded { size_bytes: self.size_bytes, sha256 }, value))
-            }
-            Err(message) => {
-                self.object.abort().await;
-                Err(message)
-            }
-        }
+    async fn finish(self) -> Result<Uploaded, UploadError> {
+        self.object.finish().await?;
+        Ok(Uploaded { size_bytes: self.size_bytes, sha256: hex::encode(self.digest.finalize()) })
     }
 }
 
 /// Uploads a file, and reads it as a test report if it is one: from the very bytes that are stored.
 pub(super) async fn file(
-    store: &Store,
-    key: &str,
-    content_type: &str,
+    mut upload: Upload,
     found: ArtifactFile,
     declared: Option<ReportFormat>,
-) -> Result<(Uploaded, Option<ReadReport>), String> {
+) -> Result<(Uploaded, Option<ReadReport>), UploadError> {
     // A sparse or huge file is read no further than what it was when it was opened.
     let mut content = tokio::fs::File::from_std(found.file).take(found.size_bytes);
-    let mut upload = Upload::begin(store, key, content_type);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut report = declared.map(ReportReader::start);
-    let outcome = loop {
-        let bytes = match content.read(&mut buffer).await {
-            Ok(0) => break Ok(()),
-            Ok(read) => &buffer[..read],
-            Err(error) => break Err(format!("reading the file: {error}")),
+    loop {
+        let read = content.read(&mut buffer).await;
+        let bytes = match read.map_err(|error| UploadError::Content(format!("reading the file: {error}")))? {
+            0 => break,
+            read => &buffer[..read],
         };
         if upload.size_bytes == 0 && report.is_none() {
             report = test_report::detect(&found.path, bytes).map(ReportReader::start);
@@ -83,11 +92,9 @@ pub(super) async fn file(
         if let Some(report) = &mut report {
             report.write(bytes).await;
         }
-        if let Err(message) = upload.write(bytes).await {
-            break Err(message);
-        }
-    };
-    let (uploaded, ()) = upload.end(outcome).await?;
+        upload.write(bytes).await?;
+    }
+    let uploaded = upload.finish().await?;
     let report = match report {
         Some(report) => Some(report.finish().await),
         None => None,
@@ -95,25 +102,21 @@ pub(super) async fn file(
     Ok((uploaded, report))
 }
 
-/// Uploads a folder as a tar, which is written while it is sent.
+/// Uploads a folder as a tar, which is written while it is sent. When this is dropped, the walk and the tar end, too.
 pub(super) async fn folder(
-    store: &Store,
-    key: &str,
+    mut upload: Upload,
     folder: ArtifactFolder,
     budget: &mut Budget,
-) -> Result<(Uploaded, LeftOut), String> {
+) -> Result<(Uploaded, LeftOut), UploadError> {
     let (sender, mut chunks) = mpsc::channel(QUEUE);
-    let mut spent = mem::replace(budget, Budget::of(0));
+    let caller = Caller::default();
+    let (limit, mut spent) = (upload.limit, mem::replace(budget, Budget::of(0)).until(caller.gone()));
     let writing = tokio::task::spawn_blocking(move || {
         let mut out = Chunks { sender, buffer: BytesMut::new() };
-        let written = write_tar(&folder, &mut spent, &mut out).map_err(|error| error.to_string());
-        let written = written.and_then(|left_out| match out.flush() {
-            Ok(()) => Ok(left_out),
-            Err(error) => Err(error.to_string()),
-        });
+        let written = write_tar(&folder, limit, &mut spent, &mut out);
+        let written = written.and_then(|left_out| out.flush().map(|()| left_out).map_err(WalkError::Write));
         (spent, written)
     });
-    let mut upload = Upload::begin(store, key, TAR);
     let mut sent = Ok(());
     while let Some(chunk) = chunks.recv().await {
         sent = upload.write(&chunk).await;
@@ -123,14 +126,14 @@ pub(super) async fn folder(
     }
     // Without a reader the writer comes to its end, too.
     drop(chunks);
-    let written = match writing.await {
-        Ok((spent, written)) => {
-            *budget = spent;
-            written
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    upload.end(sent.and(written)).await
+    let (spent, written) = writing.await.map_err(|error| UploadError::Content(error.to_string()))?;
+    *budget = spent;
+    sent?;
+    let left_out = written.map_err(|error| match error {
+        WalkError::TooLarge { .. } => UploadError::TooLarge,
+        error => UploadError::Content(error.to_string()),
+    })?;
+    Ok((upload.finish().await?, left_out))
 }
 
 /// Hands what is written to the async side.

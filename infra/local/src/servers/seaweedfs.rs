@@ -24,6 +24,11 @@ use super::secrets::remove_if_present;
 use super::server::Server;
 use super::software::{Durability, Software};
 
+/// Free bytes without which the store cannot even give space back: it makes room by copying what is left of a volume. With
+/// less than some 100 MB it makes no new volume either.
+pub(crate) const NEEDED_BYTES: u64 = VOLUME_MB << 20;
+/// Megabytes of one volume.
+const VOLUME_MB: u64 = 256;
 const S3: &str = "s3";
 const ICEBERG: &str = "iceberg";
 /// The bucket of the Iceberg catalog's own files, of SeaweedFS's special kind.
@@ -67,11 +72,18 @@ impl S3Access {
             s3_access_key: self.access_key.clone(),
             s3_secret_key: self.secret_key.clone(),
             s3_checksums: Checksums::WhenRequired,
+            s3_disk: None,
+            s3_reserve_bytes: 0,
         }
     }
 }
 
 impl SeaweedFs {
+    /// The folder of its data.
+    pub fn folder(&self) -> &Path {
+        &self.home.dir
+    }
+
     pub fn access(&self) -> S3Access {
         access(&self.home, &self.ports)
     }
@@ -153,8 +165,8 @@ impl Software for Weed {
             option(&format!("{part}.localSocket"), &socket);
         }
         // Each bucket takes several volumes of its own; tests make many buckets.
-        let (volume_mb, volumes) = if self.durability == Durability::Fast { ("64", "5000") } else { ("256", "0") };
-        option("master.volumeSizeLimitMB", &volume_mb);
+        let (volume_mb, volumes) = if self.durability == Durability::Fast { (64, "5000") } else { (VOLUME_MB, "0") };
+        option("master.volumeSizeLimitMB", &volume_mb.to_string());
         option("volume.max", &volumes);
         let env = vec![("HOME", home.dir.clone().into()), ("TMPDIR", data.clone().into())];
         Ok(Launch { program: self.program.clone(), args, env, cwd: data })
@@ -193,6 +205,8 @@ const OPTIONS: &[&str] = &[
     "-filer.ui.deleteDir=false",
     // There is no other server that would have to notice the end first.
     "-volume.preStopSeconds=0",
+    // Space of deleted and of aborted objects comes back after a minute, not after 14.
+    "-master.vacuumIntervalSeconds=60",
 ];
 
 /// In the service's folder, or where `weed` has them by default if that name is too long for a socket.

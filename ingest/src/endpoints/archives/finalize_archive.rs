@@ -84,12 +84,21 @@ async fn verify_staged(call: &Call, run: &RunId, declared: &Declared, upload: &s
         transaction.commit().await?;
     }
     // The staged object is of no more use, unless the failure is ours. The sweep removes what cannot be removed now.
-    if !matches!(copied, Err(ApiError::Internal(_)))
+    if !is_ours(&copied)
         && let Err(error) = app.store.delete(&key).await
     {
         tracing::warn!(%error, "cannot remove a staged archive; the sweep retries");
     }
     copied
+}
+
+/// True if the copy failed, and not because of what the client staged.
+fn is_ours(copied: &Result<(), ApiError>) -> bool {
+    match copied {
+        Err(ApiError::Internal(_)) => true,
+        Err(ApiError::Refused { code, .. }) => *code == Code::ServiceUnavailable,
+        Ok(()) => false,
+    }
 }
 
 async fn copy(call: &Call, key: &str, size: u64, declared: &Declared, storing: Storing) -> Result<(), ApiError> {

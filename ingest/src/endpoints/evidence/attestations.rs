@@ -39,7 +39,7 @@ pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Json
                 data.push(Attestation { predicate_type: predicate_type.to_owned(), object_key, envelope });
             }
             Err(StoreError::NotFound(_)) => {}
-            Err(error @ StoreError::Request { .. }) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(Json(AttestationList { data }))

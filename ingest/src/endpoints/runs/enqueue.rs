@@ -3,6 +3,7 @@
 use database::{GenericClient, OutboxMessage, Transaction};
 use schemas::Timestamp;
 use schemas::archive::ArchiveRef;
+use schemas::artifact::ArtifactLimits;
 use schemas::egress::EgressPolicy;
 use schemas::id::{OrgId, ProjectId};
 use schemas::message::{Job, encode_json};
@@ -26,7 +27,8 @@ pub(super) async fn enqueue(
         None => None,
         Some(_) => Some(egress(transaction, &run.org_id, &run.project_id).await?),
     };
-    let job = encode_json(&job(run, egress, queued_at)?).map_err(ApiError::internal)?;
+    let artifact_limits = app.plans.artifact_limits(transaction, &run.org_id).await?;
+    let job = encode_json(&job(run, egress, artifact_limits, queued_at)?).map_err(ApiError::internal)?;
     let target = app.topology.jobs();
     let headers = serde_json::json!({ "traceparent": run.traceparent });
     // Last, since it may take a lock that all starts in the project need.
@@ -66,7 +68,12 @@ pub(super) async fn egress(
     })
 }
 
-fn job(run: &Run, egress: Option<EgressPolicy>, queued_at: Timestamp) -> Result<Job, ApiError> {
+fn job(
+    run: &Run,
+    egress: Option<EgressPolicy>,
+    artifact_limits: ArtifactLimits,
+    queued_at: Timestamp,
+) -> Result<Job, ApiError> {
     let archive = run.archive.as_ref();
     let archive = archive.ok_or_else(|| ApiError::internal(anyhow::anyhow!("the archive of {} is missing", run.id)))?;
     Ok(Job {
@@ -87,6 +94,7 @@ fn job(run: &Run, egress: Option<EgressPolicy>, queued_at: Timestamp) -> Result<
         traceparent: run.traceparent.clone(),
         env_keys: run.env_keys.clone(),
         egress,
+        artifact_limits,
     })
 }
 
