@@ -35,7 +35,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let settings = &config.settings;
     let keyring = config.keyring.open()?;
     let host = open_host(settings).await?;
-    let (cache, templates) = open_caches(settings).await?;
+    let (cache, templates) = open_caches(settings, host.disk_bytes()).await?;
     let downloads = settings.work_dir.join("downloads");
     // An unfinished download of a former process is useless.
     sandbox::remove_tree(&downloads).context("cannot empty the download folder")?;
@@ -96,11 +96,14 @@ async fn open_host(settings: &ExecutorSettings) -> anyhow::Result<SandboxHost> {
 }
 
 /// The caches of archives and of templates.
-async fn open_caches(settings: &ExecutorSettings) -> anyhow::Result<(TreeCache, TreeCache)> {
+async fn open_caches(
+    settings: &ExecutorSettings,
+    run_disk_bytes: Option<u64>,
+) -> anyhow::Result<(TreeCache, TreeCache)> {
     let archives = CacheConfig {
         folder: settings.work_dir.join("cache"),
         max_bytes: settings.cache_bytes,
-        limits: ExtractLimits::default(),
+        limits: ExtractLimits::default().within(run_disk_bytes),
     };
     let templates = CacheConfig {
         folder: settings.work_dir.join("templates"),
