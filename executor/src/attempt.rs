@@ -31,7 +31,7 @@ pub(crate) struct Attempt<'a> {
     pub job: &'a Job,
     /// Counts from 1.
     pub number: u32,
-    pub slot: Slot,
+    pub slot: &'a Slot,
     pub sandbox_id: SandboxId,
     pub command_id: CommandId,
     pub claimed_at: Timestamp,

@@ -45,9 +45,9 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let store = s3::open_counted(&config.s3, &ops.registry)?;
     let amqp = Amqp::new(&config.amqp, "executor");
     let publisher = amqp.publisher();
-    let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
-    metrics.slots.set(i64::from(settings.slots));
+    let slots = Slots::new(settings.slots, metrics.slots.clone());
+    let ops = ops.ready_when(&pool).ready_when(&store).ready_when(&publisher).ready_when(&slots);
     let id = ExecutorId::new();
     let context = Arc::new(Context {
         id: id.clone(),
@@ -67,7 +67,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         grace: settings.grace(),
         metrics,
         running: Running::default(),
-        slots: Slots::new(settings.slots),
+        slots,
     });
     // Past the deadline, attempts end their sandboxes, and their jobs are delivered again elsewhere.
     let drain = Drain { deadline: settings.drain(), overdue: Overdue::Aborted };
@@ -75,7 +75,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     // Until the last attempt has ended, it can be canceled.
     service.beside(control::listen(Arc::clone(&context), service.drained()));
     service.beside(control::watch(Arc::clone(&context), service.drained()));
-    service.work(worker::work(context, settings.slots, service.shutdown(), service.aborted()));
+    service.work(worker::work(context, service.shutdown(), service.aborted()));
     let ops_address = service.ops_address();
     tracing::info!(executor = %id, %ops_address, slots = settings.slots, engine = ?settings.engine, "executor started");
     Ok(Executor { id, service })

@@ -233,7 +233,7 @@ async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, be
     record.cleanup = match finished.cleanup {
         Ok(()) => CleanupStatus::Succeeded,
         Err(error) => {
-            tracing::error!(%error, "a sandbox was not completely removed; its slot is blocked until the next start");
+            tracing::error!(%error, "a sandbox was not completely removed");
             CleanupStatus::Failed
         }
     };

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use schemas::Timestamp;
 use schemas::message::{RunEnd, Verdict};
-use schemas::run::{CleanupStatus, RunStatus};
+use schemas::run::RunStatus;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -37,15 +37,12 @@ pub(crate) async fn run(
         Verdict::Canceled => "canceled",
     };
     record.times.ended_at = Timestamp::now();
-    let (exit_code, cleanup) = (record.exit_code, record.cleanup);
+    let exit_code = record.exit_code;
     let end = RunEnd::Finished(Box::new(record.into_finished(&attempt, verdict)));
     attempt.context.metrics.attempts.with_label_values(&[ended]).inc();
     let reporting = Instant::now();
     let sent = attempt.feed.end(end).await;
     attempt.context.metrics.phase("report", reporting);
-    if cleanup == CleanupStatus::Failed {
-        attempt.slot.retire();
-    }
     match sent {
         Ok(()) => {
             tracing::info!(ended, exit_code, "attempt ended");
