@@ -22,7 +22,7 @@ use crate::kernel::cgroup::{CGROUP_ROOT, Hierarchy, Place};
 use crate::kernel::disk::Disk;
 use crate::kernel::removal::remove_tree;
 use crate::kernel::users::Users;
-use crate::kernel::{idmap, landlock};
+use crate::kernel::{idmap, landlock, mounts};
 use crate::protocol::engine::Engine;
 
 #[derive(Debug)]
@@ -84,6 +84,9 @@ impl Machine {
         let stage_dir = work_dir.join("stage");
         remove_tree(&stage_dir).step("remove the old staging folder")?;
         stage::build(&stage_dir).step("build the staging folder")?;
+        if let Err(error) = mounts::view("/usr", &stage_dir.join("nothing")) {
+            tracing::warn!(%error, "overlayfs takes no /usr of this machine: runs can watch and lock files of each other there");
+        }
         let needed = engine.needs().into_iter().chain([work_dir.clone()]).collect();
         let spawner = Arc::new(Spawner::start(helper, needed).step("start the spawner thread")?);
         Ok(Self {
