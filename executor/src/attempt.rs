@@ -33,8 +33,7 @@ pub(crate) struct Attempt<'a> {
     pub job: &'a Job,
     /// Counts from 1.
     pub number: u32,
-    /// Shared with the clean-up, which may outlast the attempt.
-    pub slot: Arc<Slot>,
+    pub slot: &'a Slot,
     pub sandbox_id: SandboxId,
     pub command_id: CommandId,
     pub claimed_at: Timestamp,

@@ -5,9 +5,11 @@ use std::time::Instant;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use schemas::egress::{EgressReason, EgressReport};
 
+use crate::dispatch::slots::Gauges;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    pub slots: IntGauge,
+    pub slots: Gauges,
     pub busy: IntGauge,
     pub claims: IntCounterVec,
     pub attempts: IntCounterVec,
@@ -40,7 +42,13 @@ impl Metrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let seconds = prometheus::exponential_buckets(0.001, 2.0, 18)?;
         let metrics = Self {
-            slots: IntGauge::new("crownest_executor_slots", "Maximum concurrent runs")?,
+            slots: Gauges {
+                usable: IntGauge::new("crownest_executor_slots", "Maximum concurrent runs, in slots that are in use")?,
+                unfit: IntGauge::new(
+                    "crownest_executor_unfit_slots",
+                    "Slots out of use, because a run cannot be removed or no sandbox starts",
+                )?,
+            },
             busy: IntGauge::new("crownest_executor_busy_slots", "Current runs")?,
             claims: IntCounterVec::new(
                 Opts::new("crownest_executor_claims_total", "Claims of jobs, by the answer"),
@@ -91,7 +99,8 @@ impl Metrics {
                 &["result"],
             )?,
         };
-        registry.register(Box::new(metrics.slots.clone()))?;
+        registry.register(Box::new(metrics.slots.usable.clone()))?;
+        registry.register(Box::new(metrics.slots.unfit.clone()))?;
         registry.register(Box::new(metrics.busy.clone()))?;
         registry.register(Box::new(metrics.claims.clone()))?;
         registry.register(Box::new(metrics.attempts.clone()))?;

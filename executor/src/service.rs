@@ -35,7 +35,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let settings = &config.settings;
     let keyring = config.keyring.open()?;
     let host = open_host(settings).await?;
-    let (cache, templates) = open_caches(settings).await?;
+    let (cache, templates) = open_caches(settings, host.disk_bytes()).await?;
     let downloads = settings.work_dir.join("downloads");
     // An unfinished download of a former process is useless.
     sandbox::remove_tree(&downloads).context("cannot empty the download folder")?;
@@ -46,9 +46,9 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     let amqp = Amqp::new(&config.amqp, "executor");
     let publisher = amqp.publisher();
     let (gate, watch) = s3::gate(&store, &ops.registry)?;
-    let ops = ops.ready_when(&pool).ready_when(&gate).ready_when(&publisher);
     let metrics = Metrics::register(&ops.registry)?;
-    metrics.slots.set(i64::from(settings.slots));
+    let slots = Slots::new(settings.slots, metrics.slots.clone());
+    let ops = ops.ready_when(&pool).ready_when(&gate).ready_when(&publisher).ready_when(&slots);
     let id = ExecutorId::new();
     let context = Arc::new(Context {
         id: id.clone(),
@@ -70,7 +70,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
         grace: settings.grace(),
         metrics,
         running: Running::default(),
-        slots: Slots::new(settings.slots),
+        slots,
     });
     // Past the deadline, attempts end their sandboxes, and their jobs are delivered again elsewhere.
     let drain = Drain { deadline: settings.drain(), overdue: Overdue::Aborted };
@@ -79,7 +79,7 @@ pub async fn start(config: ExecutorConfig, shutdown: CancellationToken) -> anyho
     // Until the last attempt has ended, it can be canceled.
     service.beside(control::listen(Arc::clone(&context), service.drained()));
     service.beside(control::watch(Arc::clone(&context), service.drained()));
-    service.work(worker::work(context, settings.slots, service.shutdown(), service.aborted()));
+    service.work(worker::work(context, service.shutdown(), service.aborted()));
     let ops_address = service.ops_address();
     tracing::info!(executor = %id, %ops_address, slots = settings.slots, engine = ?settings.engine, "executor started");
     Ok(Executor { id, service })
@@ -100,11 +100,14 @@ async fn open_host(settings: &ExecutorSettings) -> anyhow::Result<SandboxHost> {
 }
 
 /// The caches of archives and of templates.
-async fn open_caches(settings: &ExecutorSettings) -> anyhow::Result<(TreeCache, TreeCache)> {
+async fn open_caches(
+    settings: &ExecutorSettings,
+    run_disk_bytes: Option<u64>,
+) -> anyhow::Result<(TreeCache, TreeCache)> {
     let archives = CacheConfig {
         folder: settings.work_dir.join("cache"),
         max_bytes: settings.cache_bytes,
-        limits: ExtractLimits::default(),
+        limits: ExtractLimits::default().within(run_disk_bytes),
     };
     let templates = CacheConfig {
         folder: settings.work_dir.join("templates"),

@@ -189,3 +189,27 @@ fn keys_are_safe_as_file_names() {
         assert!(TreeKey::new(org, sha256).is_none(), "{org} {sha256}");
     }
 }
+
+/// What cannot be removed is in nobody's way, and goes when it can.
+#[tokio::test]
+async fn an_evicted_tree_that_cannot_be_removed_is_tried_again() {
+    let archives = Archives::new();
+    let cache = archives.cache(150_000);
+    let keys = ["a", "b", "c"].map(|digit| TreeKey::new("org", &digit.repeat(64)).unwrap());
+    let tree = archives.get(&cache, &keys[0]).await;
+    let stuck = tree.path().to_owned();
+    rustix::mount::mount("none", &stuck, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+    drop(tree);
+    let second = archives.get(&cache, &keys[1]).await;
+    assert_eq!(fs::read_dir(archives.cache_folder()).unwrap().count(), 2, "the tree and what is left of another");
+    // The same tree is made again beside it.
+    drop(second);
+    let again = archives.get(&cache, &keys[0]).await;
+    assert!(!again.was_cached && again.path().join("file").exists());
+    let temporary = fs::read_dir(archives.cache_folder()).unwrap().flatten().map(|entry| entry.path());
+    let temporary = temporary.filter(|path| path.to_string_lossy().contains("temporary")).next().unwrap();
+    rustix::mount::unmount(temporary.join("tree"), rustix::mount::UnmountFlags::DETACH).unwrap();
+    drop(again);
+    let _third = archives.get(&cache, &keys[2]).await;
+    assert_eq!(fs::read_dir(archives.cache_folder()).unwrap().count(), 1);
+}

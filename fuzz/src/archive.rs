@@ -8,7 +8,8 @@ use executor::extraction::{ExtractLimits, Extracted};
 use crate::tarball::{Found, extract_bytes, gnu_list, gnu_tar, gzip as compress, look};
 
 /// Small limits, so that inputs reach them.
-const LIMITS: ExtractLimits = ExtractLimits { entries: 20, unpacked_bytes: 1 << 20, path_bytes: 300, path_depth: 12 };
+const LIMITS: ExtractLimits =
+    ExtractLimits { entries: 20, unpacked_bytes: 1 << 20, disk_bytes: u64::MAX, path_bytes: 300, path_depth: 12 };
 const OUTSIDE: &[u8] = b"not yours";
 
 /// Extracts an uncompressed archive, whose checksums are repaired first.

@@ -2,6 +2,7 @@
 //! Publishing and consuming use separate connections, because a resource alarm blocks publishers.
 
 mod consumer;
+mod credit;
 mod depth;
 mod publisher;
 mod session;

@@ -22,6 +22,8 @@ pub struct Stack {
     pub ingest_ops_url: String,
     /// URL of the collector's health and metrics, if it runs in the test's own process.
     pub collector_ops_url: String,
+    /// URL of the executor's health and metrics, if it runs in the test's own process.
+    pub executor_ops_url: String,
     pub org: OrgId,
     pub project: ProjectId,
     key: String,
@@ -64,6 +66,7 @@ impl Stack {
             api_url: String::new(),
             ingest_ops_url: String::new(),
             collector_ops_url: String::new(),
+            executor_ops_url: String::new(),
             org,
             project,
             key: key.reveal().to_owned(),
@@ -100,6 +103,7 @@ impl Stack {
             match service {
                 "ingest" => self.ingest_ops_url = format!("http://{address}"),
                 "collector" => self.collector_ops_url = format!("http://{address}"),
+                "executor" => self.executor_ops_url = format!("http://{address}"),
                 _ => {}
             }
         }

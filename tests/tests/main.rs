@@ -33,6 +33,7 @@ mod runs;
 mod sandbox_limits;
 mod schema_files;
 mod services;
+mod slots;
 mod tables;
 mod tables_crashes;
 mod template_offers;

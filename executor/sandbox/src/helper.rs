@@ -59,13 +59,13 @@ pub fn main() -> ExitCode {
     let forked = privileges::close_inherited()
         .and_then(|()| privileges::die_with_executor(executor_pid))
         .and_then(|()| mounts::keep_needed(&needed))
-        .and_then(|()| fork_server::serve());
-    let Ok(Some((task, control))) = forked else {
+        .and_then(|usr| Ok(fork_server::serve()?.map(|(task, control)| (task, control, usr))));
+    let Ok(Some((task, control, usr))) = forked else {
         return if forked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
     };
     let result = match task {
         Task::UserNamespace => lend_user_namespace(&control),
-        Task::Run => run::run(&control, executor_pid, users),
+        Task::Run => run::run(&control, executor_pid, users, &usr),
     };
     if let Err((step, error)) = result {
         // If even this fails, the executor sees the socket close without a message and says so.

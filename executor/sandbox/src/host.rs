@@ -51,7 +51,7 @@ impl SandboxHost {
     pub async fn open(config: SandboxConfig) -> Result<Self, SandboxError> {
         let machine = spawn_blocking(move || Machine::open(&config)).await.map_err(io::Error::from).step("open")??;
         let host = Self { machine: Arc::new(machine) };
-        host.self_test().await?;
+        host.self_test(0).await?;
         Ok(host)
     }
 
@@ -77,7 +77,36 @@ impl SandboxHost {
         let launch = Launch::new(&spec, &self.machine.engine)?;
         let slot = Slot::take(&self.machine, spec.slot)?;
         let machine = Arc::clone(&self.machine);
-        spawn_blocking(move || launch.start(&machine, slot)).await.map_err(io::Error::from).step("start")?
+        let started =
+            spawn_blocking(move || launch.start(&machine, slot)).await.map_err(io::Error::from).step("start")?;
+        if started.as_ref().is_err_and(SandboxError::is_unavailable) {
+            self.machine.slots.doubt(spec.slot);
+        }
+        started
+    }
+
+    /// True if the slot is free, and its last sandbox could be started.
+    pub fn is_fit(&self, slot: u32) -> bool {
+        self.machine.slots.is_fit(slot)
+    }
+
+    /// Makes a slot fit for another run when its last one has ended: waits until nothing of that is left, tries again to
+    /// remove what could not be removed, and, where no sandbox could be started, proves that one can be now.
+    ///
+    /// # Errors
+    /// The slot is not fit. Trying again later may help.
+    pub async fn settle(&self, slot: u32) -> Result<(), SandboxError> {
+        if self.is_fit(slot) {
+            return Ok(());
+        }
+        let machine = Arc::clone(&self.machine);
+        let cleaned = spawn_blocking(move || machine.slots.clean_up(slot, &machine)).await.map_err(io::Error::from);
+        cleaned.step("clean up")?.map_err(|error| SandboxError::unavailable("clean up", error))?;
+        if self.machine.slots.is_doubtful(slot) {
+            self.self_test(slot).await?;
+            self.machine.slots.trust(slot);
+        }
+        Ok(())
     }
 
     /// The user who must own the tree of a run in this slot; `None` for root, as which trees are extracted.
@@ -90,14 +119,20 @@ impl SandboxHost {
         self.machine.disk_bytes
     }
 
-    async fn self_test(&self) -> Result<(), SandboxError> {
-        let lower = self.machine.stage().join("empty");
-        if let Some(owner) = self.tree_owner(0) {
-            std::os::unix::fs::chown(&lower, Some(owner), Some(owner)).step("prepare the self-test")?;
+    /// Runs a first command in the slot.
+    async fn self_test(&self, slot: u32) -> Result<(), SandboxError> {
+        const STEP: &str = "prepare the self-test";
+        let lower = self.machine.stage().join("empty").join(slot.to_string());
+        match std::fs::create_dir(&lower) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.step(STEP)?,
+        }
+        if let Some(owner) = self.tree_owner(slot) {
+            std::os::unix::fs::chown(&lower, Some(owner), Some(owner)).step(STEP)?;
         }
         let spec = SandboxSpec {
-            label: "self-test",
-            slot: 0,
+            label: &format!("self-test-{slot}"),
+            slot,
             lower: &lower,
             root: Root::Host,
             command: "exit 7".as_ref(),

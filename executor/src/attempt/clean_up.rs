@@ -16,8 +16,8 @@ use sandbox::{Finished, Sandbox};
 /// Time for the clean-up of an attempt that was told to stop: most take some milliseconds.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// Removes the sandbox. An attempt that is told to stop does not wait for long: the clean-up goes on behind it, and slot
-/// and trees are in use until it has ended.
+/// Removes the sandbox. An attempt that is told to stop does not wait for long: the clean-up goes on behind it. Its
+/// trees are in use until it has ended, and so is its slot (`SandboxHost::settle`).
 pub(super) async fn sandbox(
     attempt: &Attempt<'_>,
     record: &mut Record,
@@ -26,13 +26,12 @@ pub(super) async fn sandbox(
     begun: Instant,
     halt: &Halt,
 ) {
-    let slot = Arc::clone(&attempt.slot);
     let finishing = async move {
         let finished = sandbox.finish().await;
         if let Err(error) = &finished.cleanup {
-            tracing::error!(%error, "a sandbox was not completely removed; its slot is blocked until the next start");
+            tracing::error!(%error, "a sandbox was not completely removed");
         }
-        drop((slot, trees));
+        drop(trees);
         finished
     };
     let finishing = tokio::spawn(finishing.in_current_span());

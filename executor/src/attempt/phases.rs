@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use schemas::Timestamp;
 use schemas::message::{RunEnd, Verdict};
-use schemas::run::{CleanupStatus, RunStatus};
+use schemas::run::RunStatus;
 
 use super::record::Record;
 use super::{Attempt, AttemptEnd, Interrupted, Trees, command, environment, fetch, template};
 use crate::dispatch::halt::Halt;
-use crate::dispatch::slots::Slot;
 
 pub(crate) async fn run(attempt: Attempt<'_>, halt: &Halt) -> AttemptEnd {
     let mut record = Record::new(attempt.claimed_at);
@@ -33,16 +32,12 @@ pub(crate) async fn run(attempt: Attempt<'_>, halt: &Halt) -> AttemptEnd {
         Verdict::Canceled => "canceled",
     };
     record.times.ended_at = Timestamp::now();
-    let (exit_code, cleanup) = (record.exit_code, record.cleanup);
+    let exit_code = record.exit_code;
     let end = RunEnd::Finished(Box::new(record.into_finished(&attempt, verdict)));
     attempt.context.metrics.attempts.with_label_values(&[ended]).inc();
     let reporting = Instant::now();
     let sent = attempt.feed.end(end).await;
     attempt.context.metrics.phase("report", reporting);
-    if cleanup == CleanupStatus::Failed {
-        // The clean-up has ended, so nobody shares the slot any more.
-        Arc::into_inner(attempt.slot).map(Slot::retire);
-    }
     match sent {
         Ok(()) => {
             tracing::info!(ended, exit_code, "attempt ended");

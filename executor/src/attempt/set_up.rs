@@ -13,8 +13,8 @@ use super::{Attempt, Interrupted, Trees};
 use crate::dispatch::halt::Halt;
 use sandbox::{HOME_PROGRAMS, Network, Root, Sandbox, SandboxSpec};
 
-/// Starts the sandbox. If the attempt is told to stop meanwhile, the sandbox is removed as soon as it is there, and the slot
-/// is in use until then.
+/// Starts the sandbox. If the attempt is told to stop meanwhile, the sandbox is removed as soon as it is there. The slot
+/// is in use until then (`SandboxHost::settle`).
 pub(super) async fn sandbox(
     attempt: &Attempt<'_>,
     trees: &Arc<Trees>,
@@ -23,14 +23,14 @@ pub(super) async fn sandbox(
     halt: &Halt,
 ) -> Result<Sandbox, Interrupted> {
     let job = attempt.job;
-    let (host, slot, trees) = (attempt.context.host.clone(), Arc::clone(&attempt.slot), Arc::clone(trees));
+    let (host, slot, trees) = (attempt.context.host.clone(), attempt.slot.number, Arc::clone(trees));
     let (label, env) = (format!("{}-{}", job.run_id, attempt.number), variables(attempt, env));
     let (command, limits) = (OsString::from(&job.command), attempt.context.limits);
     let network = if job.egress.is_some() { Network::Proxy } else { Network::Nothing };
     let starting = async move {
         let spec = SandboxSpec {
             label: &label,
-            slot: slot.number,
+            slot,
             lower: trees.archive.path(),
             root: trees.template.as_ref().map_or(Root::Host, |template| Root::Tree(template.path())),
             command: &command,
@@ -39,23 +39,22 @@ pub(super) async fn sandbox(
             network,
         };
         let started = host.start(spec).await;
-        (started, slot, trees)
+        (started, trees)
     };
-    let mut starting = tokio::spawn(starting.in_current_span());
+    let mut starting = Box::pin(starting.in_current_span());
     let stop = tokio::select! {
-        started = &mut starting => return match started {
-            Ok((started, ..)) => started.map_err(|error| unavailable(&error)),
-            Err(error) => Err(Interrupted::internal(format!("the sandbox could not be started: {error}"))),
-        },
+        // The first look takes the slot.
+        biased;
+        (started, _) = &mut starting => return started.map_err(|error| unavailable(&error)),
         stop = halt.told() => stop,
     };
     record.cleanup = CleanupStatus::Pending;
     let removing = async move {
-        if let Ok((Ok(sandbox), slot, trees)) = starting.await {
+        if let (Ok(sandbox), trees) = starting.await {
             if let Err(error) = sandbox.finish().await.cleanup {
                 tracing::error!(%error, "a sandbox that nobody needs any more was not completely removed");
             }
-            drop((slot, trees));
+            drop(trees);
         }
     };
     tokio::spawn(removing.in_current_span());

@@ -21,9 +21,9 @@ use crate::feed::{Feed, FeedStart};
 
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-pub(crate) async fn work(context: Arc<Context>, slots: u16, shutdown: CancellationToken, abort: CancellationToken) {
-    // As many deliveries as slots: what this executor cannot run now stays in the queue for others.
-    let mut consumer = context.amqp.consume(Source::Jobs, slots);
+pub(crate) async fn work(context: Arc<Context>, shutdown: CancellationToken, abort: CancellationToken) {
+    // As many deliveries as usable slots: what this executor cannot run now stays in the queue for others.
+    let mut consumer = context.amqp.consume_by_credit(Source::Jobs, context.slots.usable());
     let mut tasks = JoinSet::new();
     loop {
         let delivery = tokio::select! {
@@ -71,7 +71,13 @@ async fn handle(
         // Unacknowledged: another executor gets it.
         () = shutdown.cancelled() => None,
     };
-    let Some(slot) = slot else { return };
+    let Some(slot) = slot else {
+        if !shutdown.is_cancelled() {
+            tracing::warn!("no slot is in use: the job goes to another executor");
+            delivery.give_back().await;
+        }
+        return;
+    };
     // Without a store the run could neither get its archive nor be sealed: it waits as it would in the queue.
     tokio::select! {
         () = context.gate.opened() => {}
@@ -124,7 +130,7 @@ async fn handle(
                 context: &context,
                 job: &job,
                 number: attempt,
-                slot: Arc::new(slot),
+                slot: &slot,
                 sandbox_id,
                 command_id,
                 claimed_at,
@@ -132,13 +138,29 @@ async fn handle(
                 feed,
             };
             let ended = Box::pin(phases::run(attempt, &registration.halt)).await;
+            let settled = tokio::select! {
+                biased;
+                settled = context.host.settle(slot.number) => settled,
+                // The process ends, and the slot with it.
+                () = abort.cancelled() => return,
+            };
             context.metrics.busy.dec();
-            let delivery = registration.finish();
             // Without an end the delivery stays unacknowledged, as if this process had been lost.
-            if ended == AttemptEnd::Reported
-                && let Some(delivery) = delivery
-            {
-                delivery.ack().await;
+            let delivery = registration.finish().filter(|_| ended == AttemptEnd::Reported);
+            match settled {
+                Ok(()) => {
+                    drop(slot);
+                    if let Some(delivery) = delivery {
+                        delivery.ack().await;
+                    }
+                }
+                Err(error) => {
+                    let unfit = slot.unfit(error.to_string());
+                    if let Some(delivery) = delivery {
+                        delivery.ack_in_exchange().await;
+                    }
+                    unfit.mended(&context.host, &shutdown).await;
+                }
             }
         }
     }

@@ -49,11 +49,6 @@ impl Counted {
         Self { stream, traffic }
     }
 
-    /// Returns when there is something to read, or no more will come.
-    pub(super) async fn readable(&self) {
-        let _ = self.stream.readable().await;
-    }
-
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = &result {
             self.traffic.written.fetch_add(*bytes as u64, Ordering::Relaxed);

@@ -18,6 +18,8 @@ pub(super) struct Beneath<'a> {
     owner: Option<(Uid, Gid)>,
     /// Archives list the files of a folder one after the other: most lookups are for the same parent.
     parent: Option<(PathBuf, OwnedFd)>,
+    /// Number of folders that were made because a path leads through them.
+    implied: u64,
 }
 
 /// The reason why something was not created.
@@ -28,6 +30,7 @@ pub(super) enum Refusal {
     Io(Errno),
 }
 
+/// Errors that depend on the archive alone are its fault. No space, memory or descriptor is ours.
 impl From<Errno> for Refusal {
     fn from(errno: Errno) -> Self {
         match errno {
@@ -35,7 +38,11 @@ impl From<Errno> for Refusal {
             Errno::XDEV => Self::Because("its path leads out of the archive"),
             Errno::NOTDIR => Self::Because("its path leads through something that is not a folder"),
             Errno::NAMETOOLONG => Self::Because("its name is too long for the file system"),
-            Errno::INVAL => Self::Because("its name is not valid on this file system"),
+            Errno::INVAL | Errno::ILSEQ => Self::Because("the file system does not take its name, size or time"),
+            Errno::MLINK => {
+                Self::Because("it is one hard link, or one folder in a folder, more than the file system has")
+            }
+            Errno::FBIG | Errno::OVERFLOW => Self::Because("its size or time is more than the file system has"),
             other => Self::Io(other),
         }
     }
@@ -46,7 +53,12 @@ const CONFLICT: Refusal = Refusal::Because("the archive has the same path with a
 impl<'a> Beneath<'a> {
     pub(super) fn new(root: BorrowedFd<'a>, owner: Option<u32>) -> Self {
         let owner = owner.map(|id| (Uid::from_raw(id), Gid::from_raw(id)));
-        Self { root, owner, parent: None }
+        Self { root, owner, parent: None, implied: 0 }
+    }
+
+    /// Number of folders that no entry has asked for.
+    pub(super) fn implied(&self) -> u64 {
+        self.implied
     }
 
     pub(super) fn directory(&mut self, path: &Path, mode: Mode) -> Result<(), Refusal> {
@@ -139,11 +151,14 @@ impl<'a> Beneath<'a> {
         }
     }
 
-    fn make_all(&self, folder: &Path) -> Result<OwnedFd, Refusal> {
+    fn make_all(&mut self, folder: &Path) -> Result<OwnedFd, Refusal> {
         let mut at = rustix::io::dup(self.root)?;
         for name in folder.iter().map(OsString::from) {
             match rustix::fs::mkdirat(&at, &name, Mode::from_raw_mode(0o755)) {
-                Ok(()) => give(at.as_fd(), &name, self.owner)?,
+                Ok(()) => {
+                    self.implied += 1;
+                    give(at.as_fd(), &name, self.owner)?;
+                }
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }

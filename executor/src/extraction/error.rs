@@ -10,6 +10,8 @@ use schemas::run::FailureReason;
 pub enum Limit {
     Entries,
     UnpackedBytes,
+    /// The disk limit of a run.
+    DiskBytes,
     PathBytes,
     PathDepth,
     /// Headers of one entry: long names and extended attributes.
@@ -21,6 +23,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::Entries => "entries",
             Self::UnpackedBytes => "unpacked bytes",
+            Self::DiskBytes => "bytes on disk, which a run has (4096 for each entry beside its content)",
             Self::PathBytes => "bytes in one path",
             Self::PathDepth => "folders in one path",
             Self::HeaderBytes => "header bytes of one entry",

@@ -99,8 +99,24 @@ struct Extraction<'a, R> {
 impl<R: Read> Extraction<'_, R> {
     fn entry(&mut self, member: &Member) -> Result<(), ExtractError> {
         self.done.entries += 1;
-        self.done.disk_bytes += ENTRY_DISK_BYTES;
-        self.check(Limit::Entries, self.done.entries, self.limits.entries)?;
+        self.count_made(1)?;
+        let implied = self.beneath.implied();
+        self.place(member)?;
+        self.count_made(self.beneath.implied() - implied)
+    }
+
+    /// Counts what an entry makes: itself, and folders that only its path names.
+    fn count_made(&mut self, count: u64) -> Result<(), ExtractError> {
+        self.check(Limit::Entries, self.done.entries + self.beneath.implied(), self.limits.entries)?;
+        self.count_disk_bytes(count * ENTRY_DISK_BYTES)
+    }
+
+    fn count_disk_bytes(&mut self, bytes: u64) -> Result<(), ExtractError> {
+        self.done.disk_bytes += bytes;
+        self.check(Limit::DiskBytes, self.done.disk_bytes, self.limits.disk_bytes)
+    }
+
+    fn place(&mut self, member: &Member) -> Result<(), ExtractError> {
         let path = self.path(&member.path)?;
         let mode = Mode::from_raw_mode(member.mode);
         if path.as_os_str().is_empty() && member.kind != Kind::Directory {
@@ -145,7 +161,7 @@ impl<R: Read> Extraction<'_, R> {
             if bytes == 0 {
                 break;
             }
-            self.done.disk_bytes += bytes as u64;
+            self.count_disk_bytes(bytes as u64)?;
             let piece = &self.buffer[..bytes];
             let written = if offset == end { file.write_all(piece) } else { file.write_all_at(piece, offset) };
             written.map_err(|source| self.write_failed(source))?;
@@ -229,6 +245,10 @@ impl<R: Read> Extraction<'_, R> {
     }
 
     fn write_failed(&self, source: io::Error) -> ExtractError {
+        let errno = rustix::io::Errno::from_io_error(&source);
+        if let Some(Refusal::Because(reason)) = errno.map(Refusal::from) {
+            return self.refused(reason);
+        }
         ExtractError::Write { entry: shown(self.members.reached()), source }
     }
 

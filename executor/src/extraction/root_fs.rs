@@ -66,7 +66,7 @@ fn extract_tar(
         done.unpacked_bytes += entry.size();
         done.disk_bytes += entry.size();
         for (limit, value, allowed) in [
-            (Limit::Entries, done.entries, limits.entries),
+            (Limit::Entries, done.entries + beneath.implied(), limits.entries),
             (Limit::UnpackedBytes, done.unpacked_bytes, limits.unpacked_bytes),
         ] {
             if value > allowed {

@@ -75,6 +75,8 @@ struct Inner {
     /// Held while a tree is being made, by whoever makes it.
     making: Mutex<HashMap<TreeKey, Weak<tokio::sync::Mutex<()>>>>,
     next_temporary: AtomicU64,
+    /// Folders to remove: in memory nothing is known of them any more.
+    doomed: Mutex<Vec<PathBuf>>,
 }
 
 /// The format of the archives that a cache extracts.
@@ -107,13 +109,14 @@ impl Drop for CachedTree {
         if shelf.bytes() > self.inner.config.max_bytes {
             // It was only kept because it was in use. Removing takes time, and this may be an async worker.
             let inner = Arc::clone(&self.inner);
-            std::thread::spawn(move || inner.evict_or_warn());
+            std::thread::spawn(move || inner.evict());
         }
     }
 }
 
 impl TreeCache {
-    /// Takes over the complete trees of a former process and removes everything else. Blocking.
+    /// Takes over the complete trees of a former process and removes everything else, as far as that is possible: what
+    /// cannot be removed is tried again with every eviction. Blocking.
     pub fn open(config: CacheConfig) -> io::Result<Self> {
         Self::open_with(config, Format::Archive)
     }
@@ -127,7 +130,7 @@ impl TreeCache {
         fs::create_dir_all(&config.folder)?;
         fs::set_permissions(&config.folder, Permissions::from_mode(0o700))?;
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let mut found = Vec::new();
+        let (mut found, mut doomed) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&config.folder)? {
             let entry = entry?;
             let key = entry.file_name().to_str().and_then(TreeKey::from_name);
@@ -138,8 +141,7 @@ impl TreeCache {
             let key = key.filter(|key| key.is_owner(&entry.path().join("tree")));
             match key.zip(bytes) {
                 Some((key, bytes)) => found.push((entry.metadata()?.modified()?, key, bytes)),
-                None if entry.file_type()?.is_dir() => remove_tree(&entry.path())?,
-                None => fs::remove_file(entry.path())?,
+                None => doomed.push(entry.path()),
             }
         }
         found.sort_by_key(|(used, ..)| *used);
@@ -155,8 +157,9 @@ impl TreeCache {
             shelf: Mutex::new(shelf),
             making: Mutex::default(),
             next_temporary: AtomicU64::new(0),
+            doomed: Mutex::new(doomed),
         };
-        inner.evict()?;
+        inner.evict();
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -216,7 +219,7 @@ impl Inner {
     }
 
     fn make(self: Arc<Self>, key: TreeKey, archive: File, stop: &AtomicBool) -> Result<CachedTree, MakeError> {
-        let temporary = Temporary(self.temporary());
+        let temporary = Temporary(self.temporary(), &self);
         let tree = temporary.0.join("tree");
         fs::create_dir_all(&tree)?;
         // Seen as the root of a workspace, by the slot's user.
@@ -231,52 +234,76 @@ impl Inner {
             Format::RootFs => extract_root_fs(archive, root.as_fd(), key.sha256(), limits, stop)?,
         };
         fs::write(temporary.0.join("complete"), format!("{} {}\n", self.boot_id, extracted.disk_bytes))?;
+        // What could not be removed of an evicted tree may be there.
+        remove_tree(&self.home(&key))?;
         fs::rename(&temporary.0, self.home(&key))?;
         self.shelf().add(key.clone(), extracted.disk_bytes);
         let path = self.home(&key).join("tree");
         let cached = CachedTree { inner: Arc::clone(&self), key, path, was_cached: false };
-        self.evict_or_warn();
+        self.evict();
         Ok(cached)
     }
 
-    fn evict_or_warn(&self) {
-        if let Err(error) = self.evict() {
-            tracing::warn!(%error, "an evicted tree stays on disk until the next start");
-        }
-    }
-
-    fn evict(&self) -> io::Result<()> {
+    /// Removes unused trees until the cache is as small as it should be, and what could not be removed before.
+    fn evict(&self) {
         // The lock is held over the renames only: a tree that is asked for again is made anew.
-        let mut doomed = Vec::new();
         {
             let mut shelf = self.shelf();
             while let Some(key) = shelf.evict_above(self.config.max_bytes) {
-                let temporary = self.temporary();
-                fs::rename(self.home(&key), &temporary)?;
-                doomed.push(temporary);
+                let (home, temporary) = (self.home(&key), self.temporary());
+                if fs::rename(&home, &temporary).is_ok() {
+                    self.doomed().push(temporary);
+                } else {
+                    // It may need space that a full disk does not have; removing a tree where it is needs none. What
+                    // stays in spite of that goes when the tree is made again, or at the next start.
+                    let _ = fs::remove_file(home.join("complete"));
+                    remove_or_warn(&home);
+                }
             }
         }
-        doomed.iter().try_for_each(|path| remove_tree(path))
+        let doomed = std::mem::take(&mut *self.doomed());
+        let left = doomed.into_iter().filter(|path| !remove_or_warn(path)).collect::<Vec<_>>();
+        self.doomed().extend(left);
+    }
+
+    fn doomed(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
+        self.doomed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn home(&self, key: &TreeKey) -> PathBuf {
         self.config.folder.join(key.name())
     }
 
-    /// A name that no key has.
+    /// A name that no key has, and nothing else.
     fn temporary(&self) -> PathBuf {
-        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        self.config.folder.join(format!("temporary-{number}"))
+        loop {
+            let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+            let path = self.config.folder.join(format!("temporary-{number}"));
+            if !path.exists() {
+                return path;
+            }
+        }
     }
 }
 
 /// Removed unless it was renamed away.
-struct Temporary(PathBuf);
+struct Temporary<'a>(PathBuf, &'a Inner);
 
-impl Drop for Temporary {
+impl Drop for Temporary<'_> {
     fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.0) {
-            tracing::warn!(%error, path = %self.0.display(), "a half-written tree stays until the next start");
+        if !remove_or_warn(&self.0) {
+            self.1.doomed().push(self.0.clone());
         }
     }
+}
+
+/// Removes a folder or file of the cache; says whether it is gone.
+fn remove_or_warn(path: &Path) -> bool {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_dir() => fs::remove_file(path),
+        _ => remove_tree(path),
+    };
+    removed
+        .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cannot remove a tree; retrying later"))
+        .is_ok()
 }

@@ -76,7 +76,8 @@ fn packed(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
 fn what_is_extracted() {
     let names: BTreeSet<&str> = ARCHIVES.iter().map(|archive| archive.name).collect();
     assert_eq!(names.len(), ARCHIVES.len(), "two cases have one name");
-    let limits = ExtractLimits { entries: 4, unpacked_bytes: 1000, path_bytes: 99, path_depth: 8 };
+    let limits =
+        ExtractLimits { entries: 4, unpacked_bytes: 1000, path_bytes: 99, path_depth: 8, ..ExtractLimits::default() };
     for case in ARCHIVES {
         let folder = tempfile::tempdir().expect("a folder");
         let (archive, tree) = (folder.path().join("archive"), folder.path().join("tree"));

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::credit::Subscription;
 use super::session::Session;
 use super::{Amqp, Source, TRACEPARENT};
 
@@ -28,8 +29,14 @@ pub struct Delivery {
     /// Queue that a dead letter was in before.
     pub dead_from: Option<String>,
     inner: LapinDelivery,
-    /// Keeps the connection open while there is a delivery to answer.
-    _session: Arc<Session>,
+    hold: Hold,
+}
+
+/// Keeps the connection open while there is a delivery to answer.
+#[derive(Debug)]
+enum Hold {
+    Session { _session: Arc<Session> },
+    Subscription(Subscription),
 }
 
 /// Consumption of one source. Dropping a consumer stops it; its deliveries may still be acknowledged. A caller that
@@ -45,14 +52,26 @@ pub struct Consumer {
 impl Amqp {
     /// Consumes with at most `prefetch` unacknowledged deliveries, which bounds concurrency.
     pub fn consume(&self, source: Source, prefetch: u16) -> Consumer {
-        let (sender, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
-        let stop = CancellationToken::new();
-        let supervisor = tokio::spawn(supervise(self.clone(), source, prefetch, sender, stop.clone()));
-        Consumer { stop: stop.drop_guard(), deliveries, supervisor }
+        let most = usize::from(prefetch).max(1);
+        Consumer::supervised(most, |sender, stop| supervise(self.clone(), source, prefetch, sender, stop))
     }
 }
 
 impl Consumer {
+    /// A consumer of what `supervise` sends, until its token is canceled.
+    pub(super) fn supervised<F>(
+        most: usize,
+        supervise: impl FnOnce(mpsc::Sender<Delivery>, CancellationToken) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, deliveries) = mpsc::channel(most);
+        let stop = CancellationToken::new();
+        let supervisor = tokio::spawn(supervise(sender, stop.clone()));
+        Self { stop: stop.drop_guard(), deliveries, supervisor }
+    }
+
     /// Waits for the next delivery, however long it takes; a lost connection is restored meanwhile.
     pub async fn next(&mut self) -> Option<Delivery> {
         self.deliveries.recv().await
@@ -80,6 +99,17 @@ impl Delivery {
         }
     }
 
+    /// Acknowledges a message that came [by credit](Amqp::consume_by_credit), such that no other comes in its place: the
+    /// credit must have been lowered before.
+    pub async fn ack_in_exchange(&self) {
+        if let Hold::Subscription(subscription) = &self.hold
+            && let Err(error) = subscription.end().await
+        {
+            tracing::debug!(%error, "cannot end a subscription; it has ended with its connection");
+        }
+        self.ack().await;
+    }
+
     /// Sends a message that can never be handled to the dead-letter queue.
     pub async fn dead_letter(&self) {
         let options = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
@@ -96,7 +126,11 @@ impl Delivery {
         }
     }
 
-    fn new(mut inner: LapinDelivery, session: Arc<Session>) -> Self {
+    pub(super) fn of(inner: LapinDelivery, subscription: Subscription) -> Self {
+        Self::new(inner, Hold::Subscription(subscription))
+    }
+
+    fn new(mut inner: LapinDelivery, hold: Hold) -> Self {
         let header = |name: &str| {
             let table = inner.properties.headers().as_ref()?;
             match table.inner().get(name)? {
@@ -107,7 +141,7 @@ impl Delivery {
         };
         let (traceparent, dead_from) = (header(TRACEPARENT), header("x-first-death-queue"));
         let body = Bytes::from(std::mem::take(&mut inner.data));
-        Self { body, redelivered: inner.redelivered, traceparent, dead_from, inner, _session: session }
+        Self { body, redelivered: inner.redelivered, traceparent, dead_from, inner, hold }
     }
 }
 
@@ -142,7 +176,8 @@ async fn forward(
             () = stop.cancelled() => break,
         };
         let Some(delivery) = delivery else { return Ok(()) };
-        if sender.send(Delivery::new(delivery?, Arc::clone(session))).await.is_err() {
+        let hold = Hold::Session { _session: Arc::clone(session) };
+        if sender.send(Delivery::new(delivery?, hold)).await.is_err() {
             break;
         }
     }

@@ -3,6 +3,7 @@ use std::ffi::CStr;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::thread::UnshareFlags;
 
@@ -21,7 +22,7 @@ use crate::protocol::request::{Network, Request};
 const WAITING: &CStr = c"sandbox-ready";
 const WORKING: &CStr = c"sandbox-run";
 
-pub(super) fn run(control: &OwnedFd, executor_pid: i32, users: Users) -> Result<(), Failure> {
+pub(super) fn run(control: &OwnedFd, executor_pid: i32, users: Users, usr: &[PathBuf]) -> Result<(), Failure> {
     unshare(UnshareFlags::NEWNS).at("unshare mount namespace")?;
     rustix::thread::set_name(WAITING).at("take a name")?;
     control::send(control.as_fd(), READY, &[]).at("report")?;
@@ -34,7 +35,7 @@ pub(super) fn run(control: &OwnedFd, executor_pid: i32, users: Users) -> Result<
     fs::File::from(request).read_to_end(&mut bytes).at("read the request")?;
     let request = Request::parse(&bytes)?;
 
-    let workspace = mounts::mount_workspace(&request, &lower, users)?;
+    let workspace = mounts::mount_workspace(&request, &lower, users, usr)?;
     let listener = match request.network {
         Network::Nothing => None,
         Network::Proxy => Some(network::listen()?),
@@ -42,6 +43,10 @@ pub(super) fn run(control: &OwnedFd, executor_pid: i32, users: Users) -> Result<
     let given: Vec<_> = [Some(&workspace), listener.as_ref()].into_iter().flatten().map(OwnedFd::as_fd).collect();
     control::send(control.as_fd(), MOUNTED, &given).at("hand over the workspace")?;
     drop((workspace, lower, listener));
+    if !request.engine.is_guest() {
+        // A guest has devices of its own kernel, which may need more of the host's.
+        mounts::mount_devices(users)?;
+    }
     match &request.engine {
         Engine::Bubblewrap { program } => bubblewrap::execute(&request, program, &instructions, &status, executor_pid),
         Engine::Oci(runtime) => {

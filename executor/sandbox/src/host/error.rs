@@ -44,7 +44,8 @@ impl<T, E: Into<io::Error>> Step<T> for Result<T, E> {
     }
 }
 
-/// Something of a run is still on the machine; its slot stays blocked until the executor restarts and sweeps.
+/// Something of a run is still on the machine; its slot stays taken until it is gone
+/// ([`SandboxHost::settle`](crate::SandboxHost::settle)).
 #[derive(Debug, thiserror::Error)]
 #[error("cleanup failed: {step}: {source}")]
 pub struct CleanupError {

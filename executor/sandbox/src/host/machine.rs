@@ -1,5 +1,5 @@
 //! Everything that the sandboxes of one host share, from the lock of the work directory to the disks of slots.
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,13 +15,14 @@ use super::config::{DiskLimit, SandboxConfig};
 use super::error::{SandboxError, Step as _};
 use super::ids::Ids;
 use super::ready::ReadyPool;
+use super::slot::Slots;
 use super::spawner::Spawner;
 use super::{locate, stage, sweep, user_namespace};
 use crate::kernel::cgroup::{CGROUP_ROOT, Hierarchy, Place};
 use crate::kernel::disk::Disk;
 use crate::kernel::removal::remove_tree;
 use crate::kernel::users::Users;
-use crate::kernel::{idmap, landlock};
+use crate::kernel::{idmap, landlock, mounts};
 use crate::protocol::engine::Engine;
 
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(super) struct Machine {
     pub(super) users: Users,
     pub(super) ids: Ids,
     pub(super) disk_bytes: Option<u64>,
-    pub(super) busy: Mutex<BTreeSet<u32>>,
+    pub(super) slots: Slots,
     /// User namespaces of the slots seen so far, by what they map.
     user_namespaces: Mutex<HashMap<String, Arc<OwnedFd>>>,
     /// Disk of each slot seen so far.
@@ -83,6 +84,9 @@ impl Machine {
         let stage_dir = work_dir.join("stage");
         remove_tree(&stage_dir).step("remove the old staging folder")?;
         stage::build(&stage_dir).step("build the staging folder")?;
+        if let Err(error) = mounts::view("/usr", &stage_dir.join("nothing")) {
+            tracing::warn!(%error, "overlayfs takes no /usr of this machine: runs can watch and lock files of each other there");
+        }
         let needed = engine.needs().into_iter().chain([work_dir.clone()]).collect();
         let spawner = Arc::new(Spawner::start(helper, needed).step("start the spawner thread")?);
         Ok(Self {
@@ -93,7 +97,7 @@ impl Machine {
             users,
             ids,
             disk_bytes: disk_bytes(config.disk, users, &work_dir),
-            busy: Mutex::default(),
+            slots: Slots::default(),
             user_namespaces: Mutex::default(),
             disks: Mutex::default(),
             _lock: lock,
@@ -124,6 +128,11 @@ impl Machine {
         let disk = Arc::new(Disk::create(&self.work_dir, bytes)?);
         lock(&self.disks).insert(slot, Arc::clone(&disk));
         Ok(Some(disk))
+    }
+
+    /// Lets go of the disk of a slot, whatever is on it. The kernel takes it apart with its last user.
+    pub(super) fn drop_disk(&self, slot: u32) {
+        lock(&self.disks).remove(&slot);
     }
 
     pub(super) fn tree_owner(&self, uid: u32) -> Option<u32> {

@@ -166,7 +166,7 @@ impl Sandbox {
             Err(_) if !matches!(self.target, Target::AllBut(_)) && self.cgroup.accounting().oom_kills > 0 => {
                 Exit { exit_code: None, signal: Some(libc::SIGKILL) }
             }
-            exit => exit?,
+            exit => exit.inspect_err(|_| self.remains.doubt())?,
         };
         self.exit = Some(exit);
         Ok(exit)

@@ -23,13 +23,13 @@ const ETC: [(&str, &str); 5] = [
 const ETC_COPIED: [&str; 6] =
     ["alternatives", "ld.so.cache", "localtime", "mime.types", "ssl/certs", "ssl/openssl.cnf"];
 
-/// Makes the staging folder: a root for the host's `/usr` with its `etc`, mount points, the system call filter, and an
-/// empty tree for the self-test.
+/// Makes the staging folder: a root for the host's `/usr` with its `etc`, mount points, the system call filter, and a place
+/// for empty trees of self-tests.
 pub(super) fn build(stage: &Path) -> io::Result<()> {
     let host = stage.join("host");
     let etc = host.join("etc");
     create_directory(stage)?;
-    for name in ["root", "tmp", "workspace", "oci", "empty"] {
+    for name in ["root", "usr", "tmp", "workspace", "oci", "nothing", "empty"] {
         create_directory(&stage.join(name))?;
     }
     create_directory(&host)?;

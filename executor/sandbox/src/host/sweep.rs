@@ -1,4 +1,5 @@
-//! The start-up sweep: removes what an executor that was killed left.
+//! The start-up sweep: removes what an executor that was killed left. Nothing of its runs may live on; a folder that
+//! cannot be removed takes only space, and is tried again at the next start.
 use std::path::Path;
 
 use super::error::{At as _, CleanupError};
@@ -14,8 +15,11 @@ pub(super) fn sweep(hierarchy: &Hierarchy, runs: &Path) -> Result<usize, Cleanup
     }
     let mut swept = 0;
     for entry in std::fs::read_dir(runs).at("list run directories")? {
-        remove_tree(&entry.at("list run directories")?.path()).at("remove run directory")?;
-        swept += 1;
+        let path = entry.at("list run directories")?.path();
+        match remove_tree(&path) {
+            Ok(()) => swept += 1,
+            Err(error) => tracing::warn!(%error, path = %path.display(), "cannot remove the folder of a former run"),
+        }
     }
     Ok(swept.max(leftovers.len()))
 }

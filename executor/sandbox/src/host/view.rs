@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::spec::{Root, SandboxSpec};
-use crate::protocol::layout::{HOST_ROOT, ROOT, TMP, WORKSPACE};
+use crate::protocol::layout::{ROOT, TMP, USR, WORKSPACE};
 use crate::protocol::request::{Network, PROXY};
 
 pub(super) const HOSTNAME: &str = "crownest";
@@ -72,7 +72,7 @@ pub(super) enum Mount {
 }
 
 const MOUNTS: [Mount; 6] = [
-    Mount::Shown { source: "/usr", at: "/usr" },
+    Mount::Shown { source: USR, at: "/usr" },
     Mount::Proc,
     Mount::Devices,
     Mount::Writable { source: TMP, at: "/tmp" },
@@ -82,14 +82,14 @@ const MOUNTS: [Mount; 6] = [
 
 impl<'a> View<'a> {
     pub(super) fn of(spec: &SandboxSpec<'a>) -> Self {
-        let (root, mounts) = match spec.root {
-            Root::Host => (HOST_ROOT, &MOUNTS[..]),
+        let mounts = match spec.root {
+            Root::Host => &MOUNTS[..],
             // It has a `/usr` of its own.
-            Root::Tree(_) => (ROOT, &MOUNTS[1..]),
+            Root::Tree(_) => &MOUNTS[1..],
         };
         let mut env = environment(spec.network);
         env.extend(spec.env.iter().map(|(name, value)| (name.as_os_str(), Cow::Borrowed(value.as_os_str()))));
-        Self { root, mounts, env, network: spec.network, command: spec.command }
+        Self { root: ROOT, mounts, env, network: spec.network, command: spec.command }
     }
 }
 

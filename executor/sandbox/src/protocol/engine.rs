@@ -7,6 +7,13 @@ pub(crate) enum Engine {
     Oci(Runtime),
 }
 
+impl Engine {
+    /// True if a kernel of the engine's own answers the command.
+    pub(crate) fn is_guest(&self) -> bool {
+        matches!(self, Self::Oci(Runtime { kind: RuntimeKind::Guest, .. }))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Runtime {
     pub(crate) program: PathBuf,

@@ -3,12 +3,16 @@
 /// The staging folder, in the helper's namespace only: every Linux has this folder, and every parent of
 /// it can be entered by anybody, which is not so of the executor's own folders.
 pub(crate) const STAGE: &str = "/mnt";
-/// The root that goes with the host's `/usr`, inside [`STAGE`].
+/// The root that goes with the host's `/usr`, a folder of the staging folder.
 pub(crate) const HOST_ROOT: &str = "/mnt/host";
+/// A folder of the staging folder in which there is nothing.
+pub(crate) const NOTHING: &str = "/mnt/nothing";
 /// The bundle and the state of an OCI runtime, inside [`STAGE`]: in memory, gone with the namespace.
 pub(crate) const OCI: &str = "/mnt/oci";
-/// A root file system other than the host's, inside [`STAGE`].
+/// The command's root, inside [`STAGE`].
 pub(crate) const ROOT: &str = "/mnt/root";
+/// The host's `/usr` for the command, inside [`STAGE`].
+pub(crate) const USR: &str = "/mnt/usr";
 /// The command's `/tmp`, inside [`STAGE`].
 pub(crate) const TMP: &str = "/mnt/tmp";
 /// The overlay, inside [`STAGE`].

@@ -241,7 +241,84 @@ async fn a_private_tmp_is_gone_with_its_run(engine: Engine) {
     }
 }
 
+/// Folders in each other on a disk that is full, or nearly so; more files than are removed one by one. The slot has room again.
+async fn a_full_disk_is_emptied(engine: Engine) {
+    const DEEP: &str = "
+import os
+for d in range(depth): os.mkdir('d'); os.chdir('d')
+for i in range(files):
+    try: open(f'/tmp/{i}', 'w').close()
+    except OSError: break
+with open('/workspace/big', 'wb', buffering=0) as big:
+    try:
+        while big.tell() < most: big.write(bytes(1 << 16))
+    except OSError as error: print(error.errno)
+";
+    // Few enough to be removed one by one, and more.
+    for (bytes, depth, files) in [(64 << 20, 700, 200), (200 << 20, 3_000, 9_000)] {
+        let (most, files, depth) = match engine {
+            // The limit is measured, and nothing is ever full.
+            Engine::Rootless => (20 << 20, files / 10, depth),
+            // A guest's file server holds a descriptor for each.
+            Engine::Runsc => (1_u64 << 30, files, 300),
+            _ => (1 << 30, files, depth),
+        };
+        let disk = DiskLimit::Bytes(bytes);
+        let machine = Machine::open_with(|config| (config.engine, config.disk) = (engine.config(), disk)).await;
+        let script = format!("most, files, depth = {most}, {files}, {depth}{DEEP}");
+        let env = [("SCRIPT".into(), script.into())];
+        let deep = SandboxSpec { env: &env, ..machine.spec("deep", 7, "exec python3 -c \"$SCRIPT\"", &[]) };
+        for _ in 0..2 {
+            let run = collect(machine.host.start(deep).await.expect("a sandbox")).await;
+            assert_eq!(run.code(), Some(0), "{}", run.err());
+            assert!(run.out() == "28" || engine == Engine::Rootless, "{}", run.out());
+        }
+        assert!(machine.host.is_fit(7));
+        let run = collect(machine.start_in(7, "ls /tmp; ls; head -c 10000000 /dev/zero > /tmp/x").await).await;
+        assert_eq!((run.out().as_str(), run.code()), ("hello.txt\nsrc", Some(0)), "{}", run.err());
+    }
+}
+
+/// What cannot be removed keeps its slot, and no longer than it is there.
+async fn a_slot_comes_back(engine: Engine) {
+    let machine = engine.open().await;
+    let sandbox = machine.start_in(7, "sleep 1000").await;
+    let stuck = machine.work_dir().join("runs/run-7/lower");
+    rustix::mount::mount("none", &stuck, "tmpfs", rustix::mount::MountFlags::empty(), None).expect("a mount");
+    let cleanup = sandbox.finish().await.cleanup.expect_err("it is stuck");
+    assert!(cleanup.to_string().contains("run directory"), "{cleanup}");
+    assert!(!machine.host.is_fit(7) && machine.host.is_fit(8));
+    let refused = machine.host.start(machine.spec("again", 7, "true", &[])).await.expect_err("the slot is taken");
+    assert!(refused.to_string().contains("slot 7 is in use"), "{refused}");
+    for _ in 0..2 {
+        let error = machine.host.settle(7).await.expect_err("it is stuck");
+        assert!(error.to_string().contains("run directory"), "{error}");
+    }
+    rustix::mount::unmount(&stuck, rustix::mount::UnmountFlags::empty()).expect("no mount");
+    machine.host.settle(7).await.expect("nothing is in its way");
+    assert!(machine.host.is_fit(7) && children(&machine.work_dir().join("runs")).is_empty());
+    assert_eq!(collect(machine.start_in(7, "exit 5").await).await.code(), Some(5));
+}
+
+/// A slot in which no sandbox starts is not fit until one does.
+async fn a_failed_start_is_proved_to_be_over(engine: Engine) {
+    let machine = engine.open().await;
+    let stage = machine.work_dir().join("stage");
+    let (place, away) = (stage.join("workspace"), stage.join("away"));
+    fs::rename(&place, &away).expect("a folder");
+    machine.host.start(machine.spec("broken", 7, "true", &[])).await.expect_err("a mount point is missing");
+    assert!(!machine.host.is_fit(7));
+    machine.host.settle(7).await.expect_err("it is still missing");
+    fs::rename(&away, &place).expect("a folder");
+    machine.host.settle(7).await.expect("it is there again");
+    assert!(machine.host.is_fit(7));
+    assert_eq!(collect(machine.start_in(7, "exit 5").await).await.code(), Some(5));
+}
+
 on_each_engine!(
+    a_full_disk_is_emptied,
+    a_slot_comes_back,
+    a_failed_start_is_proved_to_be_over,
     finishing_leaves_nothing,
     dropping_leaves_nothing,
     holder,

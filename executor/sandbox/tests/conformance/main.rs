@@ -18,6 +18,7 @@ mod engine;
 mod files;
 mod identity;
 mod limits;
+mod neighbours;
 mod network;
 mod outside;
 mod processes;
