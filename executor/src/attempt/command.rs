@@ -240,8 +240,9 @@ async fn finish(attempt: &Attempt<'_>, record: &mut Record, sandbox: Sandbox, be
 }
 
 fn unavailable(error: &SandboxError) -> Interrupted {
+    tracing::error!(%error, "cannot have a sandbox");
     let reason = if error.is_unavailable() { FailureReason::SandboxUnavailable } else { FailureReason::InternalError };
-    Interrupted::Failed { reason, message: error.to_string() }
+    Interrupted::Failed { reason, message: error.summary() }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -118,7 +118,7 @@ impl Multipart {
         let upload_id = created.upload_id.ok_or_else(|| StoreError::Request {
             action: "beginning",
             key: self.key.clone(),
-            reason: "the store named no upload id".to_owned(),
+            reason: "the store named no upload id".to_owned().into(),
         })?;
         self.upload_id = Some(upload_id.clone());
         Ok(upload_id)
