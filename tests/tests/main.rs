@@ -21,6 +21,7 @@ mod faults;
 mod iceberg;
 mod legal_hold;
 mod limits;
+mod messages;
 mod object_lock;
 mod openapi;
 mod output_cap;

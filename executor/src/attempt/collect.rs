@@ -27,6 +27,9 @@ use crate::workspace::{
     self, Artifact, ArtifactFile, ArtifactFolder, Budget, LeftOut, MATCHES, Matches, Pattern, open_artifact, open_match,
 };
 
+const NO_ROOM: &str =
+    "not collected: the names of a run's artifacts may take 2.5 MiB together; ask for a folder, which is one artifact";
+
 pub(super) async fn artifacts(attempt: &Attempt<'_>, workspace: BorrowedFd<'_>, record: &mut Record) {
     let mut collection = Collection { attempt, workspace, record, budget: Budget::default(), matches: MATCHES };
     for request in &attempt.job.artifacts {
@@ -64,6 +67,9 @@ impl Collection<'_> {
 
     async fn file(&mut self, path: &str, name: &str, found: ArtifactFile, declared: Option<ReportFormat>) {
         let (id, name) = (ArtifactId::new(), object_name(name));
+        if !self.record.room.take_artifact(path, &name) {
+            return self.error(path, ArtifactErrorCode::ArtifactCollectFailed, NO_ROOM.to_owned()).await;
+        }
         let (key, content_type) = (self.object_key(&id, &name), content_type::of_path(&name));
         match upload::file(&self.attempt.context.store, &key, content_type, found, declared).await {
             Ok((uploaded, report)) => {
@@ -79,6 +85,9 @@ impl Collection<'_> {
     async fn folder(&mut self, request: &ArtifactRequest, found: ArtifactFolder) {
         let tar_name = format!("{}.tar", found.name);
         let (id, name) = (ArtifactId::new(), object_name(request.name.as_deref().unwrap_or(&tar_name)));
+        if !self.record.room.take_artifact(&request.path, &name) {
+            return self.error(&request.path, ArtifactErrorCode::ArtifactCollectFailed, NO_ROOM.to_owned()).await;
+        }
         let key = self.object_key(&id, &name);
         match upload::folder(&self.attempt.context.store, &key, found, &mut self.budget).await {
             Ok((uploaded, left_out)) => {
@@ -191,9 +200,9 @@ impl Collection<'_> {
     }
 
     async fn error(&mut self, path: &str, code: ArtifactErrorCode, message: String) {
-        let error = ArtifactError { code, message, path: path.to_owned() };
+        let error = ArtifactError::new(code, &message, path);
         tracing::info!(path, %code, "an artifact was not collected, or not as a whole");
         self.attempt.feed.event(EventKind::ArtifactError { error: error.clone() }).await;
-        self.record.artifact_errors.push(error);
+        self.record.artifact_error(error);
     }
 }
