@@ -21,6 +21,7 @@ mod faults;
 mod iceberg;
 mod legal_hold;
 mod limits;
+mod locks;
 mod messages;
 mod object_lock;
 mod openapi;
