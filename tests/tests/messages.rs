@@ -63,9 +63,9 @@ fn finished() -> Value {
 }
 
 fn with(changes: Value) -> Value {
-    let mut end = finished();
-    for (name, value) in changes.as_object().unwrap() {
-        end[name] = value.clone();
+    let (mut end, Value::Object(changes)) = (finished(), changes) else { panic!("expected members") };
+    for (name, value) in changes {
+        end[name] = value;
     }
     end
 }
