@@ -38,8 +38,9 @@ pub struct CollectorSettings {
     #[command(flatten)]
     pub iceberg: IcebergConfig,
     /// Bytes of an unsealed event log that move from the database to the object store as one part
+    // Readers take indexes of 64 MiB, which the smallest segments would fill at about 100 MiB.
     #[arg(long, env = "CROWNEST_COLLECTOR_PART_BYTES", default_value_t = 8 * 1024 * 1024, value_name = "BYTES",
-          value_parser = clap::value_parser!(u64).range(65_536..=1_073_741_824))]
+          value_parser = clap::value_parser!(u64).range(65_536..=67_108_864))]
     pub part_bytes: u64,
     /// Time that the segments of a sealed run stay in the database for live readers, in milliseconds
     #[arg(long, env = "CROWNEST_COLLECTOR_SEGMENT_RETENTION_MS", default_value_t = 600_000, value_name = "MS")]

@@ -43,6 +43,7 @@ impl Context {
             body: body.into(),
             content_type: "application/json",
             traceparent: None,
+            about: None,
         };
         if let Err(error) = self.publisher.publish(message).await {
             tracing::warn!(%error, "cannot notify live readers");

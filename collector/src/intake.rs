@@ -2,6 +2,7 @@
 //! letters.
 
 pub(crate) mod dead_letters;
+mod frame;
 mod spills;
 mod store;
 pub(crate) mod worker;

@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub run_seconds: Histogram,
     pub parts: IntCounter,
     pub retries: IntCounterVec,
+    pub parked: IntCounter,
     pub unsealed: IntGauge,
     pub log_lag_seconds: Gauge,
     pub tables_lag_seconds: Gauge,
@@ -70,6 +71,11 @@ impl Metrics {
                 "crownest_collector_retries_total",
                 "Retries after a failure, by step",
                 &["step"],
+                registry
+            )?,
+            parked: register_int_counter_with_registry!(
+                "crownest_collector_parked_letters_total",
+                "Dead letters moved to the queue `parked`, because they name no run that could be ended",
                 registry
             )?,
             unsealed: register_int_gauge_with_registry!(

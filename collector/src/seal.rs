@@ -7,6 +7,8 @@ mod case;
 mod ending;
 pub(crate) mod event_log_parts;
 mod finish;
+mod fit;
+mod gaps;
 mod load;
 mod usage;
 pub(crate) mod worker;

@@ -20,6 +20,7 @@ use crate::followers::sweep;
 use crate::intake::{dead_letters, worker};
 use crate::metrics::Metrics;
 use crate::recent_objects::RecentObjects;
+use crate::seal::worker as sealer;
 
 /// Opens everything and starts to work, until `shutdown`.
 pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyhow::Result<Service> {
@@ -68,6 +69,7 @@ pub async fn start(config: CollectorConfig, shutdown: CancellationToken) -> anyh
     let (postgres, interval) = (config.postgres, Duration::from_millis(config.settings.retention_sweep_ms));
     service.work(worker::work(context.clone(), service.shutdown()));
     service.work(dead_letters::work(context.clone(), service.shutdown()));
+    service.work(sealer::again(context.clone(), service.shutdown()));
     service.work(retention::work(context.clone(), retention_metrics, interval, service.shutdown()));
     service.work(store_holds::work(context.clone(), hold_metrics, interval, service.shutdown()));
     service.work(evidence_log::work(log, postgres.clone(), service.shutdown()));

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use infra::amqp::{Message, PublishError, Publisher, Receipt, Target};
+use infra::amqp::{About, Message, PublishError, Publisher, Receipt, Target};
 use schemas::Timestamp;
 use schemas::event::{Event, EventKind};
 use schemas::id::RunId;
-use schemas::message::{EventMessage, RunEnd, Segment};
-use schemas::run::RunStatus;
+use schemas::message::{EncodeError, EventMessage, RunEnd, Segment, Verdict};
+use schemas::run::{FailureReason, OutcomeSource, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -194,9 +194,9 @@ impl Writer {
         if segment.is_some() {
             self.segments.inc();
         }
-        let message = EventMessage { run_id: self.start.run.clone(), attempt: self.start.attempt, segment, end };
-        let body = message.encode().map_err(|error| {
-            tracing::error!(run = %self.start.run, %error, "cannot write a message");
+        let (run, attempt) = (&self.start.run, self.start.attempt);
+        let body = encoded(EventMessage { run_id: run.clone(), attempt, segment, end }).map_err(|error| {
+            tracing::error!(%run, %error, "cannot write a message");
             PublishError::Stopped
         })?;
         let message = Message {
@@ -204,6 +204,7 @@ impl Writer {
             body: body.into(),
             content_type: EventMessage::CONTENT_TYPE,
             traceparent: Some(self.start.traceparent.clone()),
+            about: Some(About::attempt(run, attempt)),
         };
         let receipt = self.publisher.publish(message).await?;
         self.receipts.push(receipt);
@@ -233,4 +234,19 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// The message in bytes. A report that has no room in a message, which its writers prevent, ends its run nevertheless: as a
+/// failure of the platform, and not by being sent again and again.
+fn encoded(mut message: EventMessage) -> Result<Vec<u8>, EncodeError> {
+    let error = match message.encode() {
+        Err(error) if message.end.is_some() => error,
+        result => return result,
+    };
+    tracing::error!(run = %message.run_id, %error, "cannot write the report of an attempt; ending its run without it");
+    let reason = Verdict::Failed { reason: FailureReason::InternalError };
+    let why = Some("the report of the attempt was too large to be sent".to_owned());
+    let (run, source) = (message.run_id.clone(), OutcomeSource::Executor);
+    message.end = EventMessage::abandoned(run, message.attempt, reason, source, why).end;
+    message.encode()
 }

@@ -10,16 +10,38 @@ mod setup;
 pub mod topology;
 
 use clap::Args;
+use schemas::id::RunId;
 
 use crate::config::{Secret, SecretValue};
 
 pub use consumer::{Consumer, Delivery};
 pub use depth::{DepthError, QueueDepth, QueueDepths};
-pub use publisher::{Message, PublishError, Publisher, Receipt};
+pub use publisher::{MAX_BODY_BYTES, Message, PublishError, Publisher, Receipt};
 pub use topology::{Source, Target, Topology};
 
 /// Header with the W3C trace context of the run.
 pub const TRACEPARENT: &str = "traceparent";
+/// Headers with the run that a message is about and the attempt that sent it: they name both where the body cannot be read.
+const RUN: &str = "crownest-run";
+const ATTEMPT: &str = "crownest-attempt";
+
+/// The run that a message is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    pub run: RunId,
+    /// The attempt that sent the message; `None` if none did.
+    pub attempt: Option<u32>,
+}
+
+impl About {
+    pub fn run(run: &RunId) -> Self {
+        Self { run: run.clone(), attempt: None }
+    }
+
+    pub fn attempt(run: &RunId, attempt: u32) -> Self {
+        Self { run: run.clone(), attempt: Some(attempt) }
+    }
+}
 
 const URL: SecretValue = SecretValue {
     expected: "amqp://user:password@host:port/vhost",

@@ -54,7 +54,7 @@ async fn read(store: &Store, resource: Resource) -> Result<Option<Bytes>, StoreE
     let found = store.get_version(&key, most as u64 + 1).await?;
     match found.map(|version| version.body) {
         Some(body) if body.len() > most => {
-            let reason = format!("expected at most {most} bytes");
+            let reason = format!("expected at most {most} bytes").into();
             Err(StoreError::Request { action: "reading", key, reason })
         }
         found => Ok(found),

@@ -5,6 +5,7 @@ pub mod tombstone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cut::cut;
 use crate::limits;
 use crate::test_report::ReportFormat;
 use crate::word::word_enum;
@@ -91,5 +92,13 @@ impl ArtifactLimits {
             artifacts: self.artifacts.or(other.artifacts),
             collection_ms: self.collection_ms.or(other.collection_ms),
         }
+    }
+}
+
+impl ArtifactError {
+    /// Texts that are longer than a path and a sentence about it are cut.
+    pub fn new(code: ArtifactErrorCode, message: &str, path: &str) -> Self {
+        let message = cut(message, limits::PATH_BYTES + limits::SENTENCE_BYTES);
+        Self { code, message, path: cut(path, limits::PATH_BYTES) }
     }
 }

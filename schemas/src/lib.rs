@@ -6,7 +6,7 @@
 //!
 //! | room | modules |
 //! |---|---|
-//! | words | [`id`], [`timestamp`], [`scope`], [`limits`], [`word`] (closed sets of words) |
+//! | words | [`id`], [`timestamp`], [`scope`], [`limits`], [`mod@cut`], [`word`] (closed sets of words) |
 //! | a run and its parts | [`run`], [`archive`], [`mod@env`], [`egress`], [`artifact`], [`test_report`] |
 //! | between services | [`message`]: jobs, events, hints, usage |
 //! | stored for good | [`evidence`] (the bundle and its event log), [`layout`] (keys in the bucket), [`lake`] (tables) |
@@ -21,6 +21,7 @@ pub mod archive;
 pub mod artifact;
 pub mod attestation;
 pub mod canonical;
+pub mod cut;
 pub mod egress;
 pub mod env;
 pub mod event;

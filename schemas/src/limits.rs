@@ -10,6 +10,8 @@ pub const ARCHIVE_BYTES: u64 = 5 << 30;
 pub const ARTIFACTS: usize = 100;
 /// Bytes of an artifact's path.
 pub const PATH_BYTES: usize = 4096;
+/// Bytes of a sentence for people in an event, an ending or the evidence.
+pub const SENTENCE_BYTES: usize = 1024;
 /// Bytes of an artifact's name.
 pub const NAME_BYTES: usize = 255;
 /// Keys of `metadata`, and of `sourceMetadata`.

@@ -151,6 +151,16 @@ impl Stack {
         self.lease.access.admin_url.replace("DATABASE", &database(&self.lease))
     }
 
+    /// The executor's access to this test's database.
+    pub fn executor_url(&self) -> String {
+        self.lease.access.executor_url.replace("DATABASE", &database(&self.lease))
+    }
+
+    /// The collector's access to this test's database.
+    pub fn collector_url(&self) -> String {
+        self.lease.access.collector_url.replace("DATABASE", &database(&self.lease))
+    }
+
     /// Waits until the tables consist of these files (first and last batch) and no others: all written and, where a catalog is
     /// configured, registered.
     pub async fn wait_for_table_files(&self, batches: &[(i64, i64)]) {

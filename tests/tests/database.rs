@@ -55,6 +55,70 @@ async fn each_service_reaches_its_own_tables_only() {
     }
 }
 
+/// Everything that a service calls without owning it; ingest has more than twenty, which `schema/` lists.
+const CALLABLE: [(&str, &[&str]); 3] = [
+    ("executor", &["ingest.attempts_to_stop", "ingest.claim_run"]),
+    (
+        "collector",
+        &[
+            "collector.is_held",
+            "collector.lead",
+            "collector.respect_legal_holds",
+            "ingest.advance_runs",
+            "ingest.end_runs",
+            "ingest.fence_run",
+            "ingest.runs_to_seal",
+            "metering.plan_of",
+        ],
+    ),
+    (
+        "metering",
+        &[
+            "metering.budget_is_spent",
+            "metering.concurrency_limit",
+            "metering.free_slots",
+            "metering.lock_project",
+            "metering.period_end",
+            "metering.period_of",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn no_function_is_everybodys_whoever_makes_it() {
+    let stack = Stack::with(Options { executor: false, collector: false, metering: false, ..Options::default() }).await;
+    let admin = stack.admin.get().await.unwrap();
+    let open = async || {
+        let sql = "select oid::regprocedure::text from pg_proc
+            where pronamespace in ('ingest'::regnamespace, 'collector'::regnamespace, 'metering'::regnamespace)
+                and has_function_privilege('nobody_' || current_database(), oid, 'execute') order by 1";
+        admin.query(sql, &[]).await.unwrap().iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>()
+    };
+    let name: String = admin.query_one("select current_database()::text", &[]).await.unwrap().get(0);
+    admin.batch_execute(&format!("create role nobody_{name}")).await.unwrap();
+    assert_eq!(open().await, [""; 0]);
+    // Another administrator, whom the default privileges of the first one do not bind, makes a later function.
+    let other = format!(
+        "create role other_{name} superuser login password 'other'; set role other_{name};
+        create function collector.later() returns int language sql return 1; reset role"
+    );
+    admin.batch_execute(&other).await.unwrap();
+    assert_eq!(open().await, ["collector.later()"]);
+    let url = stack.admin_url();
+    let (_, place) = url.split_once('@').unwrap();
+    database::migrate(&Secret::new(format!("postgres://other_{name}:other@{place}"))).await.unwrap();
+    assert_eq!(open().await, [""; 0]);
+    for (service, expected) in CALLABLE {
+        let sql = "select pronamespace::regnamespace::text || '.' || proname from pg_proc
+            where pronamespace in ('ingest'::regnamespace, 'collector'::regnamespace, 'metering'::regnamespace)
+                and has_function_privilege('crownest_' || $1::text, oid, 'execute') order by 1";
+        let rows = admin.query(sql, &[&service]).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), expected, "{service}");
+    }
+    let gone = format!("drop owned by other_{name}; drop role other_{name}; drop role nobody_{name}");
+    admin.batch_execute(&gone).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_database_of_another_version_is_refused_with_what_to_do() {
     let stack = Stack::with(Options { executor: false, collector: false, metering: false, ..Options::default() }).await;

@@ -146,6 +146,7 @@ async fn a_job_that_nobody_understands_ends_its_run() {
         body: json!({"runId": run, "of": "a version to come"}).to_string().into(),
         content_type: "application/json",
         traceparent: None,
+        about: None,
     };
     amqp.publisher().publish(message).await.expect("it is sent").confirmed().await.expect("it has arrived");
     let ended = client.wait_terminal(&run).await;

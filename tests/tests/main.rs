@@ -22,6 +22,8 @@ mod faults;
 mod iceberg;
 mod legal_hold;
 mod limits;
+mod locks;
+mod messages;
 mod object_lock;
 mod openapi;
 mod output_cap;

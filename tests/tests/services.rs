@@ -195,7 +195,7 @@ async fn the_depth_of_the_queues_is_shown() {
     }
     eventually("three jobs wait", async || (jobs(&show().await) == Some(3.0)).then_some(())).await;
     let queues = show().await.lines().filter(|line| line.starts_with("crownest_queue_messages{")).count();
-    assert_eq!(queues, 7, "jobs, usage, dead letters and four of events");
+    assert_eq!(queues, 8, "jobs, usage, dead letters, parked ones and four of events");
     let _executor = stack.spawn_executor();
     eventually("no job waits", async || (jobs(&show().await) == Some(0.0)).then_some(())).await;
 }

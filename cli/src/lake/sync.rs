@@ -126,5 +126,7 @@ fn write(path: &std::path::Path, bytes: &[u8]) -> Result<(), Stop> {
 }
 
 fn failed(error: &StoreError) -> Stop {
-    Failure::new("store_error", error.to_string()).into()
+    // The operator's own store: what it said is what helps.
+    let answer = std::error::Error::source(error).map(|answer| format!(": {answer}")).unwrap_or_default();
+    Failure::new("store_error", format!("{error}{answer}")).into()
 }

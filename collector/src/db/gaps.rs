@@ -1,15 +1,24 @@
 //! `collector.gaps`: sequence numbers that never arrived. Empty in normal operation.
 
 use database::GenericClient;
+use database::row::Refused;
 use schemas::evidence::SeqRange;
 use schemas::id::RunId;
 
 use super::{DbError, execute, parsed, rows, signed, unsigned};
 
-pub(crate) async fn insert(client: &impl GenericClient, gaps: &[(&RunId, u64, u64)]) -> Result<(), DbError> {
+/// Gaps of one run. Each is listed in its evidence, which has a bound.
+const MOST: i64 = 1_000;
+
+/// Refuses more gaps than a run may have.
+pub(crate) async fn insert(client: &impl GenericClient, gaps: &[(&RunId, u64, u64)]) -> anyhow::Result<()> {
     for (run, first_seq, last_seq) in gaps {
-        let sql = "insert into collector.gaps (run_id, first_seq, last_seq) values ($1, $2, $3) on conflict do nothing";
-        execute(client, sql, &[&run.as_str(), &signed(*first_seq), &signed(*last_seq)]).await?;
+        let sql = "insert into collector.gaps (run_id, first_seq, last_seq)
+                   select $1, $2, $3 where (select count(*) from collector.gaps where run_id = $1) < $4";
+        let added = execute(client, sql, &[&run.as_str(), &signed(*first_seq), &signed(*last_seq), &MOST]).await?;
+        if added == 0 {
+            return Err(Refused("the run has 1,000 gaps already").into());
+        }
     }
     Ok(())
 }

@@ -29,10 +29,12 @@ pub(crate) enum Standing {
     Stale,
     /// The outcome was fixed before; the seal may be missing.
     Ending,
+    /// Its events overlap those that are stored: nobody can tell which are right.
+    Refused,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("expected new, known, stale or ending, got `{0}`")]
+#[error("expected new, known, stale, ending or refused, got `{0}`")]
 pub(crate) struct UnknownStanding(String);
 
 impl Standing {
@@ -42,11 +44,8 @@ impl Standing {
             Self::Known => "known",
             Self::Stale => "stale",
             Self::Ending => "ending",
+            Self::Refused => "refused",
         }
-    }
-
-    pub(crate) fn stored_segment(self) -> bool {
-        self == Self::New
     }
 
     pub(crate) fn needs_seal(self) -> bool {
@@ -58,7 +57,7 @@ impl FromStr for Standing {
     type Err = UnknownStanding;
 
     fn from_str(text: &str) -> Result<Self, UnknownStanding> {
-        let all = [Self::New, Self::Known, Self::Stale, Self::Ending];
+        let all = [Self::New, Self::Known, Self::Stale, Self::Ending, Self::Refused];
         all.into_iter().find(|standing| standing.as_str() == text).ok_or_else(|| UnknownStanding(text.to_owned()))
     }
 }
@@ -67,6 +66,8 @@ impl FromStr for Standing {
 #[derive(Debug)]
 pub(crate) struct Step {
     pub standing: Standing,
+    /// The message's segment was not stored before.
+    pub is_new_segment: bool,
     /// First missing sequence number, if events are missing before the message.
     pub gap_from: Option<u64>,
     pub next_seq: u64,
@@ -80,7 +81,7 @@ pub(crate) async fn advance(client: &impl GenericClient, messages: &[&EventMessa
     let last: Vec<_> = segments().map(|segment| segment.map(|s| signed(s.last_seq))).collect();
     let statuses: Vec<_> = segments().map(|segment| segment.and_then(|s| s.status).map(RunStatus::as_str)).collect();
     let ends: Vec<bool> = messages.iter().map(|message| message.end.is_some()).collect();
-    let sql = "select verdict, gap_from, next_seq from ingest.advance_runs($1, $2, $3, $4, $5, $6)";
+    let sql = "select verdict, fresh, gap_from, next_seq from ingest.advance_runs($1, $2, $3, $4, $5, $6)";
     let answers = rows(client, sql, &[&runs, &attempts, &first, &last, &statuses, &ends]).await?;
     ensure!(answers.len() == messages.len(), "{} answers for {} messages", answers.len(), messages.len());
     answers
@@ -88,6 +89,7 @@ pub(crate) async fn advance(client: &impl GenericClient, messages: &[&EventMessa
         .map(|row| {
             Ok(Step {
                 standing: parsed(row, "verdict")?,
+                is_new_segment: row.try_get::<_, Option<bool>>("fresh").map_err(DbError::from)?.unwrap_or(false),
                 gap_from: optional_unsigned(row, "gap_from")?,
                 next_seq: unsigned(row, "next_seq")?,
             })
@@ -95,9 +97,17 @@ pub(crate) async fn advance(client: &impl GenericClient, messages: &[&EventMessa
         .collect()
 }
 
-/// Takes the run from whatever holds it. `None` if its outcome is fixed already, or if it does not exist.
-pub(crate) async fn fence(client: &impl GenericClient, run: &RunId) -> anyhow::Result<Option<u32>> {
-    let token: Option<i32> = one(client, "select ingest.fence_run($1)", &[&run.as_str()]).await?.try_get(0)?;
+/// Takes the run from whatever holds it: from this attempt or an earlier one, or from any. `None` if its outcome is fixed
+/// already, if a later attempt has it, or if it does not exist.
+pub(crate) async fn fence(
+    client: &impl GenericClient,
+    run: &RunId,
+    attempt: Option<u32>,
+) -> anyhow::Result<Option<u32>> {
+    // An attempt that no run can have had is later than all.
+    let attempt = attempt.map(|attempt| i32::try_from(attempt).unwrap_or(i32::MAX));
+    let row = one(client, "select ingest.fence_run($1, $2)", &[&run.as_str(), &attempt]).await?;
+    let token: Option<i32> = row.try_get(0)?;
     Ok(token.map(u32::try_from).transpose()?)
 }
 

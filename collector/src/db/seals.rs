@@ -1,5 +1,7 @@
 //! `collector.seals`: the outcome of a run as it was fixed, and whether everything about it is durable.
 
+use std::time::Duration;
+
 use database::GenericClient;
 use schemas::Timestamp;
 use schemas::id::RunId;
@@ -68,6 +70,25 @@ pub(crate) async fn unsealed(client: &impl GenericClient, runs: &[&str]) -> Resu
             })
         })
         .collect()
+}
+
+/// Some of the runs whose outcome was fixed that long ago and is not durable. Which ones is chance, so that runs that cannot
+/// be sealed do not keep others from their turn.
+pub(crate) async fn left(client: &impl GenericClient, age: Duration, limit: i64) -> Result<Vec<RunId>, DbError> {
+    let sql = "select run_id from collector.seals
+               where sealed_at is null and decided_at < now() - make_interval(secs => $1) order by random() limit $2";
+    rows(client, sql, &[&age.as_secs_f64(), &limit]).await?.iter().map(|row| parsed(row, "run_id")).collect()
+}
+
+/// Puts another ending in the place of one that cannot be sealed; whoever does so writes the same.
+pub(crate) async fn replace(
+    client: &impl GenericClient,
+    run: &RunId,
+    attempt: u32,
+    end: &RunEnd,
+) -> Result<(), DbError> {
+    let sql = "update collector.seals set ending = $2 where run_id = $1 and sealed_at is null";
+    execute(client, sql, &[&run.as_str(), &json!({ "attempt": attempt, "end": end })]).await.map(drop)
 }
 
 /// The objects of a sealed run.

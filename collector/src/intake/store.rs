@@ -1,7 +1,6 @@
 //! Stores one group of event messages in one transaction, where fencing, order and duplicates are decided.
 
 use anyhow::Context as _;
-use database::DbError;
 use schemas::Timestamp;
 use schemas::message::{EventMessage, LiveRun};
 
@@ -33,7 +32,7 @@ pub(super) async fn store<'a>(
         if step.standing != Standing::New {
             continue;
         }
-        if let Some(segment) = &message.segment {
+        if let Some(segment) = message.segment.as_ref().filter(|_| step.is_new_segment) {
             new_segments.push((&message.run_id, message.attempt, segment));
             if let Some(first_seq) = step.gap_from {
                 tracing::error!(run = %message.run_id, first_seq, "events are missing; recording the gap");
@@ -57,23 +56,10 @@ pub(super) async fn store<'a>(
     }
     // Independent statements, pipelined on one connection.
     tokio::try_join!(
-        segments::insert(&transaction, &new_segments),
+        async { Ok(segments::insert(&transaction, &new_segments).await?) },
         gaps::insert(&transaction, &new_gaps),
-        seals::decide(&transaction, &new_seals),
+        async { Ok(seals::decide(&transaction, &new_seals).await?) },
     )?;
     transaction.commit().await?;
     Ok(Stored { standings: advanced.into_iter().map(|step| step.standing).collect(), live })
-}
-
-/// True if the database would refuse the same messages again: it understood them and said no, or they hold numbers that
-/// it cannot hold.
-pub(super) fn is_refused(error: &anyhow::Error) -> bool {
-    // Classes of SQLSTATE: data exception, constraint violation, syntax or access rule, error raised by a function.
-    const REFUSALS: [&str; 4] = ["22", "23", "42", "P0"];
-    match error.downcast_ref() {
-        Some(DbError::Statement(error)) => {
-            error.code().is_some_and(|code| REFUSALS.iter().any(|class| code.code().starts_with(class)))
-        }
-        _ => error.is::<std::num::TryFromIntError>(),
-    }
 }

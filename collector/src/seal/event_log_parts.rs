@@ -18,12 +18,14 @@ pub(super) const CONTENT_TYPE: &str = "application/zstd";
 pub(crate) async fn write_full_parts(context: &Context, run: &RunId) -> anyhow::Result<()> {
     loop {
         let mut client = context.pool.get().await?;
-        let found = segments::first_of_runs(&client, &[run.as_str()], context.part_bytes).await?;
-        let Some(part) = found.get(run).map(|segments| build(segments)) else { return Ok(()) };
+        let mut found = segments::first_of_runs(&client, &[run.as_str()], context.part_bytes).await?;
+        let Some(segments) = found.remove(run) else { return Ok(()) };
+        let written = log_parts::of_runs(&client, &[run.as_str()]).await?;
+        let part = build(&in_order(run, written.last().map_or(0, |part| part.part.last_seq), segments));
         let Some(part) = part.finish().filter(|part| part.index_offset >= context.part_bytes) else { return Ok(()) };
         let rows = runs::to_seal(&client, std::slice::from_ref(run)).await?;
         let (row, _) = rows.into_iter().next().context("the run is gone")?;
-        let number = log_parts::of_runs(&client, &[run.as_str()]).await?.len();
+        let number = written.len();
         let stored = describe(&row.prefix(), number, &part);
         put_once(&context.vault, &stored.object_key, part.bytes.into(), CONTENT_TYPE).await?;
         let transaction = client.transaction().await?;
@@ -32,6 +34,22 @@ pub(crate) async fn write_full_parts(context: &Context, run: &RunId) -> anyhow::
         transaction.commit().await?;
         context.metrics.parts.inc();
     }
+}
+
+/// Leaves out segments that do not follow those before them, so that no number is in the log twice. The intake stores none;
+/// what is missing without them is a gap.
+pub(super) fn in_order(run: &RunId, after: u64, segments: Vec<StoredSegment>) -> Vec<StoredSegment> {
+    let mut last = after;
+    let follows = |segment: &StoredSegment| {
+        let follows = segment.first_seq > last && segment.last_seq >= segment.first_seq;
+        if follows {
+            last = segment.last_seq;
+        } else if segment.last_seq > after {
+            tracing::error!(%run, first_seq = segment.first_seq, "a stored segment overlaps the one before it; leaving it out");
+        }
+        follows
+    };
+    segments.into_iter().filter(follows).collect()
 }
 
 pub(super) fn build(segments: &[StoredSegment]) -> PartBuilder {

@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use database::OutboxMessage;
 use futures_util::future::try_join_all;
-use schemas::message::RunEnd;
+use schemas::message::{EncodeError, RunEnd};
 
 use super::usage;
 use super::write::Sealed;
@@ -27,9 +27,9 @@ pub(super) async fn finish(context: &Context, sealed: &[Sealed]) -> anyhow::Resu
         .collect();
     let usage = |Sealed { case, .. }: &Sealed| {
         let (target, traceparent) = (context.amqp.topology.usage(), Some(case.row.traceparent.clone()));
-        Ok(OutboxMessage::json(target, usage::message(case)?, traceparent))
+        Ok(OutboxMessage::json(target, usage::message(case)?, &case.row.id, traceparent))
     };
-    let messages = sealed.iter().map(usage).collect::<serde_json::Result<Vec<_>>>()?;
+    let messages = sealed.iter().map(usage).collect::<Result<Vec<_>, EncodeError>>()?;
     let last_parts = sealed.iter().map(|Sealed { case, last_part, leaves, .. }| {
         log_parts::insert(&transaction, &case.row.id, case.parts.len(), last_part, leaves)
     });

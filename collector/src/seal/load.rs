@@ -8,11 +8,12 @@ use schemas::id::RunId;
 
 use super::case::Case;
 use super::ending::Ending;
-use super::event_log_parts::write_full_parts;
+use super::event_log_parts::{in_order, write_full_parts};
+use super::{fit, gaps};
 use crate::context::Context;
 use crate::db::log_parts::StoredPart;
 use crate::db::seals::Unsealed;
-use crate::db::{gaps, log_parts, runs, seals, segments};
+use crate::db::{self, log_parts, runs, seals, segments};
 
 pub(super) async fn load(context: &Context, ids: &[RunId]) -> anyhow::Result<Vec<Case>> {
     let client = context.pool.get().await.context("no database connection")?;
@@ -25,7 +26,7 @@ pub(super) async fn load(context: &Context, ids: &[RunId]) -> anyhow::Result<Vec
     let (mut logs, stored_parts, known_gaps, rows) = tokio::try_join!(
         segments::first_of_runs(&client, &open_ids, context.part_bytes),
         log_parts::of_runs(&client, &open_ids),
-        gaps::of_runs(&client, &open_ids),
+        db::gaps::of_runs(&client, &open_ids),
         runs::to_seal(&client, &open),
     )?;
     let fills_a_part = |run: &&RunId| {
@@ -40,6 +41,7 @@ pub(super) async fn load(context: &Context, ids: &[RunId]) -> anyhow::Result<Vec
         }
         return Box::pin(load(context, &open)).await;
     }
+    drop(client);
     let mut written: HashMap<RunId, Vec<StoredPart>> = HashMap::new();
     for part in stored_parts {
         written.entry(part.run_id.clone()).or_default().push(part);
@@ -52,11 +54,11 @@ pub(super) async fn load(context: &Context, ids: &[RunId]) -> anyhow::Result<Vec
         let decision = decisions.remove(&row.id)?;
         let parts = written.remove(&row.id).unwrap_or_default();
         let last_spilled = parts.last().map_or(0, |part| part.part.last_seq);
-        let mut segments = logs.remove(&row.id).unwrap_or_default();
-        segments.retain(|segment| segment.first_seq > last_spilled);
+        let segments = in_order(&row.id, last_spilled, logs.remove(&row.id).unwrap_or_default());
+        let known = missing.remove(&row.id).unwrap_or_default();
         Some(Case {
             ending: Ending::of(&decision.end),
-            gaps: missing.remove(&row.id).unwrap_or_default(),
+            gaps: gaps::between(&parts, &segments, &known, decision.last_seq),
             parts,
             segments,
             decision,
@@ -64,5 +66,16 @@ pub(super) async fn load(context: &Context, ids: &[RunId]) -> anyhow::Result<Vec
             attempts,
         })
     });
-    Ok(cases.collect())
+    let mut cases: Vec<Case> = cases.collect();
+    for case in &mut cases {
+        if let Some(fault) = fit::fault(case) {
+            tracing::error!(run = %case.row.id, attempt = case.decision.attempt, "cannot seal an ending: {fault}; replacing it");
+            context.metrics.retries.with_label_values(&["ending"]).inc();
+            case.decision.end = fit::instead(case, fault);
+            case.ending = Ending::of(&case.decision.end);
+            let client = context.pool.get().await.context("no database connection")?;
+            seals::replace(&client, &case.row.id, case.decision.attempt, &case.decision.end).await?;
+        }
+    }
+    Ok(cases)
 }

@@ -1,11 +1,11 @@
 //! The metered usage of a sealed run. A lost attempt costs nothing: the platform failed.
 
 use schemas::message::usage::{self, Meter, UsageBatch, UsageData, UsageEvent};
-use schemas::message::{RunEnd, encode_json};
+use schemas::message::{EncodeError, RunEnd, encode_json};
 
 use super::case::Case;
 
-pub(super) fn message(case: &Case) -> serde_json::Result<Vec<u8>> {
+pub(super) fn message(case: &Case) -> Result<Vec<u8>, EncodeError> {
     let (run, attempt, at) = (&case.row.id, case.decision.attempt, case.decision.decided_at);
     let events = quantities(&case.decision.end).into_iter().map(|(meter, quantity_millis)| {
         let (org_id, project_id) = (case.row.org_id.clone(), case.row.project_id.clone());

@@ -35,6 +35,9 @@ use crate::workspace::{
     open_artifact, open_match,
 };
 
+const NO_ROOM: &str =
+    "not collected: the names of a run's artifacts may take 2.5 MiB together; ask for a folder, which is one artifact";
+
 /// Time for which a store that refuses an artifact is asked again.
 const STORE_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -110,6 +113,9 @@ impl Collection<'_> {
             return self.lacking(path, lacking).await;
         }
         let (id, name) = (ArtifactId::new(), object_name(name));
+        if !self.record.room.take_artifact(path, &name) {
+            return self.error(path, ArtifactErrorCode::ArtifactCollectFailed, NO_ROOM.to_owned()).await;
+        }
         let (key, content_type) = (self.object_key(&id, &name), content_type::of_path(&name));
         let step = upload::file(self.upload(&key, content_type), found, declared);
         match within(&mut self.over, &mut self.cut, step).await {
@@ -130,6 +136,9 @@ impl Collection<'_> {
         }
         let tar_name = format!("{}.tar", found.name);
         let (id, name) = (ArtifactId::new(), object_name(request.name.as_deref().unwrap_or(&tar_name)));
+        if !self.record.room.take_artifact(&request.path, &name) {
+            return self.error(&request.path, ArtifactErrorCode::ArtifactCollectFailed, NO_ROOM.to_owned()).await;
+        }
         let key = self.object_key(&id, &name);
         let step = upload::folder(self.upload(&key, upload::TAR), found, &mut self.budget);
         match within(&mut self.over, &mut self.cut, step).await {
@@ -277,12 +286,12 @@ impl Collection<'_> {
 
     async fn lacking(&mut self, path: &str, lacking: Lacking) {
         let Lacking { code, bound, message } = lacking;
-        let error = ArtifactError { code, message, path: path.to_owned(), bound };
+        let error = ArtifactError { bound, ..ArtifactError::new(code, &message, path) };
         tracing::info!(path, %code, bound = bound.map(ArtifactBound::as_str), "an artifact was not collected, or not as a whole");
         if let Some(bound) = bound {
             self.attempt.context.metrics.artifact_bounds.with_label_values(&[bound.as_str()]).inc();
         }
         self.attempt.feed.event(EventKind::ArtifactError { error: error.clone() }).await;
-        self.record.artifact_errors.push(error);
+        self.record.artifact_error(error);
     }
 }

@@ -180,8 +180,9 @@ fn limit_reached(record: &Record) -> Option<&'static str> {
 }
 
 pub(super) fn unavailable(error: &SandboxError) -> Interrupted {
+    tracing::error!(%error, "cannot have a sandbox");
     let reason = if error.is_unavailable() { FailureReason::SandboxUnavailable } else { FailureReason::InternalError };
-    Interrupted::Failed { reason, message: error.to_string() }
+    Interrupted::Failed { reason, message: error.summary() }
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

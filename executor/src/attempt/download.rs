@@ -24,7 +24,7 @@ pub(super) enum FetchError {
     Store(#[from] StoreError),
     #[error("the archive has SHA-256 {got} and {got_bytes} bytes, expected {expected} and {expected_bytes} bytes")]
     Digest { got: String, got_bytes: u64, expected: String, expected_bytes: u64 },
-    #[error("it cannot be kept on the executor's disk: {0}")]
+    #[error("it cannot be kept on the executor's disk")]
     Disk(#[from] std::io::Error),
 }
 
@@ -55,12 +55,22 @@ pub(super) async fn object(attempt: &Attempt<'_>, key: &str, told_bytes: Option<
     loop {
         match once(attempt, key, told_bytes).await {
             Err(error) if error.is_passing() && begun.elapsed() < PATIENCE => {
-                tracing::warn!(%error, key, "cannot download an object; retrying");
+                tracing::warn!(key, "cannot download an object: {}; retrying", chain(&error));
                 tokio::time::sleep(RETRY_DELAY).await;
             }
-            result => return result,
+            result => {
+                return result.inspect_err(|error| {
+                    tracing::error!(key, "cannot download an object: {}", chain(error));
+                });
+            }
         }
     }
+}
+
+/// The error with all its causes, for the log: what a run is told has no words of others.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 async fn once(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Result<Download, FetchError> {
@@ -73,7 +83,7 @@ async fn once(attempt: &Attempt<'_>, key: &str, told_bytes: Option<u64>) -> Resu
         let read = stream.read(&mut buffer).await.map_err(|error| StoreError::Request {
             action: "reading",
             key: key.to_owned(),
-            reason: error.to_string(),
+            reason: error.to_string().into(),
         })?;
         if read == 0 {
             break;

@@ -31,7 +31,10 @@ pub(super) async fn tree(attempt: &Attempt<'_>, times: &mut PhaseTimes) -> Resul
     let tree = tree.map_err(|error| match error {
         CacheError::Fetch(error) => failed(error.reason(), error.to_string()),
         CacheError::Extract(error) => failed(error.failure_reason(), error.to_string()),
-        CacheError::Io(error) => failed(FailureReason::InternalError, format!("archive cache: {error}")),
+        CacheError::Io(error) => {
+            tracing::error!(%error, "cannot keep an archive in the cache");
+            failed(FailureReason::InternalError, "the archive cannot be kept on the executor's disk".to_owned())
+        }
     })?;
     times.extracted_at = Some(extracted_at);
     Ok(tree)

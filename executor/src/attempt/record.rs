@@ -3,8 +3,10 @@
 use sandbox::DiskUsage;
 use schemas::Timestamp;
 use schemas::artifact::ArtifactError;
+use schemas::cut::cut;
 use schemas::egress::EgressReport;
-use schemas::message::{CollectedArtifact, Finished, Limits, PhaseTimes, Resources, StreamTotals, Verdict};
+use schemas::limits::SENTENCE_BYTES;
+use schemas::message::{CollectedArtifact, Finished, Limits, PhaseTimes, Resources, Room, StreamTotals, Verdict};
 use schemas::run::CleanupStatus;
 use schemas::test_report::TestReport;
 
@@ -24,9 +26,11 @@ pub(super) struct Record {
     pub redactions: u64,
     pub truncated_streams: Vec<String>,
     pub artifacts: Vec<CollectedArtifact>,
-    pub artifact_errors: Vec<ArtifactError>,
+    artifact_errors: Vec<ArtifactError>,
     pub test_reports: Vec<TestReport>,
     pub egress: Option<EgressReport>,
+    /// What the report can still name.
+    pub room: Room,
 }
 
 impl Record {
@@ -57,18 +61,26 @@ impl Record {
             artifact_errors: Vec::new(),
             test_reports: Vec::new(),
             egress: None,
+            room: Room::default(),
+        }
+    }
+
+    pub(super) fn artifact_error(&mut self, error: ArtifactError) {
+        if self.room.take_error(&error) {
+            self.artifact_errors.push(error);
         }
     }
 
     /// The report of the attempt.
-    pub(super) fn into_finished(self, attempt: &Attempt<'_>, verdict: Verdict) -> Finished {
+    pub(super) fn into_finished(mut self, attempt: &Attempt<'_>, verdict: Verdict) -> Finished {
         let limits = attempt.context.limits;
+        self.artifact_errors.extend(self.room.into_last_error());
         Finished {
             executor_id: attempt.context.id.clone(),
             sandbox_id: attempt.sandbox_id.clone(),
             command_id: attempt.command_id.clone(),
             verdict,
-            message: self.message,
+            message: self.message.map(|message| cut(&message, SENTENCE_BYTES)),
             exit_code: self.exit_code,
             signal: self.signal,
             oom_killed: self.oom_killed,

@@ -28,11 +28,15 @@ pub(super) async fn tree(attempt: &Attempt<'_>) -> Result<Option<CachedTree>, In
     let tree = attempt.context.templates.get(&key, fetch).await.map_err(|error| {
         failed(match error {
             CacheError::Fetch(error) => error.to_string(),
-            CacheError::Extract(ExtractError::Unreadable { source, .. }) => {
-                format!("what is in the store is damaged: {source}")
+            CacheError::Extract(error) => {
+                tracing::error!("cannot extract a template: {}", download::chain(&error));
+                let damaged = matches!(error, ExtractError::Unreadable { .. });
+                if damaged { "what is in the store is damaged" } else { "it cannot be extracted" }.to_owned()
             }
-            CacheError::Extract(error) => error.to_string(),
-            CacheError::Io(error) => format!("cache: {error}"),
+            CacheError::Io(error) => {
+                tracing::error!(%error, "cannot keep a template in the cache");
+                "it cannot be kept on the executor's disk".to_owned()
+            }
         })
     })?;
     Ok(Some(tree))

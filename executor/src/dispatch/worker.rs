@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use infra::amqp::{Delivery, Message, Source};
+use database::row::is_refused;
+use infra::amqp::{About, Delivery, Message, Source};
 use schemas::Timestamp;
 use schemas::id::{CommandId, RunId, SandboxId};
 use schemas::message::{Control, EventMessage, Job, Verdict, decode_json, encode_json};
@@ -88,6 +89,11 @@ async fn handle(
     let answer = loop {
         match claim(&context.pool, &job.run_id, &context.id, &sandbox_id, &command_id, delivery.redelivered).await {
             Ok(answer) => break answer,
+            Err(error) if is_refused(&error) => {
+                tracing::error!("cannot claim a run, and never will: {error:#}; its job is dead-lettered");
+                delivery.dead_letter().await;
+                return;
+            }
             Err(error) => tracing::warn!(error = %format!("{error:#}"), "cannot claim a run; retrying"),
         }
         tokio::select! {
@@ -183,6 +189,7 @@ async fn abandon(
         body: body.into(),
         content_type: EventMessage::CONTENT_TYPE,
         traceparent: Some(job.traceparent.clone()),
+        about: Some(About::attempt(&job.run_id, token)),
     };
     let published = match context.publisher.publish(message).await {
         Ok(receipt) => receipt.confirmed().await,
@@ -202,6 +209,7 @@ async fn fence_older(context: &Context, run: &RunId, attempt: u32) {
         body: body.into(),
         content_type: "application/json",
         traceparent: None,
+        about: Some(About::attempt(run, attempt)),
     };
     if let Err(error) = context.publisher.publish(message).await {
         tracing::debug!(%error, "cannot tell an older attempt to stop");

@@ -64,6 +64,18 @@ create index lake_batches on collector.lake_files (last_batch);
 create index lake_files_to_write on collector.lake_files (first_batch) where (written_at is null);
 grant select, insert, update, delete on collector.lake_files to crownest_collector;
 
+-- The sessions that write what one session at a time may write. A row is free when its session is gone.
+create table collector.leaders (
+    name text not null,
+    pid integer,
+    -- When the server started, which gives process ids again after that.
+    server_started timestamptz,
+    -- When the session began, as it saw that itself.
+    session_started timestamptz,
+    login name,
+    constraint leaders_pkey primary key (name)
+);
+
 -- Who set and who cleared each legal hold. Rows are added, never changed.
 create table collector.legal_hold_log (
     id bigint generated always as identity,
@@ -89,6 +101,12 @@ create table collector.legal_holds (
     constraint legal_holds_pkey primary key (subject)
 );
 grant select on collector.legal_holds to crownest_collector;
+
+-- Rows to lock: every login can take any advisory lock, but these only through functions.
+create table collector.locks (
+    name text not null,
+    constraint locks_pkey primary key (name)
+);
 
 -- Trees that the log has vouched for. The largest is the log; smaller ones are kept while their partial tiles exist.
 create table collector.log_checkpoints (
@@ -231,7 +249,7 @@ grant select, update, delete on collector.store_holds to crownest_collector;
 create function collector.add_store_holds(p_subject text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    perform pg_advisory_xact_lock(7404);
+    perform from collector.locks where name = 'store holds' for update;
     insert into collector.store_holds (run_id, project_id, folder)
     select run_id, project_id, regexp_replace(evidence_key, '/[^/]*$', '')
     from ingest.runs_under(p_subject) join collector.seals using (run_id)
@@ -324,7 +342,7 @@ grant execute on function collector.find_artifact to crownest_ingest;
 create function collector.hold_what_is_sealed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    perform pg_advisory_xact_lock_shared(7404);
+    perform from collector.locks where name = 'store holds' for key share;
     insert into collector.store_holds (run_id, project_id, folder)
     select run_id, project_id, regexp_replace(new.evidence_key, '/[^/]*$', '')
     from ingest.runs_under(new.run_id) where collector.is_held(run_id, project_id)
@@ -340,6 +358,32 @@ begin atomic
     select exists (select from collector.legal_holds where subject in (p_run, p_project));
 end;
 grant execute on function collector.is_held to crownest_collector;
+
+-- Makes the calling session the leader if no other session is; it stays so until it ends, as with a lock of a session.
+-- p_session_started: the session's own backend_start in pg_stat_activity, which the owner of this function may not see.
+create function collector.lead(p_name text, p_session_started timestamptz) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    leader collector.leaders;
+begin
+    select * into leader from collector.leaders where name = p_name for update;
+    if not found then
+        raise exception 'no leader is called %', p_name;
+    end if;
+    -- Sessions of other logins show when they began to some roles only: then the process and its login have to do.
+    if leader.pid <> pg_backend_pid() and leader.server_started = pg_postmaster_start_time() and exists (
+        select from pg_stat_activity
+        where pid = leader.pid and usename = leader.login and datname = current_database()
+            and coalesce(backend_start = leader.session_started, true)) then
+        return false;
+    end if;
+    update collector.leaders set pid = pg_backend_pid(), server_started = pg_postmaster_start_time(),
+            session_started = p_session_started, login = session_user
+        where name = p_name;
+    return true;
+end
+$$;
+grant execute on function collector.lead to crownest_collector;
 
 -- For operators: every hold that was set and cleared.
 create function collector.legal_hold_history() returns setof collector.legal_hold_log
@@ -401,10 +445,11 @@ grant execute on function collector.public_signing_keys to crownest_ingest;
 -- Whoever deletes calls this first, in a statement of its own. No hold begins until the transaction ends, so that nothing
 -- is deleted any more once a hold is set.
 create function collector.respect_legal_holds() returns void
-language sql
-begin atomic
-    select pg_advisory_xact_lock_shared(7403);
-end;
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform from collector.locks where name = 'deletions' for key share;
+end
+$$;
 grant execute on function collector.respect_legal_holds to crownest_collector;
 
 -- For readers: the segments after a number, in order, until about p_max_bytes of events are reached (at least one segment).
@@ -445,7 +490,7 @@ create function collector.set_legal_hold(p_subject text, p_reason text, p_actor 
 returns setof collector.legal_holds
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    perform pg_advisory_xact_lock(7403);
+    perform from collector.locks where name = 'deletions' for update;
     insert into collector.legal_hold_log (subject, action, reason, actor) values (p_subject, 'set', p_reason, p_actor);
     return query insert into collector.legal_holds as held (subject, reason, set_by) values (p_subject, p_reason, p_actor)
         on conflict (subject) do update set reason = excluded.reason, set_by = excluded.set_by returning held.*;

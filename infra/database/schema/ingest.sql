@@ -266,16 +266,16 @@ create index webhooks_of_org on ingest.webhooks (org_id, created_at desc, id des
 grant select, insert, update, delete on ingest.webhooks to crownest_ingest;
 
 -- The collector takes a group of messages, in order. Verdicts: new; known (stored already); stale (an older attempt, or the
--- run is over); ending (the outcome is fixed, the seal may be missing). gap_from is set where numbers are missing.
+-- run is over); ending (the outcome is fixed, the seal may be missing); refused (its numbers overlap stored ones without being
+-- those). fresh: the segment is to be stored. gap_from is set where numbers are missing.
 create function ingest.advance_runs(
     p_runs text[], p_attempts integer[], p_first bigint[], p_last bigint[], p_statuses text[], p_ends boolean[]
-) returns table (verdict text, gap_from bigint, next_seq bigint)
+) returns table (verdict text, fresh boolean, gap_from bigint, next_seq bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     count integer := coalesce(array_length(p_runs, 1), 0);
     run record;
-    fresh boolean;
     following bigint;
 begin
     if count > 1 then
@@ -285,6 +285,7 @@ begin
     for i in 1 .. count loop
         select status, ended, ending, attempt, next_seq into run from ingest.runs where id = p_runs[i] for update;
         verdict := 'stale';
+        fresh := false;
         gap_from := null;
         next_seq := coalesce(run.next_seq, 0);
         if run.ended is false and run.ending then
@@ -292,10 +293,14 @@ begin
         elsif run.ended is false and p_attempts[i] = run.attempt then
             fresh := p_first[i] is not null and p_last[i] >= run.next_seq;
             following := case when fresh then p_last[i] + 1 else run.next_seq end;
-            if fresh and p_first[i] > run.next_seq then
-                gap_from := run.next_seq;
-            end if;
-            if fresh or p_ends[i] then
+            if fresh and p_first[i] < run.next_seq then
+                fresh := false;
+                following := run.next_seq;
+                verdict := 'refused';
+            elsif fresh or p_ends[i] then
+                if fresh and p_first[i] > run.next_seq then
+                    gap_from := run.next_seq;
+                end if;
                 update ingest.runs set
                     next_seq = following,
                     ending = p_ends[i],
@@ -399,12 +404,14 @@ end
 $$;
 grant execute on function ingest.end_runs to crownest_collector;
 
--- Takes a run from its holder, for an ending that no executor reports. Returns the token to end the run with.
-create function ingest.fence_run(p_run text) returns integer
+-- Takes a run from its holder, for an ending that no executor reports: from this attempt or an earlier one, or, with null, from
+-- any. Returns the token to end the run with.
+create function ingest.fence_run(p_run text, p_attempt integer) returns integer
 language sql security definer set search_path = pg_catalog, pg_temp
 begin atomic
     update ingest.runs set attempt = attempt + 1
     where id = p_run and not ending and status not in ('succeeded', 'failed', 'canceled')
+        and coalesce(p_attempt, attempt) >= attempt
     returning attempt;
 end;
 grant execute on function ingest.fence_run to crownest_collector;

@@ -1,8 +1,11 @@
-//! The registry of PostgreSQL's advisory locks, and leadership by one of them. No other file makes up a lock number.
+//! The registry of locks, and leadership. No other file makes up the number of an advisory lock.
 //!
-//! Locks that SQL functions take, listed here so that nobody takes their numbers (the test below finds each in `migrations/`):
-//! 7401, seed of a hash: one project's slots (`metering.lock_project`) · 7403: deletions against legal holds · 7404: changes of
-//! holds in the store. Ingest hashes into the 64-bit space: `template <slug>`, `template object <key>`, and the scope of an
+//! Whoever logs in to a database can take every advisory lock in it, so what all tenants need is not locked by one: rows that
+//! only the owner's functions reach are (`collector.locks`, `collector.leaders`).
+//!
+//! Advisory locks that SQL functions take, listed here so that nobody takes their numbers (the test below finds each in
+//! `migrations/`): 7401, seed of a hash: one project's slots (`metering.lock_project`) · 7403 and 7404, in migrations before V6
+//! only. Ingest hashes into the 64-bit space: `template <slug>`, `template object <key>`, and the scope of an
 //! `Idempotency-Key`. The tests' harness takes 7402.
 
 use std::time::Duration;
@@ -13,27 +16,27 @@ use tokio_util::sync::CancellationToken;
 use crate::pool::{PostgresConfig, open};
 use crate::{Client, GenericClient};
 
-/// A lock of a whole database, held by one session at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lock(pub(crate) i64);
+/// Held while the schema is migrated, before there is a table to lock. A session that holds it up is for the administrator to
+/// end.
+pub const MIGRATION: i64 = 0x6372_6f77_6e65_7374;
 
-/// Held while the schema is migrated.
-pub const MIGRATION: Lock = Lock(0x6372_6f77_6e65_7374);
-/// Held by the collector that writes the evidence log.
-pub const EVIDENCE_LOG: Lock = Lock(0x7472_616e_7370_6172);
-/// Held by the collector that writes the tables.
-pub const TABLES: Lock = Lock(0x7061_7271_7565_7473);
+/// Something that one session at a time may write, by its name in `collector.leaders`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leader(&'static str);
+
+pub const EVIDENCE_LOG: Leader = Leader("evidence log");
+pub const TABLES: Leader = Leader("tables");
 
 /// Interval at which a follower asks whether the leader is gone.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits for the lock, then leads with the session that holds it, until `lead` ends or `shutdown`.
+/// Waits until no other session leads, then leads with a session, until `lead` ends or `shutdown`.
 ///
-/// The session is of this call alone: it ends with the call, and the lock with it. A leader that has lost its session can
+/// The session is of this call alone: it ends with the call, and the leadership with it. A leader that has lost its session can
 /// therefore write nothing that needs it; `lead` must do its writes through the client that it is given.
 pub async fn while_leader<F, Lead>(
     postgres: &PostgresConfig,
-    lock: Lock,
+    leader: Leader,
     shutdown: &CancellationToken,
     lead: F,
 ) -> anyhow::Result<()>
@@ -44,7 +47,7 @@ where
     let elected = async {
         let pool = open(&PostgresConfig { database_pool: 1, ..postgres.clone() })?;
         let client = pool.get().await.context("no database connection")?;
-        while !try_lock(&client, lock).await? {
+        while !try_lead(&client, leader).await? {
             tokio::time::sleep(INTERVAL).await;
         }
         lead(client).await
@@ -55,8 +58,9 @@ where
     }
 }
 
-async fn try_lock(client: &Client, lock: Lock) -> Result<bool, crate::Error> {
-    client.query_one("select pg_try_advisory_lock($1)", &[&lock.0]).await?.try_get(0)
+async fn try_lead(client: &Client, leader: Leader) -> Result<bool, crate::Error> {
+    let sql = "select collector.lead($1, (select backend_start from pg_stat_activity where pid = pg_backend_pid()))";
+    client.query_one(sql, &[&leader.0]).await?.try_get(0)
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
+/// Functions are the doors between services: each is opened to a role by name, none to everybody. PostgreSQL opens a new one to
+/// everybody, and default privileges bind only the role that set them: so all are closed after every migration.
+const CLOSED: &str = "revoke execute on all functions in schema ingest, collector, metering from public";
+
 /// Why the schema cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -32,9 +36,10 @@ pub async fn migrate(url: &Secret) -> Result<(), MigrateError> {
     let (mut client, connection) = Config::from_str(url.reveal())?.connect(NoTls).await?;
     let driver = tokio::spawn(connection);
     // refinery takes no lock of its own.
-    client.execute("select pg_advisory_lock($1)", &[&locks::MIGRATION.0]).await?;
+    client.execute("select pg_advisory_lock($1)", &[&locks::MIGRATION]).await?;
     // The lock goes with the session, so a crash in between leaves nothing behind.
     embedded::migrations::runner().run_async(&mut client).await.map_err(explained)?;
+    client.batch_execute(CLOSED).await?;
     drop(client);
     // A driver that panicked or was canceled had no error of the connection to tell.
     driver.await.unwrap_or(Ok(()))?;

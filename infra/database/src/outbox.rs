@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deadpool_postgres::GenericClient;
-use infra::amqp::{Message, Publisher, Target};
+use infra::amqp::{About, Message, Publisher, Target};
+use schemas::id::RunId;
 use schemas::message::EventMessage;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -37,6 +38,8 @@ pub struct OutboxMessage {
     pub content_type: ContentType,
     /// W3C trace context of the run that the message is about.
     pub traceparent: Option<String>,
+    /// `None` in rows of an earlier version.
+    pub run: Option<RunId>,
 }
 
 /// The form of a message's body.
@@ -56,6 +59,8 @@ struct Headers {
     content_type: Option<ContentType>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<RunId>,
 }
 
 impl Outbox {
@@ -159,13 +164,14 @@ impl ContentType {
 }
 
 impl OutboxMessage {
-    pub fn json(target: Target, body: impl Into<Bytes>, traceparent: Option<String>) -> Self {
-        Self { target, body: body.into(), content_type: ContentType::Json, traceparent }
+    /// A message about this run. The encoders of bodies keep them within the bound of a message.
+    pub fn json(target: Target, body: impl Into<Bytes>, run: &RunId, traceparent: Option<String>) -> Self {
+        Self { target, body: body.into(), content_type: ContentType::Json, traceparent, run: Some(run.clone()) }
     }
 
     /// `body` is an encoded `EventMessage`.
-    pub fn event(target: Target, body: impl Into<Bytes>, traceparent: Option<String>) -> Self {
-        Self { target, body: body.into(), content_type: ContentType::Event, traceparent }
+    pub fn event(target: Target, body: impl Into<Bytes>, run: &RunId, traceparent: Option<String>) -> Self {
+        Self { content_type: ContentType::Event, ..Self::json(target, body, run, traceparent) }
     }
 
     fn read(row: &Row) -> Result<Self, DbError> {
@@ -175,12 +181,13 @@ impl OutboxMessage {
             body: Bytes::from(row.try_get::<_, Vec<u8>>("body")?),
             content_type: headers.content_type.unwrap_or_default(),
             traceparent: headers.traceparent,
+            run: headers.run,
         })
     }
 
     fn headers(&self) -> serde_json::Value {
         let content_type = Some(self.content_type).filter(|content_type| *content_type != ContentType::Json);
-        let headers = Headers { content_type, traceparent: self.traceparent.clone() };
+        let headers = Headers { content_type, traceparent: self.traceparent.clone(), run: self.run.clone() };
         serde_json::to_value(headers).unwrap_or_default()
     }
 
@@ -190,6 +197,7 @@ impl OutboxMessage {
             body: self.body.clone(),
             content_type: self.content_type.as_str(),
             traceparent: self.traceparent.clone(),
+            about: self.run.as_ref().map(About::run),
         }
     }
 }

@@ -19,6 +19,22 @@ pub enum DbError {
     Column { column: &'static str, source: anyhow::Error },
 }
 
+/// True if the database would refuse the same values again: it understood them and said no, or they hold numbers that it
+/// cannot hold. A right or a function that is missing is not the values' fault, and may be there a moment later.
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    // Classes of SQLSTATE: data exception, constraint violation, error raised by a function.
+    const REFUSALS: [&str; 3] = ["22", "23", "P0"];
+    error.chain().any(|cause| match cause.downcast_ref::<tokio_postgres::Error>() {
+        Some(error) => error.code().is_some_and(|code| REFUSALS.iter().any(|class| code.code().starts_with(class))),
+        None => cause.is::<std::num::TryFromIntError>() || cause.is::<Refused>(),
+    })
+}
+
+/// A caller's own refusal of values, which counts as one of the database.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub &'static str);
+
 /// Parameters of a statement, `$1` first.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 

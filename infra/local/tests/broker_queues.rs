@@ -97,5 +97,5 @@ fn amqp(broker: &RabbitMq) -> Amqp {
 
 fn to(queue: &str) -> Message {
     let target = Target { exchange: String::new(), routing_key: queue.to_owned() };
-    Message { target, body: "hello".into(), content_type: "text/plain", traceparent: None }
+    Message { target, body: "hello".into(), content_type: "text/plain", traceparent: None, about: None }
 }

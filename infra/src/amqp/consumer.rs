@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::credit::Subscription;
 use super::session::Session;
-use super::{Amqp, Source, TRACEPARENT};
+use super::{ATTEMPT, About, Amqp, RUN, Source, TRACEPARENT};
 
 /// Interval at which a stopping consumer checks that every delivery was answered.
 const ANSWER_POLL: Duration = Duration::from_millis(10);
@@ -26,6 +26,8 @@ pub struct Delivery {
     /// True if the message was delivered before and not acknowledged.
     pub redelivered: bool,
     pub traceparent: Option<String>,
+    /// The run that the publisher named, whatever the body is.
+    pub about: Option<About>,
     /// Queue that a dead letter was in before.
     pub dead_from: Option<String>,
     inner: LapinDelivery,
@@ -140,8 +142,10 @@ impl Delivery {
             }
         };
         let (traceparent, dead_from) = (header(TRACEPARENT), header("x-first-death-queue"));
+        let attempt = header(ATTEMPT).and_then(|attempt| attempt.parse().ok());
+        let about = header(RUN).and_then(|run| run.parse().ok()).map(|run| About { run, attempt });
         let body = Bytes::from(std::mem::take(&mut inner.data));
-        Self { body, redelivered: inner.redelivered, traceparent, dead_from, inner, hold }
+        Self { body, redelivered: inner.redelivered, traceparent, about, dead_from, inner, hold }
     }
 }
 

@@ -15,7 +15,7 @@ use lapin::{BasicProperties, Confirmation, PublisherConfirm};
 use tokio::sync::{mpsc, oneshot};
 
 use super::session::Session;
-use super::{Amqp, TRACEPARENT, Target};
+use super::{ATTEMPT, About, Amqp, RUN, TRACEPARENT, Target};
 use crate::ops::Ready;
 
 /// Maximum number of unconfirmed messages; further ones wait in `publish`.
@@ -23,6 +23,9 @@ const WINDOW: usize = 1024;
 const QUEUE: usize = 256;
 /// Pause after a refused message, before all unconfirmed messages are sent again.
 const REFUSED_DELAY: Duration = Duration::from_millis(200);
+/// Bytes of a message that the broker is given. A broker closes the channel on a message that is too large for it (16 MiB in
+/// RabbitMQ 4), and so the messages before and after would never arrive. All messages of ours have lower bounds of their own.
+pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// `delivery-mode` of AMQP 0-9-1: survive a broker restart.
 const PERSISTENT: u8 = 2;
 
@@ -33,12 +36,15 @@ pub struct Message {
     pub content_type: &'static str,
     /// W3C trace context of the message's run.
     pub traceparent: Option<String>,
+    pub about: Option<About>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     #[error("no queue accepts this message")]
     Unroutable,
+    #[error("a message of {0} bytes, expected at most {MAX_BODY_BYTES}")]
+    TooLarge(usize),
     #[error("the publisher has stopped")]
     Stopped,
 }
@@ -75,9 +81,14 @@ impl Amqp {
 }
 
 impl Publisher {
-    /// Accepts the message; the order of calls is the order of delivery to one queue.
+    /// Accepts the message; the order of calls is the order of delivery to one queue. The receipt tells of a message that is
+    /// too large.
     pub async fn publish(&self, message: Message) -> Result<Receipt, PublishError> {
         let (done, receipt) = oneshot::channel();
+        if message.body.len() > MAX_BODY_BYTES {
+            let _ = done.send(Err(PublishError::TooLarge(message.body.len())));
+            return Ok(Receipt(receipt));
+        }
         self.sender.send(Pending { message, done }).await.map_err(|_| PublishError::Stopped)?;
         Ok(Receipt(receipt))
     }
@@ -158,11 +169,15 @@ async fn publish_all(
 async fn send(session: &Session, message: &Message) -> lapin::Result<PublisherConfirm> {
     let mut properties =
         BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(message.content_type.into());
-    if let Some(traceparent) = &message.traceparent {
-        let mut headers = FieldTable::default();
-        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
-        properties = properties.with_headers(headers);
+    let run = message.about.as_ref().map(|about| about.run.to_string());
+    let attempt = message.about.as_ref().and_then(|about| about.attempt).map(|attempt| attempt.to_string());
+    let mut headers = FieldTable::default();
+    for (name, value) in [(TRACEPARENT, message.traceparent.clone()), (RUN, run), (ATTEMPT, attempt)] {
+        if let Some(value) = value {
+            headers.insert(name.into(), AMQPValue::LongString(value.as_str().into()));
+        }
     }
+    properties = properties.with_headers(headers);
     let options = BasicPublishOptions { mandatory: message.target.must_be_routed(), ..BasicPublishOptions::default() };
     let (exchange, key) = (message.target.exchange.as_str().into(), message.target.routing_key.as_str().into());
     session.channel.basic_publish(exchange, key, options, &message.body, properties).await

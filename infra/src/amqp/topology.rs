@@ -11,6 +11,10 @@ use schemas::message::partition::{self, EVENT_PARTITIONS};
 /// limit only catches messages that kill their handler.
 const DELIVERY_LIMIT: i32 = 20;
 
+/// Bounds of the queue of parked letters: beyond either, the oldest go.
+const PARKED_LETTERS: i32 = 10_000;
+const PARKED_BYTES: i32 = 256 << 20;
+
 /// Names of the queues and exchanges.
 #[derive(Debug, Clone)]
 pub struct Topology {
@@ -82,6 +86,11 @@ impl Topology {
         queue(format!("{}.dead", self.prefix))
     }
 
+    /// Dead letters that nothing can be done about, for operators.
+    pub fn parked(&self) -> Target {
+        queue(format!("{}.parked", self.prefix))
+    }
+
     pub fn live(&self) -> Target {
         self.fanout("live")
     }
@@ -102,7 +111,8 @@ impl Topology {
 
     /// All durable queues in use.
     pub fn queues(&self) -> Vec<String> {
-        let mut names = vec![self.jobs().routing_key, self.usage().routing_key, self.dead().routing_key];
+        let named = [self.jobs(), self.usage(), self.dead(), self.parked()];
+        let mut names: Vec<String> = named.into_iter().map(|target| target.routing_key).collect();
         names.extend((0..EVENT_PARTITIONS).map(|partition| self.events_queue(partition)));
         names
     }
@@ -114,12 +124,15 @@ impl Topology {
             let (name, kind) = (fanout.exchange.into(), ExchangeKind::Fanout);
             channel.exchange_declare(name, kind, options, FieldTable::default()).await?;
         }
-        let dead = self.dead().routing_key;
+        let (dead, parked) = (self.dead().routing_key, self.parked().routing_key);
         for name in self.queues() {
             let mut arguments = FieldTable::default();
             insert_text(&mut arguments, "x-queue-type", "quorum");
             if name == dead {
-                // Dead letters are the last stop: a message stays until somebody has looked at it.
+                // A dead letter stays until its run is ended, or until it is parked.
+            } else if name == parked {
+                arguments.insert("x-max-length".into(), AMQPValue::LongInt(PARKED_LETTERS));
+                arguments.insert("x-max-length-bytes".into(), AMQPValue::LongInt(PARKED_BYTES));
             } else {
                 arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
                 insert_text(&mut arguments, "x-dead-letter-exchange", "");

@@ -78,7 +78,7 @@ impl Store {
         let late = |_| StoreError::Request {
             action: "setting the legal hold",
             key: key.to_owned(),
-            reason: format!("no answer within {} s", DEADLINE.as_secs()),
+            reason: format!("no answer within {} s", DEADLINE.as_secs()).into(),
         };
         tokio::time::timeout(DEADLINE, work).await.map_err(late)?
     }

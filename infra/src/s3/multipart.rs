@@ -136,7 +136,7 @@ impl Multipart {
         created.upload_id.ok_or_else(|| StoreError::Request {
             action: "beginning",
             key: self.key.clone(),
-            reason: "the store named no upload id".to_owned(),
+            reason: "the store named no upload id".to_owned().into(),
         })
     }
 

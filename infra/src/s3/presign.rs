@@ -41,7 +41,8 @@ impl Presigner {
         content_type: &str,
         expires_in: Duration,
     ) -> Result<PresignedPut, StoreError> {
-        let failed = |reason: String| StoreError::Request { action: "signing", key: key.to_owned(), reason };
+        let failed =
+            |reason: String| StoreError::Request { action: "signing", key: key.to_owned(), reason: reason.into() };
         let presigning = PresigningConfig::expires_in(expires_in).map_err(|error| failed(error.to_string()))?;
         let size = i64::try_from(size_bytes).map_err(|error| failed(error.to_string()))?;
         let request = self.client.put_object().bucket(&self.bucket).key(key).content_type(content_type);

@@ -84,7 +84,7 @@ impl Store {
             return Ok((found, None));
         }
         if page.next_key_marker.is_none() {
-            let reason = "the page is not the last one, but does not say where the next one begins".to_owned();
+            let reason = "the page is not the last one, but does not say where the next one begins".to_owned().into();
             return Err(StoreError::Request { action: "listing the versions", key: prefix.to_owned(), reason });
         }
         Ok((found, Some(Marker { key: page.next_key_marker, version: page.next_version_id_marker })))

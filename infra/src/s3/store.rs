@@ -18,6 +18,8 @@ pub enum Put {
     Exists,
 }
 
+/// The text of an error is for everybody, and may be sealed into evidence: what the store or its library said is the source,
+/// which is for logs.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("object `{0}` does not exist")]
@@ -25,8 +27,24 @@ pub enum StoreError {
     /// Only the space that is kept back is left.
     #[error("the store's disk has {free} bytes left, and {reserve} bytes of it are kept back for what is sealed")]
     Full { free: u64, reserve: u64 },
-    #[error("{action} of `{key}` failed: {reason}")]
-    Request { action: &'static str, key: String, reason: String },
+    #[error("the object store failed: {action} of `{key}`")]
+    Request {
+        action: &'static str,
+        key: String,
+        #[source]
+        reason: Answer,
+    },
+}
+
+/// The answer of a store, or the lack of one, in the words of others.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Answer(String);
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
 }
 
 impl StoreError {
@@ -38,7 +56,9 @@ impl StoreError {
         if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion" | "NotFound")) {
             return Self::NotFound(key.to_owned());
         }
-        Self::Request { action, key: key.to_owned(), reason: DisplayErrorContext(error).to_string() }
+        let answer = DisplayErrorContext(error).to_string();
+        tracing::warn!(action, key, answer, "the object store failed");
+        Self::Request { action, key: key.to_owned(), reason: answer.into() }
     }
 }
 
@@ -199,7 +219,7 @@ impl Store {
         let collected = stream.collect().await.map_err(|error| StoreError::Request {
             action: "reading",
             key: key.to_owned(),
-            reason: error.to_string(),
+            reason: error.to_string().into(),
         })?;
         Ok(collected.into_bytes())
     }

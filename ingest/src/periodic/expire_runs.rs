@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use database::OutboxMessage;
 use infra::task::{Next, every};
-use schemas::message::{EventMessage, Verdict};
+use schemas::message::{EncodeError, EventMessage, Verdict};
 use schemas::run::{FailureReason, OutcomeSource};
 use tokio_util::sync::CancellationToken;
 
@@ -36,12 +36,12 @@ async fn expire(app: &App) -> anyhow::Result<Next> {
     Ok(Next::after(u64::try_from(count)?, LIMIT.into()))
 }
 
-fn message(app: &App, run: &Run) -> Result<OutboxMessage, serde_json::Error> {
+fn message(app: &App, run: &Run) -> Result<OutboxMessage, EncodeError> {
     let missing = if run.archive.is_none() { "archive was uploaded" } else { "start was requested" };
     let reason = Verdict::Failed { reason: FailureReason::UploadMissing };
     let why = format!("No {missing} within {} ms of the run's creation.", app.config.upload_expiry_ms);
     // The platform concludes it from the missing request; no executor, broker, user or quota had a part in it.
     let message = EventMessage::abandoned(run.id.clone(), 0, reason, OutcomeSource::Collector, Some(why));
     let traceparent = Some(run.traceparent.clone());
-    Ok(OutboxMessage::event(app.topology.events_of(&run.id), message.encode()?, traceparent))
+    Ok(OutboxMessage::event(app.topology.events_of(&run.id), message.encode()?, &run.id, traceparent))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use database::{Client, DbError};
 use infra::s3::Store;
 use schemas::id::TemplateVersionId;
+use schemas::limits::ENV_BYTES;
 use schemas::message::RootFs;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -119,6 +120,11 @@ fn read(path: &Path, ref_name: Option<&str>) -> Result<Content, TemplateError> {
         let ours = name.starts_with("CROWNEST") || NOT_FROM_IMAGES.contains(&name.as_str());
         !ours && !name.is_empty() && !name.contains('\0') && !value.contains('\0')
     });
+    let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > ENV_BYTES {
+        let message = format!("the environment of the image: expected at most {ENV_BYTES} bytes, got {bytes}");
+        return Err(TemplateError::Image(message));
+    }
     let packed = pack::pack(&tree, &contents).map_err(TemplateError::Scratch)?;
     Ok(Content { packed, env, skipped, ignored })
 }

@@ -49,14 +49,41 @@ async fn attempt(url: &str, id: &str, secret: &[u8], body: Bytes, allowed: &[Net
         .body(body);
     // Whatever the receiver answers, only its status counts: nothing of the body is read.
     request.send().await.map(|answer| answer.status()).map_err(|error| {
-        let what = if error.is_timeout() { "no answer in time" } else { "no connection" };
-        // The innermost cause is what a person can use.
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        format!("{what}: {cause}")
+        let what = unreached(&error);
+        tracing::info!(id, what, ?error, "a webhook message was not delivered");
+        what.to_owned()
     })
+}
+
+/// The reason in our own words: the receiver's owner reads it, and what libraries say is for the log.
+fn unreached(error: &reqwest::Error) -> &'static str {
+    use std::io::ErrorKind;
+    if error.is_timeout() {
+        return "no answer in time";
+    }
+    let causes = || std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| cause.source());
+    for cause in causes() {
+        let io = cause.downcast_ref::<std::io::Error>();
+        let within = io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match within.or_else(|| cause.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(_)) => {
+                return "no connection: the certificate is not valid for this name";
+            }
+            Some(_) => return "no connection: the TLS handshake failed",
+            None => {}
+        }
+        match io.map(std::io::Error::kind) {
+            Some(ErrorKind::ConnectionRefused) => return "no connection: it was refused",
+            Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => {
+                return "no answer: the receiver closed the connection";
+            }
+            Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
+                return "no connection: the host cannot be reached";
+            }
+            _ => {}
+        }
+    }
+    if error.is_connect() { "no connection" } else { "no answer that is HTTP" }
 }
 
 /// Makes a client that connects only to the addresses that were checked, even if the name changes meanwhile.
@@ -69,12 +96,18 @@ async fn client_to(url: &Url, allowed: &[Network]) -> Result<Client, String> {
     if url.domain().is_some() {
         let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host.as_str(), port))).await;
         let found = found.map_err(|_| "the name could not be resolved in time".to_owned())?;
-        let found = found.map_err(|error| format!("the name cannot be resolved: {error}"))?;
+        let found = found.map_err(|error| {
+            tracing::info!(%error, host, "cannot resolve the name of a webhook's receiver");
+            "the name cannot be resolved".to_owned()
+        })?;
         let open: Vec<SocketAddr> = found.filter(|address| may_reach(address.ip(), allowed)).collect();
         if open.is_empty() {
             return Err("the name does not resolve to a public address".to_owned());
         }
         client = client.resolve_to_addrs(&host, &open);
     }
-    client.build().map_err(|error| error.to_string())
+    client.build().map_err(|error| {
+        tracing::error!(?error, "cannot make a client for webhooks");
+        "the message could not be sent".to_owned()
+    })
 }

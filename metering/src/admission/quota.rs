@@ -26,6 +26,6 @@ pub(super) async fn give_up(
 fn ending(topology: &Topology, Removed { run_id, traceparent }: Removed) -> anyhow::Result<OutboxMessage> {
     let target = topology.events_of(&run_id);
     let why = "the run waited for a slot when the organization had used what its plan includes".to_owned();
-    let message = EventMessage::abandoned(run_id, 0, Verdict::Canceled, OutcomeSource::Quota, Some(why));
-    Ok(OutboxMessage::event(target, message.encode()?, traceparent))
+    let message = EventMessage::abandoned(run_id.clone(), 0, Verdict::Canceled, OutcomeSource::Quota, Some(why));
+    Ok(OutboxMessage::event(target, message.encode()?, &run_id, traceparent))
 }

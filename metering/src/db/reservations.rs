@@ -62,14 +62,15 @@ pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Res
                ), admitted as (
                    update metering.reservations set state = 'active' from next
                    where reservations.run_id = next.run_id
-                   returning reservations.position, routing_key, job, headers
+                   returning reservations.run_id, reservations.position, routing_key, job, headers
                )
-               select routing_key, job, headers from admitted order by position";
+               select run_id, routing_key, job, headers from admitted order by position";
     let admitted = rows(client, sql, &[&project.org_id.as_str(), &project.project_id.as_str()]).await?;
     let job = |row: &Row| {
         let target = Target { exchange: String::new(), routing_key: row.try_get("routing_key")? };
         let headers: Headers = json(row, "headers")?;
-        Ok(OutboxMessage::json(target, row.try_get::<_, Vec<u8>>("job")?, headers.traceparent))
+        let run: RunId = parsed(row, "run_id")?;
+        Ok(OutboxMessage::json(target, row.try_get::<_, Vec<u8>>("job")?, &run, headers.traceparent))
     };
     admitted.iter().map(job).collect()
 }

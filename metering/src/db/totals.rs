@@ -20,7 +20,8 @@ pub(crate) async fn add(client: &impl GenericClient, events: &[&UsageEvent]) -> 
                    as used (org_id, project_id, meter, quantity_millis, occurred_at)
                group by 1, 2, 3, 4 order by 1, 2, 3, 4
                on conflict (org_id, period, project_id, meter)
-               do update set quantity_millis = totals.quantity_millis + excluded.quantity_millis";
+               do update set quantity_millis =
+                   least(totals.quantity_millis::numeric + excluded.quantity_millis, 9223372036854775807)::int8";
     let orgs = column(|event| event.data.org_id.as_str());
     let projects = column(|event| event.data.project_id.as_str());
     let meters = column(|event| event.data.meter.as_str());

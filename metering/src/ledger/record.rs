@@ -8,7 +8,7 @@ use crate::admission::queue;
 use crate::context::Context;
 use crate::db::{ledger, reservations, totals};
 
-pub(super) async fn record(context: &Context, group: &[UsageBatch]) -> anyhow::Result<()> {
+pub(super) async fn record(context: &Context, group: &[&UsageBatch]) -> anyhow::Result<()> {
     let mut client = context.pool.get().await.context("no database connection")?;
     let transaction = client.transaction().await?;
     let events: Vec<&UsageEvent> = group.iter().flat_map(|usage| &usage.events).collect();

@@ -1,11 +1,21 @@
-//! The JSON envelope of all messages but segments: `{"v":1,…}`.
+//! The JSON envelope of all messages but segments: `{"v":1,…}`. The same bound holds at both ends.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
-/// No service writes a larger message.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a message, or of the head of an event message. No service writes a larger one, and none reads it.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    #[error("message of {0} bytes, expected at most {MAX_BYTES}")]
+    TooLarge(usize),
+    #[error("a segment with {0}")]
+    Segment(&'static str),
+    #[error("a message that has no form in JSON")]
+    Json(#[from] serde_json::Error),
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -15,6 +25,8 @@ pub enum DecodeError {
     TooLarge(usize),
     #[error("truncated message")]
     Truncated,
+    #[error("a segment with {0}")]
+    Segment(&'static str),
     #[error("malformed message")]
     Json(#[from] serde_json::Error),
 }
@@ -31,8 +43,10 @@ struct VersionOnly {
     v: u32,
 }
 
-pub fn encode_json<T: Serialize>(body: &T) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Envelope { v: VERSION, body })
+/// Refuses what [`decode_json`] would refuse.
+pub fn encode_json<T: Serialize>(body: &T) -> Result<Vec<u8>, EncodeError> {
+    let bytes = serde_json::to_vec(&Envelope { v: VERSION, body })?;
+    if bytes.len() > MAX_BYTES { Err(EncodeError::TooLarge(bytes.len())) } else { Ok(bytes) }
 }
 
 pub fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::ending::{RunEnd, Verdict};
-use super::envelope::{DecodeError, decode_json, encode_json};
+use super::envelope::{DecodeError, EncodeError, decode_json, encode_json};
 use crate::Timestamp;
 use crate::id::RunId;
 use crate::run::{OutcomeSource, RunStatus};
@@ -21,6 +21,13 @@ pub struct EventMessage {
     pub end: Option<RunEnd>,
 }
 
+/// Bytes of the NDJSON of a segment. The executor sends one when 64 KiB are full, and a single event adds at most 256 KiB.
+pub const SEGMENT_PLAIN_BYTES: u64 = 1 << 20;
+/// Bytes of a segment's frame: a little more than it holds, if that cannot be compressed.
+pub const SEGMENT_FRAME_BYTES: usize = (1 << 20) + (64 << 10);
+/// Number of the last event that a run can have: JSON keeps larger integers exact in some readers only.
+pub const LAST_SEQ: u64 = 1 << 51;
+
 /// Consecutive events of one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
@@ -32,6 +39,22 @@ pub struct Segment {
     pub status: Option<RunStatus>,
     /// One zstd frame of NDJSON.
     pub frame: Bytes,
+}
+
+impl Segment {
+    /// The first thing that no segment can have. What is in the frame is for whoever decompresses it.
+    fn fault(&self) -> Option<&'static str> {
+        if self.first_seq == 0 || self.last_seq < self.first_seq || self.last_seq > LAST_SEQ {
+            return Some("numbers that are not an interval from 1 on");
+        }
+        if self.frame.is_empty() || self.frame.len() > SEGMENT_FRAME_BYTES {
+            return Some("no frame, or one that is too large");
+        }
+        if self.plain_bytes == 0 || self.plain_bytes > SEGMENT_PLAIN_BYTES {
+            return Some("no events, or more bytes of them than a segment may have");
+        }
+        self.status.is_some_and(RunStatus::is_terminal).then_some("a status that only the collector sets")
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,7 +93,11 @@ impl EventMessage {
         Self { run_id, attempt, segment: None, end: Some(end) }
     }
 
-    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+    /// Refuses what [`EventMessage::decode`] would refuse.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        if let Some(fault) = self.segment.as_ref().and_then(Segment::fault) {
+            return Err(EncodeError::Segment(fault));
+        }
         let segment = self.segment.as_ref().map(|segment| SegmentHead {
             first_seq: segment.first_seq,
             last_seq: segment.last_seq,
@@ -98,8 +125,8 @@ impl EventMessage {
             status: segment.status,
             frame: bytes.slice(end..),
         });
-        if segment.as_ref().is_some_and(|s| s.first_seq == 0 || s.last_seq < s.first_seq || s.frame.is_empty()) {
-            return Err(DecodeError::Truncated);
+        if let Some(fault) = segment.as_ref().and_then(Segment::fault) {
+            return Err(DecodeError::Segment(fault));
         }
         Ok(Self { run_id: head.run_id, attempt: head.attempt, segment, end: head.end })
     }

@@ -36,10 +36,14 @@ impl TestCounts {
         self.add_duration(case.duration_ms.unwrap_or(0));
     }
 
-    /// Stays within the integers that JSON keeps exactly.
     fn add_duration(&mut self, ms: u64) {
-        self.duration_ms = self.duration_ms.saturating_add(ms).min((1 << 53) - 1);
+        self.duration_ms = exact(self.duration_ms.saturating_add(ms));
     }
+}
+
+/// Stays within the integers that JSON keeps exactly.
+fn exact(number: u64) -> u64 {
+    number.min((1 << 53) - 1)
 }
 
 /// One report among the artifacts.
@@ -66,13 +70,17 @@ impl TestSummary {
     pub fn of(reports: &[TestReport]) -> Option<Self> {
         let mut all = TestCounts::default();
         for TestReport { counts, .. } in reports {
-            all.total += counts.total;
-            all.passed += counts.passed;
-            all.failed += counts.failed;
-            all.errors += counts.errors;
-            all.skipped += counts.skipped;
-            all.flaky += counts.flaky;
-            all.add_duration(counts.duration_ms);
+            for (sum, count) in [
+                (&mut all.total, counts.total),
+                (&mut all.passed, counts.passed),
+                (&mut all.failed, counts.failed),
+                (&mut all.errors, counts.errors),
+                (&mut all.skipped, counts.skipped),
+                (&mut all.flaky, counts.flaky),
+                (&mut all.duration_ms, counts.duration_ms),
+            ] {
+                *sum = exact(sum.saturating_add(count));
+            }
         }
         (!reports.is_empty()).then(|| Self { reports: reports.to_vec(), counts: all })
     }

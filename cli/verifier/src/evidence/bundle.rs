@@ -83,7 +83,8 @@ impl Bundle {
         let length = |first: u64, last: u64| last.saturating_add(1).saturating_sub(first);
         let gaps = self.content.completeness.gaps.iter();
         let missing = gaps.fold(0u64, |sum, gap| sum.saturating_add(length(gap.first_seq, gap.last_seq)));
-        let numbers = length(log.first_seq, log.last_seq);
+        // Numbers begin at 1; what is missing before the first event is a gap, too.
+        let numbers = log.last_seq;
         if numbers.checked_sub(missing) != Some(log.count) {
             return Some(format!("{} events counted, {numbers} numbers, {missing} of them missing", log.count));
         }

@@ -49,7 +49,7 @@ struct Frames {
 
 pub(super) fn check(bundle: &Bundle, files: &dyn Source, report: &mut Report) {
     let log = &bundle.content.event_log;
-    let mut walk = Walk { following: log.first_seq, ..Walk::default() };
+    let mut walk = Walk { following: 1, ..Walk::default() };
     let (mut damaged, mut defects) = (0, Vec::new());
     let read = pool::in_order(&log.parts, |part| read_part(part, files));
     for (part, found) in log.parts.iter().zip(read) {

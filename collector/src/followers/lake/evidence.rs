@@ -147,7 +147,7 @@ async fn tests(store: &Store, bundle: &EvidenceBundle, messages: Messages) -> Re
             }
             Err(error) if error.problem == Problem::Unreadable => {
                 let (action, key) = ("reading", artifact.object_key.clone());
-                return Err(StoreError::Request { action, key, reason: error.to_string() }.into());
+                return Err(StoreError::Request { action, key, reason: error.to_string().into() }.into());
             }
             // The executor could read the report, so it was changed since. The run keeps its other rows.
             Err(error) => {

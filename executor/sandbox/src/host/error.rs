@@ -28,6 +28,17 @@ impl SandboxError {
         matches!(self, Self::Unavailable { .. } | Self::Io { .. })
     }
 
+    /// The error in our own words, for the run that it is about: what the kernel, an engine or a helper said is for the log.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Unavailable { step, .. } | Self::Io { step, .. } => {
+                format!("the sandbox failed on the executor's side, at this step: {step}")
+            }
+            Self::InvalidSpec(_) | Self::SlotBusy { .. } => self.to_string(),
+            Self::WorkDirLocked(_) => "another executor uses the work directory".to_owned(),
+        }
+    }
+
     pub(super) fn unavailable(step: &'static str, detail: impl fmt::Display) -> Self {
         Self::Unavailable { step, detail: detail.to_string() }
     }

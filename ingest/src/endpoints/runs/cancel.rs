@@ -52,13 +52,13 @@ fn messages(app: &App, run: &Run) -> Result<Vec<OutboxMessage>, ApiError> {
     let message = if run.attempt > 0 {
         // Asking again tells the executors again: the hint may have been lost.
         let body = encode_json(&Control::Cancel { run_id: run.id.clone() }).map_err(ApiError::internal)?;
-        OutboxMessage::json(app.topology.control(), body, traceparent)
+        OutboxMessage::json(app.topology.control(), body, &run.id, traceparent)
     } else if run.cancel_requested_at.is_some() || run.expired_at.is_some() {
         return Ok(Vec::new());
     } else {
         let message = EventMessage::abandoned(run.id.clone(), 0, Verdict::Canceled, OutcomeSource::User, None);
         let body = message.encode().map_err(ApiError::internal)?;
-        OutboxMessage::event(app.topology.events_of(&run.id), body, traceparent)
+        OutboxMessage::event(app.topology.events_of(&run.id), body, &run.id, traceparent)
     };
     Ok(vec![message])
 }

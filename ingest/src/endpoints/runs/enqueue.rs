@@ -42,7 +42,7 @@ pub(super) async fn enqueue(
     };
     match metering::reserve_run(transaction, &wanted).await? {
         Reserved::Active => {
-            let message = OutboxMessage::json(target, job, Some(run.traceparent.clone()));
+            let message = OutboxMessage::json(target, job, &run.id, Some(run.traceparent.clone()));
             app.outbox.insert(transaction, &[message]).await?;
         }
         Reserved::Waiting => {}
