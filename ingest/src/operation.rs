@@ -192,7 +192,7 @@ impl Operation {
 
     /// Every code that the operation may answer with.
     pub(crate) fn codes(&self) -> impl Iterator<Item = Code> {
-        let always = [Code::RateLimited, Code::InternalError];
+        let always = [Code::RateLimited, Code::InternalError, Code::ServiceUnavailable];
         let caller: &[Code] = if self.public { &[] } else { &[Code::Unauthorized, Code::InvalidApiKey] };
         // A malformed query, header or body.
         let takes_input = self.body.is_some() || self.parameters().next().is_some();

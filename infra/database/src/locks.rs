@@ -1,8 +1,8 @@
 //! The registry of PostgreSQL's advisory locks, and leadership by one of them. No other file makes up a lock number.
 //!
 //! Locks that SQL functions take, listed here so that nobody takes their numbers (the test below finds each in `migrations/`):
-//! 7401, seed of a hash: one project's slots (`metering.lock_project`) · 7403: deletions against legal holds · 7404: changes of
-//! holds in the store. Ingest hashes into the 64-bit space: `template <slug>`, `template object <key>`, and the scope of an
+//! 7401, seed of a hash: one organization's slots (`metering.lock_organization`) · 7403: deletions against legal holds · 7404:
+//! changes of holds in the store. Ingest hashes into the 64-bit space: `template <slug>`, `template object <key>`, and the scope of an
 //! `Idempotency-Key`. The tests' harness takes 7402.
 
 use std::time::Duration;

@@ -47,6 +47,7 @@ pub(super) async fn enqueue(
         Reserved::QuotaExceeded => {
             return Err(quota_exceeded(metering::period_end(transaction).await?));
         }
+        Reserved::QueueFull => return Err(queue_full()),
     }
     Ok(())
 }
@@ -88,6 +89,16 @@ fn job(run: &Run, egress: Option<EgressPolicy>, queued_at: Timestamp) -> Result<
         env_keys: run.env_keys.clone(),
         egress,
     })
+}
+
+/// A slot is free when a run has ended, which nobody knows: a guess.
+const QUEUE_RETRY_AFTER_S: u64 = 30;
+
+fn queue_full() -> ApiError {
+    let message =
+        "As many runs of the organization wait for a slot as its plan allows: start this one when some have ended.";
+    ApiError::retry_after(Code::QuotaExceeded, message, QUEUE_RETRY_AFTER_S)
+        .with_details(serde_json::json!({ "quota": "waiting_runs" }))
 }
 
 fn quota_exceeded(reset_at: Timestamp) -> ApiError {
