@@ -5,6 +5,7 @@
 
 pub mod amqp;
 pub mod config;
+pub mod descriptors;
 pub mod keyring;
 pub mod network;
 pub mod ops;

@@ -7,12 +7,15 @@ use database::{Outbox, Pool};
 use infra::amqp::Topology;
 use infra::keyring::Keyring;
 use infra::s3::{Presigner, Store};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Callers, LastUsed};
 use crate::config::ApiConfig;
 use crate::events::Hub;
 use crate::evidence_log::PublicReads;
+use crate::http::at_once::AtOnce;
+use crate::http::budget::Budget;
 use crate::metrics::Metrics;
 use crate::rate_limit::{Plans, RateLimit};
 
@@ -35,6 +38,14 @@ pub(crate) struct Shared {
     pub last_used: LastUsed,
     pub plans: Plans,
     pub rate_limit: RateLimit,
+    /// Memory for bytes that arrive.
+    pub upload_buffers: Budget,
+    /// Memory for bytes that are sent.
+    pub answer_buffers: Arc<Budget>,
+    pub uploads: AtOnce,
+    pub streams: AtOnce,
+    /// Bounds how many objects and pages are read into memory at the same time.
+    pub reads: Arc<Semaphore>,
     pub hub: Hub,
     pub public_reads: PublicReads,
     pub metrics: Metrics,

@@ -1,6 +1,7 @@
 //! Archives on their way in: what the client declares, and the stream that must prove it.
 
 mod declared;
+mod pace;
 mod receive;
 mod staging;
 

@@ -62,6 +62,30 @@ pub struct ApiConfig {
     /// Longest silence within a request's body
     #[arg(long, env = "CROWNEST_BODY_IDLE_TIMEOUT_MS", default_value_t = 60_000, value_name = "MS")]
     pub body_idle_timeout_ms: u64,
+    /// Slowest pace of an upload, in bytes per second: that much must arrive in each --body-idle-timeout-ms
+    #[arg(long, env = "CROWNEST_BODY_MIN_BYTES_PER_SECOND", default_value_t = 8 * 1024, value_name = "N")]
+    pub body_min_bytes_per_second: u64,
+    /// Longest time in which a client takes no byte of its answer
+    #[arg(long, env = "CROWNEST_WRITE_IDLE_TIMEOUT_MS", default_value_t = 60_000, value_name = "MS")]
+    pub write_idle_timeout_ms: u64,
+    /// Connections at once; further ones wait until one is closed
+    #[arg(long, env = "CROWNEST_MAX_CONNECTIONS", default_value_t = 4096, value_name = "N")]
+    pub max_connections: u32,
+    /// Memory for archives and bodies that are arriving; an organization gets half of it
+    #[arg(long, env = "CROWNEST_UPLOAD_BUFFER_BYTES", default_value_t = 48 * MIB, value_name = "N")]
+    pub upload_buffer_bytes: u64,
+    /// Memory for answers that are being sent, event streams among them; an organization gets half of it
+    #[arg(long, env = "CROWNEST_ANSWER_BUFFER_BYTES", default_value_t = 32 * MIB, value_name = "N")]
+    pub answer_buffer_bytes: u64,
+    /// Time that a request waits for such memory, or for another upload of its key to end, before it is refused
+    #[arg(long, env = "CROWNEST_BUFFER_WAIT_MS", default_value_t = 30_000, value_name = "MS")]
+    pub buffer_wait_ms: u64,
+    /// Uploads of one API key at once; further ones wait
+    #[arg(long, env = "CROWNEST_UPLOADS_PER_KEY", default_value_t = 16, value_name = "N")]
+    pub uploads_per_key: u32,
+    /// Event streams, and requests that wait for the end of a run, of one API key at once
+    #[arg(long, env = "CROWNEST_STREAMS_PER_KEY", default_value_t = 1024, value_name = "N")]
+    pub streams_per_key: u32,
     /// Interval of heartbeats on an idle event stream
     #[arg(long, env = "CROWNEST_HEARTBEAT_MS", default_value_t = 15_000, value_name = "MS")]
     pub heartbeat_ms: u64,
@@ -117,8 +141,18 @@ impl IngestConfig {
             ("--header-timeout-ms", api.header_timeout_ms),
             ("--body-idle-timeout-ms", api.body_idle_timeout_ms),
             ("--heartbeat-ms", api.heartbeat_ms),
+            ("--write-idle-timeout-ms", api.write_idle_timeout_ms),
+            ("--max-connections", api.max_connections.into()),
+            ("--uploads-per-key", api.uploads_per_key.into()),
+            ("--streams-per-key", api.streams_per_key.into()),
         ] {
             check(value > 0, flag, "at least 1", &value)?;
+        }
+        for (flag, value) in
+            [("--upload-buffer-bytes", api.upload_buffer_bytes), ("--answer-buffer-bytes", api.answer_buffer_bytes)]
+        {
+            // Half of it is one part of an upload, or many pages of events.
+            check((16 * MIB..=1024 * 1024 * MIB).contains(&value), flag, "16777216 (16 MiB) to 1 TiB", &value)?;
         }
         check(api.requests_per_minute > 0, "--requests-per-minute", "at least 1", &0)
     }

@@ -1,6 +1,8 @@
 //! HTTP plumbing: connections, middleware, the parts of a request, and answers that are errors or bytes.
 
+pub(crate) mod at_once;
 pub(crate) mod body;
+pub(crate) mod budget;
 pub(crate) mod byte_range;
 pub(crate) mod content_disposition;
 pub(crate) mod download;
@@ -10,3 +12,4 @@ pub(crate) mod observe;
 pub(crate) mod path_id;
 pub(crate) mod public_url;
 pub(crate) mod query;
+mod stalls;

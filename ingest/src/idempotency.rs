@@ -9,7 +9,7 @@ use database::Transaction;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::db::idempotency::{self, Scope};
+use crate::db::idempotency::{self, Scope, Stored};
 use crate::http::error::{ApiError, Code};
 
 pub(crate) use fingerprint::{Fingerprint, Fingerprints};
@@ -21,7 +21,7 @@ pub(crate) async fn find(
     transaction: &Transaction<'_>,
     scope: &Scope<'_>,
     fingerprints: &Fingerprints,
-) -> Result<Option<Response>, ApiError> {
+) -> Result<Option<Stored>, ApiError> {
     // Both are pipelined; the lookup sees what was committed before the lock was given.
     let (locked, stored) =
         tokio::try_join!(idempotency::try_lock(transaction, lock_of(scope)), idempotency::find(transaction, scope))?;
@@ -34,10 +34,15 @@ pub(crate) async fn find(
         let message = "This Idempotency-Key was used with another request: use a new key for a new request.";
         return Err(ApiError::new(Code::IdempotencyKeyReused, message));
     }
+    Ok(Some(stored))
+}
+
+/// Gives a stored answer again.
+pub(crate) fn replay(stored: &Stored) -> Result<Response, ApiError> {
     let status = StatusCode::from_u16(stored.status_code).map_err(ApiError::internal)?;
     let mut response = answer(status, &stored.answer);
     response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
-    Ok(Some(response))
+    Ok(response)
 }
 
 /// Stores an answer beside its effect.

@@ -8,6 +8,11 @@ pub(crate) struct Metrics {
     /// Seconds until the head of the answer.
     pub latency: HistogramVec,
     pub stream_clients: IntGauge,
+    pub connections: IntGauge,
+    /// Bytes that are counted against a budget: `uploads` or `answers`.
+    pub buffer_bytes: IntGaugeVec,
+    /// Requests refused because something was used up.
+    pub refused: IntCounterVec,
     /// Unfinished runs; the state `queued` is `starting` before an executor has claimed the run.
     pub open_runs: IntGaugeVec,
     pub outbox_depth: IntGauge,
@@ -31,6 +36,18 @@ impl Metrics {
                 &["route", "method"],
             )?,
             stream_clients: IntGauge::with_opts(options("stream_clients", "Clients that follow a run"))?,
+            connections: IntGauge::with_opts(options("connections", "Open connections of clients"))?,
+            buffer_bytes: IntGaugeVec::new(
+                options("buffer_bytes", "Memory that is taken for uploads and for answers"),
+                &["buffers"],
+            )?,
+            refused: IntCounterVec::new(
+                options(
+                    "refused_total",
+                    "Requests refused for want of memory, or because their key does too much at once",
+                ),
+                &["limit"],
+            )?,
             open_runs: IntGaugeVec::new(options("open_runs", "Runs that are not over, by state"), &["state"])?,
             outbox_depth: IntGauge::with_opts(options("outbox_depth", "Messages committed and not yet published"))?,
             webhook_attempts: IntCounterVec::new(
@@ -46,6 +63,9 @@ impl Metrics {
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.latency.clone()))?;
         registry.register(Box::new(metrics.stream_clients.clone()))?;
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.buffer_bytes.clone()))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.open_runs.clone()))?;
         registry.register(Box::new(metrics.outbox_depth.clone()))?;
         registry.register(Box::new(metrics.webhook_attempts.clone()))?;

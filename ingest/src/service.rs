@@ -2,6 +2,7 @@
 //! flight end before anything is closed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use infra::amqp::{Amqp, Publisher};
 use infra::ops::{Ops, Ready as _};
 use infra::service::{Drain, Overdue, Service};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,10 +20,17 @@ use crate::auth::{Callers, LastUsed};
 use crate::config::IngestConfig;
 use crate::events::Hub;
 use crate::evidence_log::PublicReads;
-use crate::http::listener;
+use crate::http::at_once::AtOnce;
+use crate::http::budget::Budget;
+use crate::http::listener::{self, Bounds};
 use crate::metrics::Metrics;
 use crate::rate_limit::{Plans, RateLimit};
 use crate::{periodic, router};
+
+/// Objects and pages that are read into memory at the same time.
+const CONCURRENT_READS: usize = 16;
+/// Open files beside the connections of clients: those of the database, the broker and the store.
+const OTHER_FILES: u64 = 1024;
 
 /// A running service.
 #[derive(Debug)]
@@ -73,6 +82,12 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
     let mut service = service.with_context(|| format!("--ops-listen: {} cannot be bound", config.ops.ops_listen))?;
     let ops_address = service.ops_address();
     let presigner = api.transfer_endpoint.as_ref().map(|endpoint| infra::s3::Presigner::new(&config.s3, endpoint));
+    let patience = Duration::from_millis(api.buffer_wait_ms);
+    let budget = |buffers: &str, bytes| {
+        let (in_use, refused) = (&metrics.buffer_bytes, &metrics.refused);
+        Budget::new(bytes, patience, in_use.with_label_values(&[buffers]), refused.with_label_values(&[buffers]))
+    };
+    let at_once = |what, limit, label: &str| AtOnce::new(what, limit, metrics.refused.with_label_values(&[label]));
     let app = App::new(Shared {
         pool,
         store,
@@ -84,19 +99,41 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
         last_used: LastUsed::default(),
         plans: Plans::new(api.requests_per_minute),
         rate_limit: RateLimit::new(),
+        upload_buffers: budget("uploads", api.upload_buffer_bytes),
+        answer_buffers: Arc::new(budget("answers", api.answer_buffer_bytes)),
+        uploads: at_once("uploads", api.uploads_per_key, "uploads_of_key"),
+        streams: at_once("event streams", api.streams_per_key, "streams_of_key"),
+        reads: Arc::new(Semaphore::new(CONCURRENT_READS)),
         hub: Hub::default(),
         public_reads: PublicReads::default(),
         metrics,
         stopping: shutdown,
         config: api,
     });
-    let header_timeout = Duration::from_millis(app.config.header_timeout_ms);
     let router = router::build(&app, &ops);
-    service.work(listener::serve(listener, router, header_timeout, service.shutdown()));
+    service.work(listener::serve(listener, router, bounds(&app), service.shutdown()));
     service.beside(watch.run(service.drained()));
     beside(&mut service, &app, amqp, publisher);
     tracing::info!(%address, %ops_address, "the API is served");
     Ok(Ingest { address, ops_address, running: tokio::spawn(service.finished()) })
+}
+
+/// The bounds of connections. Each may need another one, to the store.
+fn bounds(app: &App) -> Bounds {
+    let config = &app.config;
+    let wanted = u64::from(config.max_connections);
+    let files = infra::descriptors::raise_limit(wanted + OTHER_FILES);
+    // With few files, most of them are still for clients.
+    let possible = files.saturating_sub(OTHER_FILES).max(files / 2).min(wanted);
+    if possible < wanted {
+        tracing::warn!(wanted, possible, files, "--max-connections is lowered: the process may not open more files");
+    }
+    Bounds {
+        connections: usize::try_from(possible).unwrap_or(usize::MAX),
+        header_timeout: Duration::from_millis(config.header_timeout_ms),
+        write_timeout: Duration::from_millis(config.write_idle_timeout_ms),
+        open: app.metrics.connections.clone(),
+    }
 }
 
 /// Starts the tasks that outlive the requests: the message that the last request commits is still relayed.

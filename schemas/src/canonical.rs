@@ -1,6 +1,7 @@
 //! Canonical JSON after RFC 8785, for everything that is hashed or signed. Only integers within ±2^53 are written:
 //! another number in a document of ours is a defect, not input.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -27,23 +28,38 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
 
 /// Parses JSON that all readers read alike: a member that occurs twice is refused (RFC 7493 section 2.3).
 pub fn from_slice(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    from_slice_of(bytes, usize::MAX)
+}
+
+/// The same, and JSON of more values is refused: a value takes more memory than its text.
+pub fn from_slice_of(bytes: &[u8], max_values: usize) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Unambiguous.deserialize(&mut reader)?;
+    let left = Cell::new(max_values);
+    let value = Unambiguous { left: &left, max_values }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
 
-struct Unambiguous;
+#[derive(Clone, Copy)]
+struct Unambiguous<'a> {
+    /// Values that may still come.
+    left: &'a Cell<usize>,
+    max_values: usize,
+}
 
-impl<'de> DeserializeSeed<'de> for Unambiguous {
+impl<'de> DeserializeSeed<'de> for Unambiguous<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err(D::Error::custom(format!("more than {} values", self.max_values)));
+        };
+        self.left.set(left);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Unambiguous {
+impl<'de> Visitor<'de> for Unambiguous<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,7 +96,7 @@ impl<'de> Visitor<'de> for Unambiguous {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Unambiguous)? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -89,7 +105,7 @@ impl<'de> Visitor<'de> for Unambiguous {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(Unambiguous)?;
+            let value = members.next_value_seed(self)?;
             if object.contains_key(&name) {
                 return Err(A::Error::custom(format!("the member `{}` occurs twice", name.escape_debug())));
             }

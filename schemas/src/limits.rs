@@ -34,6 +34,10 @@ pub const ENV_BYTES: usize = 64 * 1024;
 pub const URL_BYTES: usize = 2048;
 /// Webhooks of an organization.
 pub const WEBHOOKS: i64 = 100;
+/// Projects of an organization.
+pub const PROJECTS: i64 = 1000;
+/// Archive transfers of an organization that wait for their bytes.
+pub const OPEN_TRANSFERS: i64 = 1000;
 /// Characters of a project's name.
 pub const PROJECT_NAME_CHARS: usize = 100;
 /// Characters of an `Idempotency-Key`.

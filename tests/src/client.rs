@@ -53,6 +53,11 @@ impl Client {
         Self { key: String::new(), ..self.clone() }
     }
 
+    /// The same client at another service.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// The body of a successful answer, as it is.
     pub async fn bytes(&self, path: &str) -> Vec<u8> {
         let answer = self.request(Method::GET, path).send().await.expect("an answer");

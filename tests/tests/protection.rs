@@ -66,6 +66,9 @@ async fn a_body_that_is_too_much_is_refused() {
         (br#"{"command":"x","timeoutMs":1e400}"#.to_vec(), 400, "invalid_request"),
         (br#"{"command":"x","timeoutMs":0.5}"#.to_vec(), 400, "invalid_request"),
         (b"".to_vec(), 400, "invalid_request"),
+        (br#"{"command":"true","command":"false"}"#.to_vec(), 400, "invalid_request"),
+        (br#"{"command":"true","metadata":{"a":"1","a":"2"}}"#.to_vec(), 400, "invalid_request"),
+        (format!("{{\"command\":\"true\",\"x\":[{}0]}}", "0,".repeat(20_000)).into_bytes(), 400, "invalid_request"),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
         let answer = post(body).await;

@@ -138,6 +138,86 @@ async fn who_is_gone_is_left_alone() {
 }
 
 #[tokio::test]
+async fn receivers_that_never_answer_delay_nobody_else() {
+    let stack = stack(&OPEN).await;
+    let client = stack.client();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_address = silent.local_addr().unwrap();
+    // Accepts and says nothing.
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let taken = held.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = silent.accept().await {
+            taken.lock().expect("no panic").push(stream);
+        }
+    });
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        ids.push(webhook(&client, &format!("http://{silent_address}/{n}")).await.0);
+    }
+    let run = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    // Far more messages than are sent at once, all of them older than the other organization's.
+    let database = stack.admin.get().await.unwrap();
+    let sql = "insert into ingest.webhook_deliveries (id, webhook_id, org_id, run_id, type)
+        select 'whd_' || replace(gen_random_uuid()::text, '-', ''), w.id, w.org_id, $1, 'workspace_run.ended'
+        from ingest.webhooks w, generate_series(1, 100) as n where w.org_id = $2";
+    database.execute(sql, &[&run, &stack.org.as_str()]).await.unwrap();
+    let connections = || held.lock().expect("no panic").len();
+    eventually("as many as one organization may have", async || (connections() >= 16).then_some(())).await;
+
+    let stranger = stack.stranger().await;
+    let (receiver, address) = Receiver::start(&[]).await;
+    webhook(&stranger, &format!("http://{address}/")).await;
+    let run = stranger.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+    stranger.wait_terminal(&run).await;
+    // An attempt at a silent receiver takes 15 seconds.
+    tokio::time::timeout(std::time::Duration::from_secs(5), receiver.wait_for(1)).await.expect("told at once");
+    assert_eq!(connections(), 16, "an organization has so many messages on their way, and a webhook 8 of them");
+    let sql = "select max(busy) from (select count(*) as busy from ingest.webhook_deliveries
+        where attempts > 0 group by webhook_id) as counts";
+    let of_one: i64 = database.query_one(sql, &[]).await.unwrap().get(0);
+    assert!(of_one <= 8, "{of_one} messages to one receiver at once");
+
+    // After silence, one message at a time; an answer ends that.
+    let sql = "update ingest.webhooks set failures = 3, paused_until = now() + interval '1 hour' where id = $1";
+    let (heard, address) = Receiver::start(&[]).await;
+    let (id, _) = webhook(&stranger, &format!("http://{address}/")).await;
+    database.execute(sql, &[&id]).await.unwrap();
+    let run = stranger.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+    stranger.wait_terminal(&run).await;
+    receiver.wait_for(2).await;
+    assert!(heard.got().is_empty(), "it is left alone");
+    let waiting = delivery(&stranger, &id, "pending").await;
+    let path = format!("/v1/webhook-deliveries/{}/redeliver", waiting["id"].as_str().unwrap());
+    stranger.post(&path, &json!({})).await.expect(200);
+    heard.wait_for(1).await;
+}
+
+#[tokio::test]
+async fn a_stored_answer_has_no_secret_and_a_repeated_one_has() {
+    let stack = stack(&OPEN).await;
+    let client = stack.client();
+    let create = async || {
+        let request = client.request(reqwest::Method::POST, "/v1/webhooks").header("idempotency-key", "once");
+        client.send(request.json(&json!({"url": "http://127.0.0.1:9/"}))).await
+    };
+    let first = create().await.expect(201);
+    let secret = first["secret"].as_str().unwrap();
+    let database = stack.admin.get().await.unwrap();
+    let sql = "select answer::text from ingest.idempotency";
+    let stored: String = database.query_one(sql, &[]).await.unwrap().get(0);
+    assert!(stored.contains(first["webhook"]["id"].as_str().unwrap()) && !stored.contains("whsec_"), "{stored}");
+    let again = create().await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(again.expect(201), first);
+    assert!(secret.starts_with("whsec_"));
+    client.delete(&format!("/v1/webhooks/{}", first["webhook"]["id"].as_str().unwrap())).await.expect(200);
+    let again = create().await.expect(201);
+    assert_eq!((&again["webhook"], again.get("secret")), (&first["webhook"], None), "it is gone with its webhook");
+}
+
+#[tokio::test]
 async fn nothing_near_us_is_reached() {
     let stack = stack(&["--webhook-retry-ms", "100"]).await;
     let client = stack.client();

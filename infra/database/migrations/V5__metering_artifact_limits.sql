@@ -18,6 +18,7 @@ begin atomic
     select coalesce((select plans.artifact_limits from metering.accounts join metering.plans on plans.name = accounts.plan
         where accounts.org_id = p_org), '{}'::jsonb);
 end;
+revoke execute on function metering.artifact_limits from public;
 grant execute on function metering.artifact_limits to crownest_ingest;
 
 -- Changes the bounds of a plan for the artifacts of runs that are started from now on.
@@ -26,3 +27,4 @@ language sql security definer set search_path = pg_catalog, pg_temp
 begin atomic
     update metering.plans set artifact_limits = p_limits where name = p_plan;
 end;
+revoke execute on function metering.set_plan_artifact_limits from public;

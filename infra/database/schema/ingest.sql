@@ -218,6 +218,7 @@ create table ingest.uploads (
 );
 create index uploads_in_store on ingest.uploads (expires_at) where (staging_key is not null);
 create index uploads_of_run on ingest.uploads (run_id);
+create index uploads_open on ingest.uploads (org_id, expires_at) where (status = 'pending');
 grant select, insert, update, delete on ingest.uploads to crownest_ingest;
 
 -- Messages to webhooks, and what became of them.
@@ -242,7 +243,8 @@ create table ingest.webhook_deliveries (
     constraint webhook_deliveries_status_check check (status in ('pending', 'delivered', 'failed'))
 );
 create index deliveries_by_age on ingest.webhook_deliveries (created_at);
-create index deliveries_due on ingest.webhook_deliveries (next_attempt_at) where (status = 'pending');
+create index deliveries_due_of_webhook on ingest.webhook_deliveries (webhook_id,
+    next_attempt_at) where (status = 'pending');
 create index deliveries_of_webhook on ingest.webhook_deliveries (webhook_id, created_at desc, id desc);
 grant select, insert, update, delete on ingest.webhook_deliveries to crownest_ingest;
 
@@ -258,6 +260,10 @@ create table ingest.webhooks (
     created_at timestamptz not null default now(),
     -- When the receiver said that it is gone.
     disabled_at timestamptz,
+    -- Pauses since the receiver last answered. While it is not 0, one message at a time is tried.
+    failures integer not null default 0,
+    -- Nothing is sent before this time, because the receiver did not answer.
+    paused_until timestamptz,
     constraint webhooks_pkey primary key (id),
     constraint webhooks_org_id_fkey foreign key (org_id) references ingest.organizations(id),
     constraint webhooks_project_id_fkey foreign key (project_id) references ingest.projects(id)

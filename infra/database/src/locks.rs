@@ -4,7 +4,7 @@
 //! only the owner's functions reach are (`collector.locks`, `collector.leaders`).
 //!
 //! Advisory locks that SQL functions take, listed here so that nobody takes their numbers (the test below finds each in
-//! `migrations/`): 7401, seed of a hash: one project's slots (`metering.lock_project`) · 7403 and 7404, in migrations before V6
+//! `migrations/`): 7401, seed of a hash: one organization's slots (`metering.lock_organization`) · 7403 and 7404, in migrations before V6
 //! only. Ingest hashes into the 64-bit space: `template <slug>`, `template object <key>`, and the scope of an
 //! `Idempotency-Key`. The tests' harness takes 7402.
 

@@ -8,6 +8,7 @@ use schemas::api::key::ApiKey;
 use schemas::id::{ApiKeyId, OrgId, ProjectId};
 use schemas::scope::Scope;
 
+use crate::db::api_keys::Bounds;
 use crate::http::error::{ApiError, Code};
 
 /// Cheap to clone.
@@ -39,6 +40,14 @@ impl Caller {
     /// The projects that the key is limited to; `None` when it is not.
     pub(crate) fn only_projects(&self) -> Option<&[ProjectId]> {
         self.0.project_ids.as_deref()
+    }
+
+    /// The bounds within which the caller acts on API keys.
+    pub(crate) fn bounds(&self) -> Bounds<'_> {
+        Bounds {
+            scopes: self.0.scopes.iter().map(|scope| scope.as_str()).collect(),
+            projects: self.only_projects().map(|ids| ids.iter().map(ProjectId::as_str).collect()),
+        }
     }
 
     pub(crate) fn may_see(&self, project: &ProjectId) -> bool {

@@ -26,8 +26,10 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
         discard(request.into_body()).await;
         return standing.mark(error.into_response());
     }
+    let (org, method) = (caller.org().clone(), request.method().clone());
     request.extensions_mut().insert(caller);
     let response = next.run(request).await;
+    let response = app.answer_buffers.hold(org.as_str(), &method, response).await;
     match standing {
         Some(standing) => standing.mark(response),
         None => response,

@@ -13,6 +13,17 @@ use crate::db::page::{Cursor, Page};
 const COLUMNS: &str = "id, org_id, name, prefix, last4, project_ids, scopes, created_by_user_id, created_at, \
                        revoked_at, last_used_at";
 
+/// The condition that a key has no scope and no project that the bounds lack. A scope of a later version is in no bounds.
+const WITHIN: &str = "scopes <@ $2 and ($3::text[] is null or project_ids <@ $3)";
+
+/// The rights that a caller has. It acts on keys within them only, as if it had to make those keys.
+#[derive(Debug)]
+pub(crate) struct Bounds<'a> {
+    pub scopes: Vec<&'a str>,
+    /// `None`: all projects.
+    pub projects: Option<Vec<&'a str>>,
+}
+
 pub(crate) async fn insert(client: &impl GenericClient, key: &ApiKey, sha256: &[u8]) -> Result<(), DbError> {
     let sql = "insert into ingest.api_keys
             (id, org_id, name, prefix, last4, sha256, scopes, project_ids, created_by_user_id, created_at)
@@ -45,34 +56,48 @@ pub(crate) async fn find_active(client: &impl GenericClient, sha256: &[u8]) -> R
     optional(client, &sql, &[&sha256]).await?.map(|row| api_key(&row)).transpose()
 }
 
-pub(crate) async fn find(client: &impl GenericClient, org: &OrgId, id: &ApiKeyId) -> Result<Option<ApiKey>, DbError> {
-    let sql = format!("select {COLUMNS} from ingest.api_keys where org_id = $1 and id = $2");
-    optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
+pub(crate) async fn find(
+    client: &impl GenericClient,
+    org: &OrgId,
+    bounds: &Bounds<'_>,
+    id: &ApiKeyId,
+) -> Result<Option<ApiKey>, DbError> {
+    let sql = format!("select {COLUMNS} from ingest.api_keys where org_id = $1 and {WITHIN} and id = $4");
+    let Bounds { scopes, projects } = bounds;
+    optional(client, &sql, &[&org.as_str(), scopes, projects, &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
 }
 
 /// Newest first; one more than the page holds, if there is one.
 pub(crate) async fn list(
     client: &impl GenericClient,
     org: &OrgId,
+    bounds: &Bounds<'_>,
     page: &Page,
 ) -> Result<Vec<(ApiKey, Cursor)>, DbError> {
     let sql = format!(
         "select {COLUMNS} from ingest.api_keys
-         where org_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3::text))
-         order by created_at desc, id desc limit $4"
+         where org_id = $1 and {WITHIN} and ($4::timestamptz is null or (created_at, id) < ($4, $5::text))
+         order by created_at desc, id desc limit $6"
     );
+    let Bounds { scopes, projects } = bounds;
     let (at, id) = page.after();
-    let found = rows(client, &sql, &[&org.as_str(), &at, &id, &page.one_more()]).await?;
+    let found = rows(client, &sql, &[&org.as_str(), scopes, projects, &at, &id, &page.one_more()]).await?;
     found.iter().map(|row| Ok((api_key(row)?, Cursor::of(row)?))).collect()
 }
 
 /// Revoking twice keeps the first time.
-pub(crate) async fn revoke(client: &impl GenericClient, org: &OrgId, id: &ApiKeyId) -> Result<Option<ApiKey>, DbError> {
+pub(crate) async fn revoke(
+    client: &impl GenericClient,
+    org: &OrgId,
+    bounds: &Bounds<'_>,
+    id: &ApiKeyId,
+) -> Result<Option<ApiKey>, DbError> {
     let sql = format!(
         "update ingest.api_keys set revoked_at = coalesce(revoked_at, now())
-         where org_id = $1 and id = $2 returning {COLUMNS}"
+         where org_id = $1 and {WITHIN} and id = $4 returning {COLUMNS}"
     );
-    optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
+    let Bounds { scopes, projects } = bounds;
+    optional(client, &sql, &[&org.as_str(), scopes, projects, &id.as_str()]).await?.map(|row| api_key(&row)).transpose()
 }
 
 /// Revokes a key of any organization, for operators.

@@ -18,6 +18,8 @@ pub(crate) enum Reserved {
     Waiting,
     /// Nothing was reserved: the budget of the period is used up.
     QuotaExceeded,
+    /// Nothing was reserved: too many runs of the organization wait for a slot.
+    QueueFull,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub(crate) async fn reserve_run(client: &impl GenericClient, wanted: &Reservatio
         "active" => Ok(Reserved::Active),
         "waiting" => Ok(Reserved::Waiting),
         "quota_exceeded" => Ok(Reserved::QuotaExceeded),
+        "queue_full" => Ok(Reserved::QueueFull),
         other => Err(DbError::Column { column: "granted", source: anyhow::anyhow!("unknown answer `{other}`") }),
     }
 }
@@ -74,12 +77,18 @@ pub(crate) async fn plan_of(client: &impl GenericClient, org: &OrgId) -> Result<
     }))
 }
 
-/// An organization without an account has used nothing, and nothing limits it.
-pub(crate) async fn usage_summary(client: &impl GenericClient, org: &OrgId) -> Result<Usage, DbError> {
+/// Usage of the whole organization, or of some of its projects. An organization without an account has used nothing, and
+/// nothing limits it.
+pub(crate) async fn usage_summary(
+    client: &impl GenericClient,
+    org: &OrgId,
+    only: Option<&[ProjectId]>,
+) -> Result<Usage, DbError> {
     let sql = "select period_start, period_end, concurrent_runs, compute_unit_seconds_per_month, active, totals,
             pricing_version, compute_unit_seconds_per_credit
-        from metering.usage_summary($1)";
-    let row = one(client, sql, &[&org.as_str()]).await?;
+        from metering.usage_summary($1, $2)";
+    let only: Option<Vec<&str>> = only.map(|ids| ids.iter().map(ProjectId::as_str).collect());
+    let row = one(client, sql, &[&org.as_str(), &only]).await?;
     Ok(Usage {
         period_start: row.try_get("period_start")?,
         period_end: timestamp(&row, "period_end")?,

@@ -1,7 +1,7 @@
 //! Table `ingest.organizations`: the tenants.
 
 use database::GenericClient;
-use database::row::{DbError, execute, one, parsed, rows, timestamp};
+use database::row::{DbError, execute, one, optional, parsed, rows, timestamp};
 use schemas::Timestamp;
 use schemas::id::OrgId;
 use serde::Serialize;
@@ -25,6 +25,13 @@ pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str)
 pub(crate) async fn exists(client: &impl GenericClient, org: &OrgId) -> Result<bool, DbError> {
     let sql = "select exists (select from ingest.organizations where id = $1)";
     Ok(one(client, sql, &[&org.as_str()]).await?.try_get(0)?)
+}
+
+/// Serializes whatever counts things of the organization before it adds one, until the transaction ends.
+pub(crate) async fn lock(client: &impl GenericClient, org: &OrgId) -> Result<(), DbError> {
+    // Not `for update`: rows that refer to the organization may still be inserted.
+    let sql = "select from ingest.organizations where id = $1 for no key update";
+    optional(client, sql, &[&org.as_str()]).await.map(drop)
 }
 
 /// Lists all organizations, newest first.

@@ -68,8 +68,14 @@ impl Page {
     }
 
     /// The answer from the rows found, at most `one_more` of them.
-    pub(crate) fn list<Row, T>(&self, mut found: Vec<(Row, Cursor)>, shape: impl Fn(Row) -> T) -> List<T> {
-        let has_more = found.len() > self.limit;
+    pub(crate) fn list<Row, T>(&self, found: Vec<(Row, Cursor)>, shape: impl Fn(Row) -> T) -> List<T> {
+        let total = found.len();
+        self.cut(found, total, shape)
+    }
+
+    /// The answer from the first of `total` rows; the others are too large for one page.
+    pub(crate) fn cut<Row, T>(&self, mut found: Vec<(Row, Cursor)>, total: usize, shape: impl Fn(Row) -> T) -> List<T> {
+        let has_more = total > found.len().min(self.limit);
         found.truncate(self.limit);
         let next_cursor = has_more.then(|| found.last().map(|(_, cursor)| cursor.encode())).flatten();
         List { data: found.into_iter().map(|(row, _)| shape(row)).collect(), has_more, next_cursor }
@@ -103,5 +109,8 @@ mod tests {
         assert_eq!(Cursor::decode(&full.next_cursor.unwrap()), Some(cursor("wsr_1")));
         let last = page.list(all(2), |n| n);
         assert_eq!((last.data.len(), last.has_more, last.next_cursor), (2, false, None));
+        let cut = page.cut(all(1), 2, |n| n);
+        assert_eq!((cut.data.len(), cut.has_more), (1, true));
+        assert_eq!(Cursor::decode(&cut.next_cursor.unwrap()), Some(cursor("wsr_0")));
     }
 }

@@ -16,6 +16,10 @@ pub(crate) async fn insert(client: &impl GenericClient, org: &OrgId, name: &str)
     project(&one(client, &sql, &[&id.as_str(), &org.as_str(), &name]).await?)
 }
 
+pub(crate) async fn count(client: &impl GenericClient, org: &OrgId) -> Result<i64, DbError> {
+    Ok(one(client, "select count(*) from ingest.projects where org_id = $1", &[&org.as_str()]).await?.try_get(0)?)
+}
+
 /// Inserts the project of runs that name none; every organization has exactly one.
 pub(crate) async fn insert_default(client: &impl GenericClient, org: &OrgId, id: &ProjectId) -> Result<(), DbError> {
     let sql = "insert into ingest.projects (id, org_id, name, is_default) values ($1, $2, 'Default', true)";

@@ -91,14 +91,17 @@ pub(crate) async fn lock(client: &impl GenericClient, org: &OrgId, id: &RunId) -
     optional(client, sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| Run::from_row(&row)).transpose()
 }
 
-/// Newest first; one more than the page holds, if there is one.
+/// Newest first, and how many there are, which is one more than the page holds if there is one. Rows beyond about `max_bytes`
+/// are only counted.
 pub(crate) async fn list(
     client: &impl GenericClient,
     org: &OrgId,
     filter: &Filter,
     page: &Page,
-) -> Result<Vec<(Run, Cursor)>, DbError> {
-    let sql = "select * from ingest.runs
+    max_bytes: i64,
+) -> Result<(Vec<(Run, Cursor)>, usize), DbError> {
+    let sql = "with page as (
+        select * from ingest.runs
         where org_id = $1
           and ($2::text[] is null or project_id = any ($2))
           and ($3::text is null or status = $3)
@@ -107,7 +110,16 @@ pub(crate) async fn list(
           and ($8::text is null or batch_id = $8)
           and ($9::timestamptz is null or created_at >= $9)
           and ($10::timestamptz is null or created_at < $10)
-        order by created_at desc, id desc limit $7";
+        order by created_at desc, id desc limit $7
+        ), sized as (
+            select page.*, count(*) over () as total,
+                octet_length(command) + octet_length(metadata::text) + octet_length(artifacts::text)
+                    + octet_length(result::text) + coalesce(octet_length(source_metadata::text), 0) as bytes
+            from page
+        ), summed as (
+            select sized.*, sum(bytes) over (order by created_at desc, id desc) - bytes as before from sized
+        )
+        select * from summed where before < $11 order by created_at desc, id desc";
     let projects: Option<Vec<&str>> = filter.projects.as_ref().map(|ids| ids.iter().map(ProjectId::as_str).collect());
     let status = filter.status.map(RunStatus::as_str);
     let (at, id) = page.after();
@@ -122,9 +134,12 @@ pub(crate) async fn list(
         &filter.batch.as_ref().map(BatchId::as_str),
         &filter.created_after.map(Timestamp::into_inner),
         &filter.created_before.map(Timestamp::into_inner),
+        &max_bytes,
     ];
     let found = rows(client, sql, params).await?;
-    found.iter().map(|row| Ok((Run::from_row(row)?, Cursor::of(row)?))).collect()
+    let total = found.first().map_or(Ok(0), |row| row.try_get::<_, i64>("total"))?;
+    let runs = found.iter().map(|row| Ok((Run::from_row(row)?, Cursor::of(row)?)));
+    Ok((runs.collect::<Result<_, DbError>>()?, usize::try_from(total).unwrap_or(0)))
 }
 
 /// The project of the run that this sandbox was made for.

@@ -59,6 +59,12 @@ pub(crate) async fn insert(
     upload(&one(client, &sql, params).await?)
 }
 
+/// Uploads of the organization that wait for their bytes.
+pub(crate) async fn count_open(client: &impl GenericClient, org: &OrgId) -> Result<i64, DbError> {
+    let sql = "select count(*) from ingest.uploads where org_id = $1 and status = 'pending' and expires_at > now()";
+    Ok(one(client, sql, &[&org.as_str()]).await?.try_get(0)?)
+}
+
 pub(crate) async fn find(client: &impl GenericClient, org: &OrgId, id: &UploadId) -> Result<Option<Upload>, DbError> {
     let sql = format!("select {COLUMNS} from ingest.uploads where org_id = $1 and id = $2");
     optional(client, &sql, &[&org.as_str(), &id.as_str()]).await?.map(|row| upload(&row)).transpose()

@@ -123,18 +123,64 @@ pub(crate) struct Due {
     pub secret: Vec<u8>,
 }
 
-/// Takes due messages. After `lease`, a message that was taken and not recorded is due again.
-pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit: i64) -> Result<Vec<Due>, DbError> {
-    let sql = "with due as (
-            select d.id from ingest.webhook_deliveries d
-            where d.status = 'pending' and d.next_attempt_at <= now()
-            order by d.next_attempt_at limit $2 for update skip locked
+/// What is being sent at this moment: the webhook and the organization of each message.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    pub webhooks: Vec<WebhookId>,
+    pub orgs: Vec<OrgId>,
+}
+
+/// Maximum messages that are sent at the same time: to one webhook, of one organization, and now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AtOnce {
+    pub of_webhook: i64,
+    pub of_org: i64,
+    pub now: i64,
+}
+
+/// Takes due messages: organizations get their turn one after the other, whatever each of them has waiting. A webhook whose
+/// receiver does not answer is tried with one message at a time. After `lease`, a message that was taken and not recorded is
+/// due again.
+pub(crate) async fn take_due(
+    client: &impl GenericClient,
+    lease: Duration,
+    sending: &Sending,
+    most: AtOnce,
+) -> Result<Vec<Due>, DbError> {
+    // The webhooks with pending messages are found by jumps through an index, however many messages wait.
+    let sql = "with recursive waiting (webhook_id) as (
+            (select webhook_id from ingest.webhook_deliveries where status = 'pending' order by webhook_id limit 1)
+            union all
+            select (select d.webhook_id from ingest.webhook_deliveries d
+                where d.status = 'pending' and d.webhook_id > waiting.webhook_id order by d.webhook_id limit 1)
+            from waiting where waiting.webhook_id is not null
+        ), candidates as (
+            select d.id, d.next_attempt_at, w.org_id
+            from waiting join ingest.webhooks w on w.id = waiting.webhook_id
+            cross join lateral (
+                select count(*) as count from unnest($2::text[]) as busy (id) where busy.id = w.id) as busy
+            cross join lateral (
+                select d.id, d.next_attempt_at from ingest.webhook_deliveries d
+                where d.webhook_id = w.id and d.status = 'pending' and d.next_attempt_at <= now()
+                order by d.next_attempt_at
+                limit greatest(0, case when w.failures > 0 then 1 else $4::bigint end - busy.count)) as d
+            where w.paused_until is null or w.paused_until <= now()
+        ), turns as (
+            select id, next_attempt_at, row_number() over (partition by org_id order by next_attempt_at)
+                + (select count(*) from unnest($3::text[]) as busy (id) where busy.id = org_id) as turn
+            from candidates
+        ), due as (
+            select d.id from turns join ingest.webhook_deliveries d on d.id = turns.id
+            where turns.turn <= $5 and d.status = 'pending' and d.next_attempt_at <= now()
+            order by turns.turn, turns.next_attempt_at limit $6 for update of d skip locked
         )
         update ingest.webhook_deliveries d
         set attempts = attempts + 1, last_attempt_at = now(), next_attempt_at = now() + make_interval(secs => $1)
         from due, ingest.webhooks w
         where d.id = due.id and w.id = d.webhook_id
         returning d.id, d.webhook_id, d.org_id, d.run_id, d.type, d.created_at, d.attempts, w.url, w.secret";
+    let webhooks: Vec<&str> = sending.webhooks.iter().map(WebhookId::as_str).collect();
+    let orgs: Vec<&str> = sending.orgs.iter().map(OrgId::as_str).collect();
     let due = |row: &Row| {
         Ok(Due {
             id: parsed(row, "id")?,
@@ -148,7 +194,41 @@ pub(crate) async fn take_due(client: &impl GenericClient, lease: Duration, limit
             secret: row.try_get("secret")?,
         })
     };
-    rows(client, sql, &[&lease.as_secs_f64(), &limit]).await?.iter().map(due).collect()
+    let params: Params<'_> = &[&lease.as_secs_f64(), &webhooks, &orgs, &most.of_webhook, &most.of_org, &most.now];
+    rows(client, sql, params).await?.iter().map(due).collect()
+}
+
+/// Leaves a receiver alone that did not answer: for `first`, then for twice as long each time, up to `longest`. Attempts that
+/// failed together count once.
+pub(crate) async fn pause(
+    client: &impl GenericClient,
+    id: &WebhookId,
+    first: Duration,
+    longest: Duration,
+) -> Result<(), DbError> {
+    let sql = "update ingest.webhooks set failures = least(failures + 1, 30),
+            paused_until = now() + make_interval(secs => least($2 * power(2, failures), $3))
+        where id = $1 and (paused_until is null or paused_until <= now())";
+    execute(client, sql, &[&id.as_str(), &first.as_secs_f64(), &longest.as_secs_f64()]).await?;
+    Ok(())
+}
+
+/// Ends the pauses of a receiver that answered, or that its owner wants to be tried.
+pub(crate) async fn resume(client: &impl GenericClient, id: &WebhookId) -> Result<(), DbError> {
+    let sql = "update ingest.webhooks set failures = 0, paused_until = null where id = $1 and failures > 0";
+    execute(client, sql, &[&id.as_str()]).await?;
+    Ok(())
+}
+
+/// The secret of a webhook that still exists.
+pub(crate) async fn secret(
+    client: &impl GenericClient,
+    org: &OrgId,
+    id: &WebhookId,
+) -> Result<Option<Secret>, DbError> {
+    let sql = "select secret from ingest.webhooks where org_id = $1 and id = $2";
+    let found = optional(client, sql, &[&org.as_str(), &id.as_str()]).await?;
+    found.map(|row| Ok(shown(&row.try_get::<_, Vec<u8>>("secret")?))).transpose()
 }
 
 /// The outcome of an attempt.

@@ -1,4 +1,5 @@
-//! `GET /v1/usage`: the organization's usage in the current calendar month, UTC.
+//! `GET /v1/usage`: the organization's usage in the current calendar month, UTC; for a key that is limited to projects, what
+//! they used of it.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,12 @@ pub(crate) const OPERATION: Operation =
         .answers(200, json::<UsageSummary>(examples::usage));
 
 pub(crate) async fn handle(call: Call, (): ()) -> Result<Json<UsageSummary>, ApiError> {
-    let usage = metering::usage_summary(&call.app.pool.get().await?, call.caller.org()).await?;
+    let only = call.caller.only_projects();
+    let mut usage = metering::usage_summary(&call.app.pool.get().await?, call.caller.org(), only).await?;
+    if only.is_some() {
+        // What is left tells what the other projects have used.
+        (usage.concurrent_runs, usage.compute_unit_seconds_per_month) = (None, None);
+    }
     Ok(Json(summary(usage, call.app.config.currency_per_credit)))
 }
 

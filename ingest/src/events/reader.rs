@@ -2,10 +2,12 @@
 //! object store.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use database::{DbError, Pool};
 use infra::s3::Store;
 use schemas::id::RunId;
+use tokio::sync::Semaphore;
 
 use super::{frame, parts};
 use crate::db::collector;
@@ -28,11 +30,15 @@ pub(crate) struct Reader {
     pub pool: Pool,
     pub store: Store,
     pub run: RunId,
+    /// Shared by all readers: a page is larger in memory while it is read.
+    pub reads: Arc<Semaphore>,
 }
 
 impl Reader {
     /// Reads at most `max_events` events after `after`, about `max_bytes` of them. The page is empty only if none are stored.
     pub(crate) async fn page(&self, after: u64, max_events: usize, max_bytes: u64) -> Result<Vec<Line>, ReadError> {
+        // Never closed.
+        let _read = self.reads.acquire().await;
         let (mut page, mut bytes, mut after) = (Vec::new(), 0u64, after);
         while page.len() < max_events && bytes < max_bytes {
             let mut found = VecDeque::from(self.next(after, max_bytes - bytes).await?);

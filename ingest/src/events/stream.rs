@@ -2,6 +2,7 @@
 //! that a slow client costs no memory.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -9,16 +10,20 @@ use futures_util::Stream;
 use prometheus::IntGauge;
 use schemas::Timestamp;
 use schemas::event::{Event, EventKind};
+use schemas::id::OrgId;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::pages::Page;
+use super::pages::{Page, Slot};
 use super::reader::ReadError;
 use super::{Line, Reader, Subscription};
+use crate::http::at_once::Place;
+use crate::http::budget::Budget;
 
 /// Bounds of what is read and sent at once.
 const PAGE_EVENTS: usize = 500;
-const PAGE_BYTES: u64 = 256 * 1024;
+const PAGE_BYTES: u64 = 64 * 1024;
 /// Pause when announced events are not found, so that a missing event does not make a busy loop.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
@@ -31,23 +36,31 @@ pub(crate) struct Follower {
     pub after: u64,
     pub heartbeat: Duration,
     pub stopping: CancellationToken,
+    pub buffers: Arc<Budget>,
+    pub org: OrgId,
+    /// The page that is being sent.
+    pub sending: Option<Slot>,
     pub _client: StreamClient,
 }
 
 /// Counts a client until it is dropped.
 #[derive(Debug)]
-pub(crate) struct StreamClient(IntGauge);
+pub(crate) struct StreamClient {
+    gauge: IntGauge,
+    /// One of the streams that its key may have.
+    _place: Place,
+}
 
 impl StreamClient {
-    pub(crate) fn arrived(gauge: &IntGauge) -> Self {
+    pub(crate) fn arrived(gauge: &IntGauge, place: Place) -> Self {
         gauge.inc();
-        Self(gauge.clone())
+        Self { gauge: gauge.clone(), _place: place }
     }
 }
 
 impl Drop for StreamClient {
     fn drop(&mut self) {
-        self.0.dec();
+        self.gauge.dec();
     }
 }
 
@@ -64,6 +77,8 @@ impl Follower {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        // The connection asks for more when little is left of the page before.
+        self.sending = None;
         let heartbeat_at = Instant::now() + self.heartbeat;
         let mut missing = false;
         loop {
@@ -72,9 +87,16 @@ impl Follower {
             }
             let progress = *self.subscription.progress.borrow_and_update();
             if progress.last_seq > self.after {
-                if let Some(page) = self.page().await? {
+                if let Some(slot) = self.page().await?
+                    && let Some(page) = slot.get()
+                {
                     self.after = page.last_seq;
-                    return Ok(Some(page.frames));
+                    let frames = page.frames.clone();
+                    self.sending = Some(slot);
+                    return Ok(Some(frames));
+                }
+                if self.stopping.is_cancelled() {
+                    return Ok(None);
                 }
                 if progress.terminal && missing {
                     tracing::error!(run_id = %self.reader.run, after = self.after, "the last events are not stored");
@@ -102,14 +124,21 @@ impl Follower {
 }
 
 impl Follower {
-    async fn page(&self) -> Result<Option<Page>, ReadError> {
+    async fn page(&self) -> Result<Option<Slot>, ReadError> {
         let read = async || {
+            let mut held = tokio::select! {
+                held = self.buffers.wait_for(&self.org, PAGE_BYTES) => held,
+                () = self.stopping.cancelled() => return Ok(None),
+            };
             let page = self.reader.page(self.after, PAGE_EVENTS, PAGE_BYTES).await?;
-            Ok(page.last().map(|last| Page { last_seq: last.seq, frames: frames_of(&page) }))
+            let Some(last_seq) = page.last().map(|last| last.seq) else { return Ok(None) };
+            let frames = frames_of(&page);
+            held.shrink_to(frames.len() as u64);
+            Ok(Some(Page { last_seq, frames, _held: Some(held) }))
         };
         match self.subscription.shared_pages() {
             Some(pages) => pages.get(self.after, read).await,
-            None => read().await,
+            None => Ok(read().await?.map(|page| Arc::new(OnceCell::new_with(Some(page))))),
         }
     }
 }

@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use axum::body::{Body, HttpBody};
+use http_body_util::BodyExt;
 use infra::s3::ByteStream;
+use schemas::canonical;
+use schemas::id::OrgId;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::budget::Budget;
 use super::error::{ApiError, Code};
+use crate::archive::discard;
 
 /// Larger than the largest valid request: a command of 64 KiB, its variables and metadata,
 /// every character of them escaped.
-const MAX_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
+/// Bodies up to this size are read without asking for memory.
+const SMALL_BYTES: u64 = 16 * 1024;
+/// More than the largest valid request has. A value takes far more memory than its text.
+const MAX_VALUES: usize = 10_000;
 /// Bounds how long a slow client holds a connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -24,22 +32,50 @@ pub(crate) fn from_store(object: ByteStream) -> Body {
     }))
 }
 
-/// Reads a JSON object, whatever the content type says it is.
-pub(crate) async fn read_json(body: Body) -> Result<Value, ApiError> {
-    let reading = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, MAX_BYTES).collect()).await;
-    let read = reading.map_err(|_| ApiError::invalid(format!("The body was not complete within {READ_TIMEOUT:?}.")))?;
-    let collected = read.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            return ApiError::new(Code::FileTooLarge, format!("The body is larger than {MAX_BYTES} bytes."));
+/// Reads a JSON object, whatever the content type says it is. A large one takes its memory from the budget first.
+pub(crate) async fn read_json(body: Body, buffers: &Budget, org: &OrgId) -> Result<Value, ApiError> {
+    // A client that does not say how long its body is may send the longest.
+    let announced = body.size_hint().upper().unwrap_or(MAX_BYTES);
+    if announced > MAX_BYTES {
+        return Err(too_large(body).await);
+    }
+    let _held = match announced {
+        ..=SMALL_BYTES => None,
+        large => Some(buffers.take_in_time(org, large).await?),
+    };
+    let mut body = body;
+    let read = tokio::time::timeout(READ_TIMEOUT, collect(&mut body, announced)).await;
+    let read = read.map_err(|_| ApiError::invalid(format!("The body was not complete within {READ_TIMEOUT:?}.")))?;
+    match read? {
+        Some(bytes) => parse_object(&bytes),
+        None => Err(too_large(body).await),
+    }
+}
+
+/// The whole body; `None` if it is too large. The pieces are copied together: each piece may keep a much larger buffer of the
+/// connection in memory.
+async fn collect(body: &mut Body, announced: u64) -> Result<Option<Vec<u8>>, ApiError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(announced.min(SMALL_BYTES)).unwrap_or(0));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::invalid("The body ended before it was complete."))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if (bytes.len() + data.len()) as u64 > MAX_BYTES {
+            return Ok(None);
         }
-        ApiError::invalid("The body ended before it was complete.")
-    })?;
-    parse_object(&collected.to_bytes())
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Some(bytes))
+}
+
+async fn too_large(body: Body) -> ApiError {
+    discard(body).await;
+    ApiError::new(Code::FileTooLarge, format!("The body is larger than {MAX_BYTES} bytes."))
 }
 
 pub(crate) fn parse_object(bytes: &[u8]) -> Result<Value, ApiError> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| ApiError::invalid(format!("The body is not well-formed JSON: {error}.")))?;
+    // Also refuses a member that is there twice: readers differ in which one counts.
+    let value = canonical::from_slice_of(bytes, MAX_VALUES)
+        .map_err(|error| ApiError::invalid(format!("The body: expected JSON with each member once: {error}.")))?;
     if value.is_object() { Ok(whole(value)) } else { Err(ApiError::invalid("The body: expected a JSON object.")) }
 }
 
@@ -81,5 +117,19 @@ mod tests {
         for text in ["", "{", "[]", "1", "null", "\u{feff}{}"] {
             assert!(parse_object(text.as_bytes()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_member_is_there_once_and_values_have_a_number() {
+        for (text, named) in [
+            (r#"{"command":"a","command":"b"}"#, "the member `command` occurs twice"),
+            (r#"{"metadata":{"a":"1","b":"2","\u0061":"3"}}"#, "the member `a` occurs twice"),
+            (r#"{"artifacts":[{"path":"x"},{"path":"y","path":"y"}]}"#, "the member `path` occurs twice"),
+            (&format!("{{\"a\":[{}0]}}", "0,".repeat(MAX_VALUES)), "more than 10000 values"),
+        ] {
+            let Err(ApiError::Refused { message, .. }) = parse_object(text.as_bytes()) else { panic!("{text}") };
+            assert!(message.contains(named), "{message}");
+        }
+        assert!(parse_object(format!("{{\"a\":[{}0]}}", "0,".repeat(MAX_VALUES - 3)).as_bytes()).is_ok());
     }
 }

@@ -1,14 +1,18 @@
 //! Answers with the bytes of one stored object, or with one range of them (RFC 9110 section 14).
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use infra::s3::{Store, StoreError};
+use infra::s3::StoreError;
 
 use super::body::from_store;
 use super::byte_range::{Ranged, resolve};
 use super::content_disposition;
 use super::error::{ApiError, Code};
+use crate::operation::Call;
+
+/// What is in memory of an object between the store and a client that takes nothing.
+const STREAM_BYTES: u64 = 256 * 1024;
 
 /// An object whose bytes never change.
 #[derive(Debug)]
@@ -24,9 +28,9 @@ pub(crate) struct StoredObject<'a> {
 }
 
 impl StoredObject<'_> {
-    pub(crate) async fn answer(&self, store: &Store, request: &HeaderMap) -> Result<Response, ApiError> {
+    pub(crate) async fn answer(&self, call: &Call) -> Result<Response, ApiError> {
         let etag = format!("\"{}\"", self.tag);
-        let text = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let text = |name| call.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         // A range of other bytes than those that the client has is of no use to it.
         let range = text(header::RANGE).filter(|_| text(header::IF_RANGE).is_none_or(|wanted| wanted == etag));
         let ranged = range.map_or(Ranged::Whole, |range| resolve(range, self.size_bytes));
@@ -39,7 +43,7 @@ impl StoredObject<'_> {
             }
             Ranged::Unsatisfiable => return Ok(self.unsatisfiable()),
         };
-        let body = if self.size_bytes == 0 { Body::empty() } else { self.open(store, &ranged).await? };
+        let body = if self.size_bytes == 0 { Body::empty() } else { self.open(call, &ranged).await? };
         let mut response = (status, body).into_response();
         let answer = response.headers_mut();
         answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -57,17 +61,18 @@ impl StoredObject<'_> {
         Ok(response)
     }
 
-    async fn open(&self, store: &Store, ranged: &Ranged) -> Result<Body, ApiError> {
+    async fn open(&self, call: &Call, ranged: &Ranged) -> Result<Body, ApiError> {
+        let held = call.app.answer_buffers.take_in_time(call.caller.org(), STREAM_BYTES.min(self.size_bytes)).await?;
         let range = match ranged {
             Ranged::Part(part) => Some(format!("bytes={}-{}", part.start(), part.end())),
             _ => None,
         };
-        let stream = store.get_stream(self.object_key, range).await.map_err(|error| match error {
+        let stream = call.app.store.get_stream(self.object_key, range).await.map_err(|error| match error {
             // The object was deleted since the database was asked, or from outside.
             StoreError::NotFound(_) => ApiError::not_found(self.what),
             other => other.into(),
         })?;
-        Ok(from_store(stream))
+        Ok(held.until_sent(from_store(stream)))
     }
 
     fn unsatisfiable(&self) -> Response {

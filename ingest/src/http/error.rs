@@ -76,11 +76,11 @@ codes! {
     UnsupportedRuntimeOption = "unsupported_runtime_option", BAD_REQUEST,
         "keepSandbox and sandboxId are not supported, nor is env where the operator has set no key to encrypt it with.";
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS,
-        "The organization has used up what its plan includes in this period.";
+        "The organization has used up what its plan includes in this period, or has as many of these open as it may.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
-        "This API key has reached its limit of requests per minute.";
+        "This API key makes too many requests in a minute, or has too many streams or uploads at once.";
     ServiceUnavailable = "service_unavailable", SERVICE_UNAVAILABLE,
-        "A part of the service is away or full for now; Retry-After says when to try again.";
+        "A part of the service is away, full or busy for now; `Retry-After` says when to try again.";
     InternalError = "internal_error", INTERNAL_SERVER_ERROR,
         "The request failed on our side.";
 }
@@ -112,7 +112,9 @@ impl ApiError {
 
     /// A refusal for now: the same request may succeed after so many seconds.
     pub(crate) fn retry_after(code: Code, message: impl Into<String>, seconds: u64) -> Self {
-        Self::Refused { code, message: message.into(), details: None, retry_after_s: Some(seconds) }
+        // The only form that users of the SDKs see.
+        let details = (code == Code::RateLimited).then(|| serde_json::json!({ "retryAfterMs": seconds * 1000 }));
+        Self::Refused { code, message: message.into(), details, retry_after_s: Some(seconds) }
     }
 
     pub(crate) fn with_details(mut self, value: serde_json::Value) -> Self {

@@ -59,7 +59,8 @@ impl Call {
 
     /// The body as a JSON object.
     pub(crate) async fn json(&mut self) -> Result<Value, ApiError> {
-        body::read_json(self.take_body()).await
+        let body = self.take_body();
+        body::read_json(body, &self.app.upload_buffers, self.caller.org()).await
     }
 
     /// The body as a typed request.
@@ -96,7 +97,23 @@ impl Change {
     ) -> Result<Response, ApiError> {
         let mut client = self.app.pool.get().await?;
         let transaction = client.transaction().await?;
-        let done = self.answer(&transaction, fingerprints, work).await;
+        let done = self.answer(&transaction, fingerprints, work, None, async |_, _| Ok(None)).await;
+        conclude(transaction, done).await
+    }
+
+    /// `once`, for an answer that shows a secret in the member `secret`. The answer is stored without it; a repeated answer gets
+    /// it from `recall`, which looks for it where it is kept.
+    pub(crate) async fn once_with_secret<T: Serialize>(
+        &self,
+        request: &impl Serialize,
+        secret: &'static str,
+        work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, ApiError>,
+        recall: impl AsyncFnOnce(&Transaction<'_>, &Value) -> Result<Option<Value>, ApiError>,
+    ) -> Result<Response, ApiError> {
+        let mut client = self.app.pool.get().await?;
+        let transaction = client.transaction().await?;
+        let fingerprints = Fingerprint::of(request)?.into();
+        let done = self.answer(&transaction, &fingerprints, work, Some(secret), recall).await;
         conclude(transaction, done).await
     }
 
@@ -112,7 +129,7 @@ impl Change {
             Some(scope) => idempotency::find(&transaction, &scope, &fingerprints).await,
             None => Ok(None),
         };
-        conclude(transaction, found).await
+        conclude(transaction, found).await?.map(|stored| idempotency::replay(&stored)).transpose()
     }
 
     async fn answer<T: Serialize>(
@@ -120,17 +137,31 @@ impl Change {
         transaction: &Transaction<'_>,
         fingerprints: &Fingerprints,
         work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, ApiError>,
+        secret: Option<&str>,
+        recall: impl AsyncFnOnce(&Transaction<'_>, &Value) -> Result<Option<Value>, ApiError>,
     ) -> Result<Response, ApiError> {
         let scope = self.scope();
         if let Some(scope) = &scope
-            && let Some(repeated) = idempotency::find(transaction, scope, fingerprints).await?
+            && let Some(mut stored) = idempotency::find(transaction, scope, fingerprints).await?
         {
-            return Ok(repeated);
+            if let Some(member) = secret
+                && let Some(value) = recall(transaction, &stored.answer).await?
+            {
+                stored.answer[member] = value;
+            }
+            return idempotency::replay(&stored);
         }
         let body = serde_json::to_value(work(transaction).await?).map_err(ApiError::internal)?;
         let status = StatusCode::from_u16(self.operation.status).map_err(ApiError::internal)?;
         if let Some(scope) = &scope {
-            idempotency::store(transaction, scope, fingerprints, status, &body).await?;
+            match (secret, &body) {
+                (Some(member), Value::Object(members)) => {
+                    let mut kept = members.clone();
+                    kept.remove(member);
+                    idempotency::store(transaction, scope, fingerprints, status, &kept.into()).await?;
+                }
+                _ => idempotency::store(transaction, scope, fingerprints, status, &body).await?,
+            }
         }
         Ok(idempotency::answer(status, &body))
     }

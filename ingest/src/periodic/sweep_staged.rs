@@ -18,9 +18,15 @@ pub(super) async fn run(app: App, stop: CancellationToken) {
 async fn sweep(app: &App) -> anyhow::Result<Next> {
     let client = app.pool.get().await?;
     let over = uploads::staged_and_over(&client, uploads::PRESIGNED_FOR, LIMIT.into()).await?;
+    let mut removed = 0;
     for (id, key) in &over {
-        app.store.delete(key).await?;
+        // One that the store does not delete keeps none of the others.
+        if let Err(error) = app.store.delete(key).await {
+            tracing::warn!(upload = %id, %error, "cannot remove a staged archive; retrying");
+            continue;
+        }
         uploads::forget_staged(&client, id).await?;
+        removed += 1;
     }
-    Ok(Next::after(u64::try_from(over.len())?, LIMIT.into()))
+    Ok(Next::after(removed, LIMIT.into()))
 }

@@ -1,4 +1,4 @@
-//! The queue of each project: runs that wait get the slots that become free, the longest wait first.
+//! The queue of each organization: runs that wait get the slots that become free, the longest wait first.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use database::{OutboxMessage, Transaction};
 use infra::amqp::Topology;
 use infra::task::Next;
+use schemas::id::OrgId;
 
 use super::quota;
 use crate::context::Context;
-use crate::db::reservations::{self, Project};
+use crate::db::reservations;
 use crate::metrics::Metrics;
 
 /// Decisions about waiting runs.
@@ -29,20 +30,20 @@ impl Decided {
     }
 }
 
-/// Decides about the waiting runs of projects. Projects are locked in one order, so that two transactions never wait for each
+/// Decides about the waiting runs of organizations, which are locked in one order, so that two transactions never wait for each
 /// other.
 pub(crate) async fn decide(
     transaction: &Transaction<'_>,
     topology: &Topology,
-    projects: BTreeSet<Project>,
+    organizations: BTreeSet<OrgId>,
 ) -> anyhow::Result<Decided> {
     let mut decided = Decided::default();
-    for project in projects {
-        for ending in quota::give_up(transaction, topology, &project).await? {
+    for org in organizations {
+        for ending in quota::give_up(transaction, topology, &org).await? {
             decided.messages.push(ending);
             decided.given_up += 1;
         }
-        for job in admit(transaction, &project).await? {
+        for job in admit(transaction, &org).await? {
             decided.messages.push(job);
             decided.admitted += 1;
         }
@@ -52,12 +53,12 @@ pub(crate) async fn decide(
 
 /// With a limit the lock is taken in any case: a run that is being reserved right now has counted the slot that was just freed,
 /// and is visible only after its transaction, which holds the lock, has ended.
-async fn admit(transaction: &Transaction<'_>, project: &Project) -> anyhow::Result<Vec<OutboxMessage>> {
-    if !reservations::may_admit(transaction, project).await? {
+async fn admit(transaction: &Transaction<'_>, org: &OrgId) -> anyhow::Result<Vec<OutboxMessage>> {
+    if !reservations::may_admit(transaction, org).await? {
         return Ok(Vec::new());
     }
-    reservations::lock(transaction, project).await?;
-    Ok(reservations::admit(transaction, project).await?)
+    reservations::lock(transaction, org).await?;
+    Ok(reservations::admit(transaction, org).await?)
 }
 
 /// Admits what a raised limit allows, and gives up runs without a budget. All other decisions are made when a slot is freed.
@@ -69,9 +70,9 @@ pub(crate) async fn sweep(context: Context) -> anyhow::Result<Next> {
     if count.waiting == 0 {
         return Ok(Next::AfterInterval);
     }
-    let projects = reservations::projects_waiting(&client).await?;
+    let organizations = reservations::organizations_waiting(&client).await?;
     let transaction = client.transaction().await?;
-    let decided = decide(&transaction, &context.topology, projects).await?;
+    let decided = decide(&transaction, &context.topology, organizations).await?;
     context.outbox.insert(&transaction, &decided.messages).await?;
     transaction.commit().await?;
     context.outbox.wake();

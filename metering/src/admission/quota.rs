@@ -3,23 +3,24 @@
 
 use database::{OutboxMessage, Transaction};
 use infra::amqp::Topology;
+use schemas::id::OrgId;
 use schemas::message::{EventMessage, Verdict};
 use schemas::run::OutcomeSource;
 
-use crate::db::reservations::{self, Project, Removed};
+use crate::db::reservations::{self, Removed};
 
-/// Returns the endings of the project's waiting runs if no budget is left for them. The project is locked before they leave
+/// Returns the endings of the organization's waiting runs if no budget is left for them. The organization is locked before they leave
 /// the queue, so that none of them is admitted.
 pub(super) async fn give_up(
     transaction: &Transaction<'_>,
     topology: &Topology,
-    project: &Project,
+    org: &OrgId,
 ) -> anyhow::Result<Vec<OutboxMessage>> {
-    if !reservations::wait_in_vain(transaction, project).await? {
+    if !reservations::wait_in_vain(transaction, org).await? {
         return Ok(Vec::new());
     }
-    reservations::lock(transaction, project).await?;
-    let removed = reservations::remove_waiting(transaction, project).await?;
+    reservations::lock(transaction, org).await?;
+    let removed = reservations::remove_waiting(transaction, org).await?;
     removed.into_iter().map(|removed| ending(topology, removed)).collect()
 }
 

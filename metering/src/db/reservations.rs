@@ -1,19 +1,12 @@
-//! `metering.reservations`: the runs that hold a slot of their project, or wait for one in order.
+//! `metering.reservations`: the runs that hold a slot of their organization, or wait for one in order.
 
 use std::collections::BTreeSet;
 
 use database::row::{DbError, execute, json, one, parsed, rows};
 use database::{GenericClient, OutboxMessage, Row};
 use infra::amqp::Target;
-use schemas::id::{OrgId, ProjectId, RunId};
+use schemas::id::{OrgId, RunId};
 use serde::Deserialize;
-
-/// A project with its organization, whose plan has the limit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Project {
-    pub org_id: OrgId,
-    pub project_id: ProjectId,
-}
 
 /// A run that leaves the queue without a slot.
 #[derive(Debug)]
@@ -35,37 +28,37 @@ struct Headers {
     traceparent: Option<String>,
 }
 
-/// Frees the slots of ended runs; returns their projects.
-pub(crate) async fn release(client: &impl GenericClient, runs: &[&RunId]) -> Result<BTreeSet<Project>, DbError> {
+/// Frees the slots of ended runs; returns their organizations.
+pub(crate) async fn release(client: &impl GenericClient, runs: &[&RunId]) -> Result<BTreeSet<OrgId>, DbError> {
     let runs: Vec<&str> = runs.iter().map(|run| run.as_str()).collect();
-    let sql = "delete from metering.reservations where run_id = any($1) returning org_id, project_id";
-    rows(client, sql, &[&runs]).await?.iter().map(project).collect()
+    let sql = "delete from metering.reservations where run_id = any($1) returning org_id";
+    rows(client, sql, &[&runs]).await?.iter().map(|row| parsed(row, "org_id")).collect()
 }
 
-/// Serializes everything that counts or changes the slots of the project, until the transaction ends.
-pub(crate) async fn lock(client: &impl GenericClient, project: &Project) -> Result<(), DbError> {
-    execute(client, "select metering.lock_project($1)", &[&project.project_id.as_str()]).await.map(drop)
+/// Serializes everything that counts or changes the slots of the organization, until the transaction ends.
+pub(crate) async fn lock(client: &impl GenericClient, org: &OrgId) -> Result<(), DbError> {
+    execute(client, "select metering.lock_organization($1)", &[&org.as_str()]).await.map(drop)
 }
 
-/// False when the project is without a limit and none of its runs waits.
-pub(crate) async fn may_admit(client: &impl GenericClient, project: &Project) -> Result<bool, DbError> {
+/// False when the organization is without a limit and none of its runs waits.
+pub(crate) async fn may_admit(client: &impl GenericClient, org: &OrgId) -> Result<bool, DbError> {
     let sql = "select metering.concurrency_limit($1) is not null or exists (
-                   select from metering.reservations where project_id = $2 and state = 'waiting') as may_admit";
-    Ok(one(client, sql, &[&project.org_id.as_str(), &project.project_id.as_str()]).await?.try_get("may_admit")?)
+                   select from metering.reservations where org_id = $1 and state = 'waiting') as may_admit";
+    Ok(one(client, sql, &[&org.as_str()]).await?.try_get("may_admit")?)
 }
 
-/// Gives free slots to the runs that waited longest; returns their jobs. The caller has locked the project.
-pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Result<Vec<OutboxMessage>, DbError> {
+/// Gives free slots to the runs that waited longest; returns their jobs. The caller has locked the organization.
+pub(crate) async fn admit(client: &impl GenericClient, org: &OrgId) -> Result<Vec<OutboxMessage>, DbError> {
     let sql = "with next as (
-                   select run_id from metering.reservations where project_id = $2 and state = 'waiting'
-                   order by position limit metering.free_slots($1, $2)
+                   select run_id from metering.reservations where org_id = $1 and state = 'waiting'
+                   order by position limit metering.free_slots($1)
                ), admitted as (
                    update metering.reservations set state = 'active' from next
                    where reservations.run_id = next.run_id
                    returning reservations.run_id, reservations.position, routing_key, job, headers
                )
-               select run_id, routing_key, job, headers from admitted order by position";
-    let admitted = rows(client, sql, &[&project.org_id.as_str(), &project.project_id.as_str()]).await?;
+                select run_id, routing_key, job, headers from admitted order by position";
+    let admitted = rows(client, sql, &[&org.as_str()]).await?;
     let job = |row: &Row| {
         let target = Target { exchange: String::new(), routing_key: row.try_get("routing_key")? };
         let headers: Headers = json(row, "headers")?;
@@ -75,27 +68,27 @@ pub(crate) async fn admit(client: &impl GenericClient, project: &Project) -> Res
     admitted.iter().map(job).collect()
 }
 
-/// True when runs of the project wait though the organization has used up its budget.
-pub(crate) async fn wait_in_vain(client: &impl GenericClient, project: &Project) -> Result<bool, DbError> {
+/// True when runs of the organization wait though it has used up its budget.
+pub(crate) async fn wait_in_vain(client: &impl GenericClient, org: &OrgId) -> Result<bool, DbError> {
     let sql = "select case when exists (
-                   select from metering.reservations where project_id = $2 and state = 'waiting')
+                   select from metering.reservations where org_id = $1 and state = 'waiting')
                then metering.budget_is_spent($1) else false end as in_vain";
-    Ok(one(client, sql, &[&project.org_id.as_str(), &project.project_id.as_str()]).await?.try_get("in_vain")?)
+    Ok(one(client, sql, &[&org.as_str()]).await?.try_get("in_vain")?)
 }
 
-/// Takes all waiting runs of the project out of the queue. The caller has locked the project.
-pub(crate) async fn remove_waiting(client: &impl GenericClient, project: &Project) -> Result<Vec<Removed>, DbError> {
-    let sql = "delete from metering.reservations where project_id = $1 and state = 'waiting' returning run_id, headers";
+/// Takes all waiting runs of the organization out of the queue. The caller has locked the organization.
+pub(crate) async fn remove_waiting(client: &impl GenericClient, org: &OrgId) -> Result<Vec<Removed>, DbError> {
+    let sql = "delete from metering.reservations where org_id = $1 and state = 'waiting' returning run_id, headers";
     let removed = |row: &Row| {
         let headers: Headers = json(row, "headers")?;
         Ok(Removed { run_id: parsed(row, "run_id")?, traceparent: headers.traceparent })
     };
-    rows(client, sql, &[&project.project_id.as_str()]).await?.iter().map(removed).collect()
+    rows(client, sql, &[&org.as_str()]).await?.iter().map(removed).collect()
 }
 
-pub(crate) async fn projects_waiting(client: &impl GenericClient) -> Result<BTreeSet<Project>, DbError> {
-    let sql = "select distinct org_id, project_id from metering.reservations where state = 'waiting'";
-    rows(client, sql, &[]).await?.iter().map(project).collect()
+pub(crate) async fn organizations_waiting(client: &impl GenericClient) -> Result<BTreeSet<OrgId>, DbError> {
+    let sql = "select distinct org_id from metering.reservations where state = 'waiting'";
+    rows(client, sql, &[]).await?.iter().map(|row| parsed(row, "org_id")).collect()
 }
 
 pub(crate) async fn count(client: &impl GenericClient) -> Result<Count, DbError> {
@@ -104,8 +97,4 @@ pub(crate) async fn count(client: &impl GenericClient) -> Result<Count, DbError>
                from metering.reservations";
     let row = one(client, sql, &[]).await?;
     Ok(Count { active: row.try_get("active")?, waiting: row.try_get("waiting")? })
-}
-
-fn project(row: &Row) -> Result<Project, DbError> {
-    Ok(Project { org_id: parsed(row, "org_id")?, project_id: parsed(row, "project_id")? })
 }

@@ -18,6 +18,6 @@ pub(crate) const OPERATION: Operation =
         .answers(200, json::<ApiKeyAnswer>(examples::api_key_answer));
 
 pub(crate) async fn handle(call: Call, PathId(id): PathId<ApiKeyId>) -> Result<Json<ApiKeyAnswer>, ApiError> {
-    let found = api_keys::find(&call.app.pool.get().await?, call.caller.org(), &id).await?;
+    let found = api_keys::find(&call.app.pool.get().await?, call.caller.org(), &call.caller.bounds(), &id).await?;
     Ok(Json(ApiKeyAnswer { api_key: found.ok_or_else(|| ApiError::not_found("API key"))? }))
 }

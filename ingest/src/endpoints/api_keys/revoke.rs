@@ -21,7 +21,7 @@ pub(crate) const OPERATION: Keyed =
 pub(crate) async fn handle(change: Change, PathId(id): PathId<ApiKeyId>) -> Result<Response, ApiError> {
     let response = change
         .once(&[id.as_str()], async |transaction| {
-            let revoked = api_keys::revoke(transaction, change.caller.org(), &id).await?;
+            let revoked = api_keys::revoke(transaction, change.caller.org(), &change.caller.bounds(), &id).await?;
             Ok(ApiKeyAnswer { api_key: revoked.ok_or_else(|| ApiError::not_found("API key"))? })
         })
         .await?;

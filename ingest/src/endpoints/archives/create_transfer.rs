@@ -10,11 +10,13 @@ use database::{GenericClient, Transaction};
 use schemas::Timestamp;
 use schemas::api::archive::{DeclaredArchive, Transfer, TransferAnswer, TransferStatus};
 use schemas::id::RunId;
+use schemas::limits::OPEN_TRANSFERS;
 use schemas::scope::Scope;
 
 use crate::app::App;
 use crate::archive::{CONTENT_TYPE, Declared};
 use crate::auth::Caller;
+use crate::db::organizations;
 use crate::db::runs::Run;
 use crate::db::uploads::{self, PRESIGNED_FOR, Upload};
 use crate::endpoints::runs;
@@ -33,8 +35,11 @@ pub(crate) const OPERATION: Keyed = Operation::post(
 .takes(&[RUN_ID])
 .body(json::<DeclaredArchive>(examples::declared_archive))
 .answers(201, json::<TransferAnswer>(examples::transfer_answer))
-.errors(&[Code::UploadConflict])
+.errors(&[Code::UploadConflict, Code::QuotaExceeded])
 .keyed();
+
+/// Time after which a client that has too many open transfers should ask again.
+const OPEN_RETRY_AFTER_S: u64 = 60;
 
 pub(crate) async fn handle(
     mut change: Change,
@@ -75,11 +80,24 @@ async fn new_upload(
     let status = if attached || super::is_known(client, caller, declared).await? {
         TransferStatus::Finalized
     } else {
+        check_open(client, caller).await?;
         TransferStatus::Pending
     };
     let expires_at = Timestamp::now().plus_millis(app.config.upload_expiry_ms);
     let in_store = app.presigner.is_some() && status == TransferStatus::Pending;
     Ok(uploads::insert(client, caller.org(), &run.id, declared, status, expires_at, in_store).await?)
+}
+
+async fn check_open(client: &impl GenericClient, caller: &Caller) -> Result<(), ApiError> {
+    organizations::lock(client, caller.org()).await?;
+    if uploads::count_open(client, caller.org()).await? < OPEN_TRANSFERS {
+        return Ok(());
+    }
+    let message = format!(
+        "The organization has {OPEN_TRANSFERS} transfers whose bytes have not arrived: send them, or wait until they expire."
+    );
+    Err(ApiError::retry_after(Code::QuotaExceeded, message, OPEN_RETRY_AFTER_S)
+        .with_details(serde_json::json!({ "quota": "open_transfers" })))
 }
 
 async fn transfer(app: &App, public_url: &PublicUrl, upload: Upload) -> Result<Transfer, ApiError> {

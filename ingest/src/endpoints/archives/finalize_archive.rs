@@ -1,8 +1,6 @@
 //! `POST /v1/workspace-runs/{id}/archive/finalize`: the staged bytes are complete, the run gets them. What the client
 //! put into the store beside us is verified first, while it is copied to where only we write.
 
-use std::time::Duration;
-
 use axum::response::Response;
 use database::GenericClient;
 use schemas::api::archive::{ArchiveAnswer, FinalizeArchive, TransferStatus};
@@ -84,21 +82,15 @@ async fn verify_staged(call: &Call, run: &RunId, declared: &Declared, upload: &s
         transaction.commit().await?;
     }
     // The staged object is of no more use, unless the failure is ours. The sweep removes what cannot be removed now.
-    if !is_ours(&copied)
-        && let Err(error) = app.store.delete(&key).await
-    {
+    let is_over = match &copied {
+        Ok(()) => true,
+        // What may be tried again needs the staged object.
+        Err(error) => !matches!(error, ApiError::Internal(_) | ApiError::Refused { retry_after_s: Some(_), .. }),
+    };
+    if is_over && let Err(error) = app.store.delete(&key).await {
         tracing::warn!(%error, "cannot remove a staged archive; the sweep retries");
     }
     copied
-}
-
-/// True if the copy failed, and not because of what the client staged.
-fn is_ours(copied: &Result<(), ApiError>) -> bool {
-    match copied {
-        Err(ApiError::Internal(_)) => true,
-        Err(ApiError::Refused { code, .. }) => *code == Code::ServiceUnavailable,
-        Ok(()) => false,
-    }
 }
 
 async fn copy(call: &Call, key: &str, size: u64, declared: &Declared, storing: Storing) -> Result<(), ApiError> {
@@ -106,9 +98,9 @@ async fn copy(call: &Call, key: &str, size: u64, declared: &Declared, storing: S
         return Err(declared.size_mismatch(size));
     }
     let (app, caller) = (&call.app, &call.caller);
+    let receiver = Receiver::new(app, caller).await?;
     let body = from_store(app.store.get_stream(key, None).await?);
-    let idle = Duration::from_millis(app.config.body_idle_timeout_ms);
-    let received = Receiver { store: &app.store, org: caller.org(), idle }.receive(body, declared, storing).await;
+    let received = receiver.receive(body, declared, storing).await;
     received.map_err(|error| match error {
         // Not a client but the store sent these bytes.
         ApiError::Refused { code: Code::InvalidRequest, message, .. } => {

@@ -1,7 +1,5 @@
 //! `PUT /v1/workspace-runs/{id}/archive`: a small archive, in one request.
 
-use std::time::Duration;
-
 use axum::response::Response;
 use schemas::api::archive::ArchiveAnswer;
 use schemas::id::RunId;
@@ -38,8 +36,15 @@ pub(crate) async fn handle(mut change: Change, PathId(id): PathId<RunId>) -> Res
         }
     };
     let (app, caller) = (&change.app, &change.caller);
-    let idle = Duration::from_millis(app.config.body_idle_timeout_ms);
-    Receiver { store: &app.store, org: caller.org(), idle }.receive(body, &declared, storing).await?;
+    let receiver = match Receiver::new(app, caller).await {
+        Ok(receiver) => receiver,
+        Err(error) => {
+            discard(body).await;
+            return Err(error);
+        }
+    };
+    receiver.receive(body, &declared, storing).await?;
+    drop(receiver);
     change
         .once(&(&id, &declared), async |transaction| {
             archives::insert(transaction, caller.org(), &declared).await?;

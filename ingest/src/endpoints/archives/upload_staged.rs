@@ -1,7 +1,5 @@
 //! `PUT /v1/uploads/{id}`: the bytes of a staged archive, which may be put again.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::StatusCode;
 use schemas::api::archive::TransferStatus;
@@ -28,8 +26,12 @@ pub(crate) const OPERATION: Operation =
 
 pub(crate) async fn handle(mut call: Call, PathId(id): PathId<UploadId>) -> Result<StatusCode, ApiError> {
     let body = call.take_body();
-    match accept(&call, &id).await {
-        Ok((upload, storing)) => receive(&call, &upload, storing, body).await?,
+    let accepted = async {
+        let (upload, storing) = accept(&call, &id).await?;
+        Ok((upload, storing, Receiver::new(&call.app, &call.caller).await?))
+    };
+    match accepted.await {
+        Ok((upload, storing, receiver)) => receive(&call, &upload, storing, &receiver, body).await?,
         Err(error) => {
             discard(body).await;
             return Err(error);
@@ -52,10 +54,14 @@ async fn accept(call: &Call, id: &UploadId) -> Result<(Upload, Storing), ApiErro
     Ok((upload, if stored { Storing::VerifyOnly } else { Storing::Store }))
 }
 
-async fn receive(call: &Call, upload: &Upload, storing: Storing, body: Body) -> Result<(), ApiError> {
+async fn receive(
+    call: &Call,
+    upload: &Upload,
+    storing: Storing,
+    receiver: &Receiver<'_>,
+    body: Body,
+) -> Result<(), ApiError> {
     let (app, caller) = (&call.app, &call.caller);
-    let idle = Duration::from_millis(app.config.body_idle_timeout_ms);
-    let receiver = Receiver { store: &app.store, org: caller.org(), idle };
     receiver.receive(body, &upload.archive, storing).await?;
     let mut client = app.pool.get().await?;
     let transaction = client.transaction().await?;

@@ -27,5 +27,5 @@ pub(crate) async fn handle(call: Call, PathId(id): PathId<ArtifactId>) -> Result
         content_type: artifact.content_type.as_deref(),
         file_name: &artifact.name,
     };
-    stored.answer(&call.app.store, &call.headers).await
+    stored.answer(&call).await
 }

@@ -30,6 +30,7 @@ pub(crate) const OPERATION: Operation = Operation::get(
 pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Json<AttestationList>, ApiError> {
     let key = super::sealed_key(&call.app.pool.get().await?, &call.caller, &id).await?;
     let prefix = key.strip_suffix(layout::EVIDENCE).unwrap_or(&key);
+    let _read = call.app.reads.acquire().await;
     let mut data = Vec::new();
     for (name, predicate_type) in STATEMENTS {
         let object_key = format!("{prefix}{name}");

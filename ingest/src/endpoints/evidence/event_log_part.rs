@@ -42,5 +42,5 @@ pub(crate) async fn handle(call: Call, PathPair(id, number): PathPair<RunId, u32
         content_type: Some("application/zstd"),
         file_name,
     };
-    stored.answer(&call.app.store, &call.headers).await
+    stored.answer(&call).await
 }

@@ -24,6 +24,7 @@ pub(crate) const OPERATION: Operation = Operation::get(
 
 pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Response, ApiError> {
     let key = super::sealed_key(&call.app.pool.get().await?, &call.caller, &id).await?;
+    let _read = call.app.reads.acquire().await;
     let evidence = match call.app.store.get(&key).await {
         Err(StoreError::NotFound(_)) => {
             tracing::error!(key, "sealed evidence is missing in the store");

@@ -2,10 +2,10 @@
 
 use axum::response::Response;
 use schemas::api::project::{CreateProject, ProjectAnswer};
-use schemas::limits::PROJECT_NAME_CHARS;
+use schemas::limits::{PROJECT_NAME_CHARS, PROJECTS};
 use schemas::scope::Scope;
 
-use crate::db::projects;
+use crate::db::{organizations, projects};
 use crate::http::body;
 use crate::http::error::{ApiError, Code};
 use crate::operation::{Change, Keyed, Operation, examples, json};
@@ -30,6 +30,10 @@ pub(crate) async fn handle(mut change: Change, (): ()) -> Result<Response, ApiEr
     }
     change
         .once(&request, async |transaction| {
+            organizations::lock(transaction, change.caller.org()).await?;
+            if projects::count(transaction, change.caller.org()).await? >= PROJECTS {
+                return Err(ApiError::invalid(format!("An organization has at most {PROJECTS} projects.")));
+            }
             let project = projects::insert(transaction, change.caller.org(), name).await?;
             Ok(ProjectAnswer { project })
         })

@@ -49,6 +49,7 @@ pub(super) async fn enqueue(
         Reserved::QuotaExceeded => {
             return Err(quota_exceeded(metering::period_end(transaction).await?));
         }
+        Reserved::QueueFull => return Err(queue_full()),
     }
     Ok(())
 }
@@ -96,6 +97,16 @@ fn job(
         egress,
         artifact_limits,
     })
+}
+
+/// A slot is free when a run has ended, which nobody knows: a guess.
+const QUEUE_RETRY_AFTER_S: u64 = 30;
+
+fn queue_full() -> ApiError {
+    let message =
+        "As many runs of the organization wait for a slot as its plan allows: start this one when some have ended.";
+    ApiError::retry_after(Code::QuotaExceeded, message, QUEUE_RETRY_AFTER_S)
+        .with_details(serde_json::json!({ "quota": "waiting_runs" }))
 }
 
 fn quota_exceeded(reset_at: Timestamp) -> ApiError {

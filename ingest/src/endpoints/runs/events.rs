@@ -15,6 +15,7 @@ use schemas::scope::Scope;
 use crate::app::App;
 use crate::db::runs::{Progress, Run};
 use crate::events::{Follower, Line, Reader, StreamClient};
+use crate::http::at_once::Place;
 use crate::http::error::ApiError;
 use crate::http::path_id::PathId;
 use crate::http::query::Query;
@@ -22,7 +23,7 @@ use crate::operation::parameters::{EVENTS, MAX_SEQ};
 use crate::operation::{Call, Content, Operation, examples, shape};
 
 /// A page ends early where its events are large.
-const PAGE_BYTES: u64 = 4 * 1024 * 1024;
+const PAGE_BYTES: u64 = 1024 * 1024;
 
 pub(crate) const OPERATION: Operation = Operation::get(
     "/v1/workspace-runs/{id}/events",
@@ -38,18 +39,20 @@ pub(crate) async fn handle(call: Call, (PathId(id), query): (PathId<RunId>, Quer
     let limit = query.number("limit", 1..=limits::PAGE as u64)?;
     let live = query.flag("stream")?;
     let run = super::find(&call.app.pool.get().await?, &call.caller, &id).await?;
-    let reader = Reader { pool: call.app.pool.clone(), store: call.app.store.clone(), run: id };
+    let app = &call.app;
+    let reader = Reader { pool: app.pool.clone(), store: app.store.clone(), run: id, reads: app.reads.clone() };
     if live {
+        let place = app.streams.enter(call.caller.credential(), Duration::ZERO).await?;
         // A client that reconnects sends both: where it began, and how far it got.
         let after = after.max(last_event_id(&call.headers).unwrap_or(0));
-        return Ok(stream(&call.app, reader, &run, after));
+        return Ok(stream(app, reader, &run, after, place));
     }
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(limits::PAGE);
     let page = reader.page(after, limit, PAGE_BYTES).await.map_err(ApiError::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], page_of(&page, run.next_seq)).into_response())
 }
 
-fn stream(app: &App, reader: Reader, run: &Run, after: u64) -> Response {
+fn stream(app: &App, reader: Reader, run: &Run, after: u64, place: Place) -> Response {
     let known = Progress { last_seq: run.next_seq.saturating_sub(1), terminal: run.status.is_terminal() };
     let follower = Follower {
         subscription: app.hub.subscribe(&run.id, known),
@@ -57,7 +60,10 @@ fn stream(app: &App, reader: Reader, run: &Run, after: u64) -> Response {
         after,
         heartbeat: Duration::from_millis(app.config.heartbeat_ms),
         stopping: app.stopping.clone(),
-        _client: StreamClient::arrived(&app.metrics.stream_clients),
+        buffers: app.answer_buffers.clone(),
+        org: run.org_id.clone(),
+        sending: None,
+        _client: StreamClient::arrived(&app.metrics.stream_clients, place),
     };
     let headers = [
         (header::CONTENT_TYPE.as_str(), "text/event-stream"),

@@ -28,6 +28,7 @@ pub(crate) async fn handle(
     let wait = query.number("wait", 0..=MAX_WAIT_S)?.unwrap_or(0);
     let mut run = super::find(&call.app.pool.get().await?, &call.caller, &id).await?;
     if wait > 0 && !run.status.is_terminal() {
+        let _place = call.app.streams.enter(call.caller.credential(), Duration::ZERO).await?;
         until_ended(&call.app, &run, Duration::from_secs(wait)).await;
         run = super::find(&call.app.pool.get().await?, &call.caller, &id).await?;
     }

@@ -17,6 +17,9 @@ use crate::http::query::Query;
 use crate::operation::parameters::RUN_FILTERS;
 use crate::operation::{Call, Operation, examples, json};
 
+/// A page ends early where its runs are large.
+const PAGE_BYTES: i64 = 2 * 1024 * 1024;
+
 pub(crate) const OPERATION: Operation = Operation::get(
     "/v1/workspace-runs",
     "listWorkspaceRuns",
@@ -37,11 +40,12 @@ pub(crate) async fn handle(call: Call, query: Query) -> Result<Json<List<Workspa
     let batch = query.parsed::<BatchId>("batchId")?;
     let created_after = query.parsed::<Timestamp>("createdAfter")?;
     let created_before = query.parsed::<Timestamp>("createdBefore")?;
+    let _read = call.app.reads.acquire().await;
     let client = call.app.pool.get().await?;
     let projects = projects_of(&client, &call.caller, &query).await?;
     let filter = Filter { projects, status, batch, created_after, created_before, metadata };
-    let found = runs::list(&client, call.caller.org(), &filter, &page).await?;
-    Ok(Json(page.list(found, Run::into_api)))
+    let (found, total) = runs::list(&client, call.caller.org(), &filter, &page, PAGE_BYTES).await?;
+    Ok(Json(page.cut(found, total, Run::into_api)))
 }
 
 async fn projects_of(

@@ -7,7 +7,7 @@ use schemas::limits::WEBHOOKS;
 use schemas::scope::Scope;
 
 use crate::auth::Caller;
-use crate::db::{projects, webhooks};
+use crate::db::{organizations, projects, webhooks};
 use crate::http::error::{ApiError, Code};
 use crate::operation::{Change, Keyed, Operation, examples, json};
 use crate::webhooks::{check_url, new_secret};
@@ -28,7 +28,20 @@ pub(crate) async fn handle(mut change: Change, (): ()) -> Result<Response, ApiEr
         let message = "projectId: this API key is limited to projects, name the one that the webhook is for.";
         return Err(ApiError::new(Code::Forbidden, message));
     }
-    change.once(&request, async |transaction| create(transaction, &change.caller, &request).await).await
+    let caller = &change.caller;
+    change
+        .once_with_secret(
+            &request,
+            "secret",
+            async |transaction| create(transaction, caller, &request).await,
+            // The webhook's row has it, for as long as it is needed.
+            async |transaction, stored| {
+                let Some(Ok(id)) = stored["webhook"]["id"].as_str().map(str::parse) else { return Ok(None) };
+                let secret = webhooks::secret(transaction, caller.org(), &id).await?;
+                Ok(secret.map(|secret| secret.reveal().into()))
+            },
+        )
+        .await
 }
 
 async fn create(
@@ -41,6 +54,7 @@ async fn create(
     {
         return Err(ApiError::not_found("project"));
     }
+    organizations::lock(transaction, caller.org()).await?;
     if webhooks::count(transaction, caller.org()).await? >= WEBHOOKS {
         return Err(ApiError::invalid(format!("An organization has at most {WEBHOOKS} webhooks: delete one first.")));
     }

@@ -28,6 +28,8 @@ pub(crate) async fn handle(change: Change, PathId(id): PathId<DeliveryId>) -> Re
             let missing = || ApiError::not_found("delivery");
             let webhook = webhooks::webhook_of(transaction, change.caller.org(), &id).await?.ok_or_else(missing)?;
             super::find(transaction, &change.caller, &webhook).await.map_err(|_| missing())?;
+            // Whoever asks expects an attempt now.
+            webhooks::resume(transaction, &webhook).await?;
             Ok(DeliveryAnswer { delivery: webhooks::redeliver(transaction, &id).await? })
         })
         .await
