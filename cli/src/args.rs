@@ -36,7 +36,8 @@ Environment: CROWNEST_API_URL, CROWNEST_API_KEY; CROWNEST_BEARER_TOKEN wins over
 Flags win over the environment, the environment over the file that `crownest login` saves.
 
 Exit codes: 0 success, 1 an error of the API or at run time, 2 a usage error.
-`workspace-runs run-archive` exits with the exit code of the run, `evidence audit` with 3 if something was changed.
+`workspace-runs run-archive` exits with the exit code of the run, `evidence audit` and `evidence verify` with 3 if
+something was changed, and with 4 if nobody whom you named has signed it.
 
 Examples:
   crownest login --api-url https://crownest.example.com --api-key cn_live_…

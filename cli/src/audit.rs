@@ -2,14 +2,12 @@
 
 mod entries;
 mod history;
-mod keys;
 mod log_reader;
 mod runs;
 mod state;
 
 pub(crate) use self::entries::read_all;
 pub(crate) use self::history::examine;
-pub(crate) use self::keys::PublicKeys;
 pub(crate) use self::log_reader::LogReader;
 pub(crate) use self::runs::{RunAudit, collect, prove};
-pub(crate) use self::state::State;
+pub(crate) use self::state::{Remembered, State};

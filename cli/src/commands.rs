@@ -9,6 +9,7 @@ mod create;
 mod evidence;
 pub(crate) mod evidence_diff;
 pub(crate) mod evidence_export;
+pub(crate) mod evidence_trust;
 pub(crate) mod evidence_verify;
 mod list;
 pub(crate) mod login;

@@ -46,11 +46,15 @@ impl ConfigFile {
         })
     }
 
+    /// Makes the configuration folder, for its owner only.
+    pub(crate) fn make_folder_of(path: &Path) -> Result<(), Failure> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| Failure::file("create", folder, &error))
+    }
+
     pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
-        if let Some(folder) = path.parent() {
-            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(|error| Failure::file("create", folder, &error))?;
-        }
+        Self::make_folder_of(path)?;
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| Failure::new("internal_error", format!("the configuration cannot be written: {error}")))?;
         let mut file = AtomicFile::create(path, 0o600)?;

@@ -25,7 +25,9 @@ mod lake;
 mod object_store;
 mod output;
 mod pack;
+mod regular_file;
 mod shell;
+mod trusted_keys;
 mod up;
 
 use std::ffi::OsString;
@@ -85,6 +87,9 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<ExitCode, Stop> {
         }
         Command::Evidence(EvidenceCommand::Export(args)) => {
             commands::evidence_export::run(&args, &client()?, output).await
+        }
+        Command::Evidence(EvidenceCommand::Trust(args)) => {
+            commands::evidence_trust::run(&args, &cli.connection, output).await
         }
         Command::Evidence(EvidenceCommand::Audit(args)) => commands::audit::run(&args, &client()?, output).await,
         Command::WorkspaceRuns(command) => commands::workspace_runs(*command, &client()?, output).await,

@@ -84,6 +84,7 @@ impl Output {
     fn write_json(&mut self, line: &impl Serialize) -> Result<(), Stop> {
         let mut text = serde_json::to_string(line)
             .map_err(|error| Failure::new("internal_error", format!("the result cannot be written: {error}")))?;
+        text = escape::json(&text);
         text.push('\n');
         self.raw(text.as_bytes())
     }
@@ -105,7 +106,7 @@ impl Output {
 
     pub(crate) fn failure(&mut self, failure: &Failure) {
         let mut text = if self.json {
-            serde_json::to_string(&ErrorLine { error: failure }).unwrap_or_default()
+            escape::json(&serde_json::to_string(&ErrorLine { error: failure }).unwrap_or_default())
         } else {
             readable(failure)
         };

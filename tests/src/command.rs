@@ -14,7 +14,7 @@ use crate::process::program;
 /// The first `crownest up` on a busy machine takes longest.
 const DEADLINE: Duration = Duration::from_secs(180);
 /// Variables that would lead a command elsewhere.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 10] = [
     "CROWNEST_API_URL",
     "CROWNEST_API_KEY",
     "CROWNEST_BEARER_TOKEN",
@@ -24,6 +24,7 @@ const FOREIGN: [&str; 9] = [
     "CROWNEST_ENV_KEY_FILE",
     "CROWNEST_SIGNING_KEY",
     "CROWNEST_SIGNING_KEY_FILE",
+    "CROWNEST_TRUSTED_KEYS",
 ];
 
 #[derive(Debug)]
@@ -95,6 +96,13 @@ impl Crownest {
     /// With address and key of the stack in its environment.
     pub fn of(stack: &Stack) -> Self {
         Self::new().with("CROWNEST_API_URL", &stack.api_url).with("CROWNEST_API_KEY", stack.key())
+    }
+
+    /// The same, and believes what the stack's keys have signed.
+    pub async fn trusting(stack: &Stack) -> Self {
+        let crownest = Self::of(stack);
+        crownest.run(["evidence", "trust"]).await.expect(0);
+        crownest
     }
 
     /// With an administrator's access to the database and the store of the stack.

@@ -146,7 +146,7 @@ async fn a_command_signs_with_a_key_that_no_collector_has() {
     client.wait_terminal(&run).await;
     let key = PublicKey::from_pem(&std::fs::read_to_string(public).unwrap()).expect("a public key");
     assert!(envelope(&attestations(&client, &run).await[0]).verify(&[key]).is_ok());
-    let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
+    let verified = Crownest::trusting(&stack).await.run(["evidence", "verify", &run]).await.expect(0).text();
     assert!(verified.contains(&format!("signature: by the key {}", key.id())), "{verified}");
 }
 
@@ -180,5 +180,5 @@ async fn a_seal_that_another_key_repeats_keeps_what_was_signed() {
     assert_eq!(keys.len(), 2);
     let envelope = envelope(&attestations(&client, &run).await[0]);
     assert!(envelope.verify(&keys[..1]).is_ok() && envelope.verify(&keys[1..]).is_err());
-    Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0);
+    Crownest::trusting(&stack).await.run(["evidence", "verify", &run]).await.expect(0);
 }

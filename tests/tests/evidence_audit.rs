@@ -103,7 +103,7 @@ async fn an_audit_names_what_was_changed_or_removed() {
     let operator = Operator { stack: &stack, key: signing_key() };
     let runs = logged(&client, 3).await;
     let folder = tempfile::tempdir().unwrap();
-    let cli = Crownest::of(&stack).with("XDG_STATE_HOME", folder.path().to_str().unwrap());
+    let cli = Crownest::trusting(&stack).await.with("XDG_STATE_HOME", folder.path().to_str().unwrap());
     assert_eq!(audit(&cli, &["--full"]).await, (0, vec![]));
     let nothing = folder.path().join("nothing");
     let fresh = ["--state", nothing.to_str().unwrap()];
@@ -121,9 +121,23 @@ async fn an_audit_names_what_was_changed_or_removed() {
         .await;
     assert_eq!(audit(&cli, &[]).await, (3, vec![format!("evidence_replaced {}", runs[1])]));
     assert_eq!(audit(&cli, &["--run", &runs[0]]).await, (0, vec![]), "of another run nothing was changed");
+    operator.put(&key, "no JSON".into()).await;
+    assert_eq!(audit(&cli, &[]).await, (3, vec![format!("evidence_replaced {}", runs[1])]));
     stack.store.delete(&key).await.unwrap();
     assert_eq!(audit(&cli, &[]).await, (3, vec![format!("evidence_missing {}", runs[1])]));
     operator.put(&key, honest).await;
+    assert_eq!(audit(&cli, &[]).await, (0, vec![]));
+
+    // The run as a whole, in the store and in the database: an audit that once saw it misses it, and another asks for it.
+    let belongs = |org: &str| format!("update ingest.runs set org_id = '{org}' where id = '{}'", runs[1]);
+    operator.database(&belongs("org_nobody")).await;
+    let removed = (3, vec![format!("run_removed {}", runs[1])]);
+    assert_eq!(audit(&cli, &[]).await, removed);
+    assert_eq!(
+        audit(&cli, &["--run", &runs[1], "--state", folder.path().join("other").to_str().unwrap()]).await,
+        removed
+    );
+    operator.database(&belongs(stack.org.as_str())).await;
     assert_eq!(audit(&cli, &[]).await, (0, vec![]));
 
     // The signed statement: exchanged for that of another run, and removed.

@@ -15,7 +15,9 @@ async fn frozen_evidence_is_verified() {
     let runs: Vec<_> = folders(&fixtures).iter().flat_map(|version| folders(version)).collect();
     assert!(runs.len() >= 9, "{runs:?}");
     for run in runs {
-        let verified = cli.run(["evidence", "verify", run.to_str().expect("text"), "--json"]).await.expect(0).data();
+        let keys = run.join("jwks.json");
+        let (run, keys) = (run.to_str().expect("text"), keys.to_str().expect("text"));
+        let verified = cli.run(["evidence", "verify", run, "--keys", keys, "--json"]).await.expect(0).data();
         assert_eq!(verified["result"], "verified", "{verified}");
         let names: Vec<_> = verified["checks"].as_array().expect("checks").iter().map(|check| &check["name"]).collect();
         for name in ["schema", "signature", "statement", "event_log_part", "merkle_root", "events", "inclusion"] {

@@ -27,14 +27,16 @@ async fn ended_run(stack: &Stack) -> String {
 /// Runs a verification; returns the exit code, and every check that is not verified as `status name` with its message.
 async fn verify(cli: &Crownest, args: &[&str]) -> (i32, Vec<(String, String)>) {
     let ended = cli.run([&["evidence", "verify", "--json"], args].concat()).await;
-    assert!([0, 1, 3].contains(&ended.code), "{}", ended.stderr);
+    assert!([0, 1, 3, 4].contains(&ended.code), "{}", ended.stderr);
     assert!(ended.stderr.is_empty(), "{}", ended.stderr);
     let report = ended.data();
     let word = |value: &Value| value.as_str().expect("a text").to_owned();
-    let bad = report["checks"].as_array().expect("checks").iter().filter(|check| check["status"] != "verified");
+    let good = if ended.code == 4 { "consistent" } else { "verified" };
+    let bad = report["checks"].as_array().expect("checks").iter().filter(|check| check["status"] != good);
     let bad =
         bad.map(|check| (format!("{} {}", word(&check["status"]), word(&check["name"])), word(&check["message"])));
-    let expected = ["verified", "incomplete", "", "failed"][usize::try_from(ended.code).expect("0, 1 or 3")];
+    let expected =
+        ["verified", "incomplete", "", "failed", "consistent"][usize::try_from(ended.code).expect("0, 1, 3 or 4")];
     assert_eq!(report["result"], expected, "{report}");
     (ended.code, bad.collect())
 }
@@ -232,14 +234,35 @@ const CASES: &[Case] = &[
         &[("failed inclusion", "log")],
     ),
     (
-        "no keys",
-        1,
+        "no keys beside it, which are not believed anyhow",
+        0,
         |folder| fs::remove_file(folder.join("jwks.json")).expect("done"),
-        &[
-            ("not_checked signature", "--keys"),
-            ("not_checked inclusion", "--keys"),
-            ("not_checked provenance", "--keys"),
-        ],
+        &[],
+    ),
+    (
+        "no statement about the tests",
+        1,
+        |folder| fs::remove_file(folder.join("test-result.dsse.json")).expect("done"),
+        &[("not_checked test_result", "no signed statement about the tests")],
+    ),
+    (
+        "another exit code beside the bundle",
+        3,
+        |folder| {
+            let bundle = fs::read_to_string(folder.join("evidence.json")).expect("a bundle");
+            fs::write(folder.join("evidence.json"), format!("{{\"exitCode\":0,\"evidence\":{bundle}}}")).expect("done");
+        },
+        &[("failed schema", "expected nothing beside the bundle")],
+    ),
+    (
+        "a FIFO instead of a statement",
+        3,
+        |folder| {
+            fs::remove_file(folder.join("attestation.dsse.json")).expect("done");
+            let made = std::process::Command::new("mkfifo").arg(folder.join("attestation.dsse.json")).status();
+            assert!(made.expect("mkfifo").success());
+        },
+        &[("failed signature", "not a regular file")],
     ),
 ];
 
@@ -255,7 +278,8 @@ fn change_part(folder: &Path, change: fn(&mut Vec<u8>)) {
 async fn exported(stack: &Stack, run: &str) -> (tempfile::TempDir, PathBuf) {
     let temporary = tempfile::tempdir().expect("a folder");
     let good = temporary.path().join("good");
-    let done = Crownest::of(stack).run(["evidence", "export", run, good.to_str().expect("text")]).await.expect(0);
+    let done =
+        Crownest::trusting(stack).await.run(["evidence", "export", run, good.to_str().expect("text")]).await.expect(0);
     assert!(done.text().contains("result       verified"), "{}", done.text());
     (temporary, good)
 }
@@ -269,6 +293,7 @@ async fn everything_that_can_be_done_to_an_export_is_found_and_named() {
     assert!(evidence["eventLog"]["parts"].as_array().unwrap().len() > 2, "{}", evidence["eventLog"]);
     // This command line is not logged in anywhere, so it asks nobody.
     let cli = Crownest::new();
+    cli.run(["evidence", "trust", good.join("jwks.json").to_str().unwrap()]).await.expect(0);
     let (code, open) = verify(&cli, &[good.to_str().unwrap()]).await;
     assert_eq!((code, open.len()), (0, 1), "{open:?}");
 
@@ -286,16 +311,78 @@ async fn everything_that_can_be_done_to_an_export_is_found_and_named() {
 }
 
 #[tokio::test]
+async fn nothing_is_verified_whose_signer_nobody_named() {
+    let stack = stack().await;
+    let run = ended_run(&stack).await;
+    let (temporary, good) = exported(&stack, &run).await;
+    let (good_text, beside) = (good.to_str().unwrap(), good.join("jwks.json"));
+    // Keys from the same hand as the evidence: from the folder, and from the API.
+    let cli = Crownest::of(&stack);
+    for source in [good_text, &run] {
+        let (code, open) = verify(&cli, &[source]).await;
+        assert_eq!((code, open.len()), (4, 1), "{source}: {open:?}");
+        let told = cli.run(["evidence", "verify", source]).await.expect(4).text();
+        assert!(told.contains("CONSISTENT, BUT NOT VERIFIED") && !told.contains("verified    "), "{told}");
+    }
+    let exported = temporary.path().join("exported");
+    cli.run(["evidence", "export", &run, exported.to_str().unwrap()]).await.expect(4);
+    cli.run(["evidence", "audit"]).await.expect(4);
+
+    // Named or pinned, they count.
+    assert_eq!(verify(&cli, &[good_text, "--keys", beside.to_str().unwrap()]).await.0, 0);
+    let named = Crownest::new().with("CROWNEST_TRUSTED_KEYS", beside.to_str().unwrap());
+    assert_eq!(verify(&named, &[good_text]).await.0, 0);
+    let pinned = cli.run(["evidence", "trust", "--json"]).await.expect(0).data();
+    assert_eq!(
+        (pinned[0]["from"].as_str(), pinned.as_array().map(Vec::len)),
+        (Some(&*format!("{}/", stack.api_url)), Some(1))
+    );
+    assert_eq!(verify(&cli, &[&run]).await.0, 0);
+    cli.run(["evidence", "audit"]).await.expect(0);
+
+    // Keys that turn up later are not taken silently, and a key that is not pinned any more vouches for nothing.
+    let file = temporary.path().join("keys.json");
+    let file = file.to_str().unwrap();
+    let id = pinned[0]["id"].as_str().unwrap();
+    fs::copy(&beside, file).unwrap();
+    assert_eq!(cli.run(["evidence", "trust", file]).await.expect(0).text().matches(id).count(), 1);
+    let keyless = Crownest::new();
+    keyless.run(["evidence", "trust", file]).await.expect(0);
+    fs::write(file, OTHER_KEYS).unwrap();
+    assert_eq!(keyless.run(["evidence", "trust", file, "--json"]).await.error().0, "keys_changed");
+    keyless.run(["evidence", "trust", file, "--add"]).await.expect(0);
+    keyless.run(["evidence", "trust", "--forget", id]).await.expect(0);
+    let (code, open) = verify(&keyless, &[good_text]).await;
+    assert_eq!(code, 3, "{open:?}");
+    assert!(
+        keyless
+            .run(["evidence", "trust", "--list"])
+            .await
+            .expect(0)
+            .text()
+            .contains("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")
+    );
+    for (content, code) in [("{}", "invalid_keys"), ("{\"keys\":[]}", "invalid_keys"), ("no JSON", "invalid_keys")] {
+        fs::write(file, content).unwrap();
+        assert_eq!(cli.run(["evidence", "trust", file, "--json"]).await.error().0, code, "{content}");
+    }
+}
+
+/// The key of RFC 8037, appendix A.
+const OTHER_KEYS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+#[tokio::test]
 async fn keys_and_archives_are_those_that_are_given() {
     let stack = stack().await;
     let run = ended_run(&stack).await;
     let (temporary, good) = exported(&stack, &run).await;
     let good_text = good.to_str().unwrap();
     let cli = Crownest::new();
+    cli.run(["evidence", "trust", good.join("jwks.json").to_str().unwrap()]).await.expect(0);
     // Keys of another installation; then the right keys, and the archive of the run.
     let keys = temporary.path().join("keys.json");
-    let other = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]});
-    fs::write(&keys, other.to_string()).unwrap();
+    fs::write(&keys, OTHER_KEYS).unwrap();
     let (code, found) = verify(&cli, &[good_text, "--keys", keys.to_str().unwrap()]).await;
     assert_eq!(code, 3);
     assert!(
@@ -320,11 +407,13 @@ async fn keys_and_archives_are_those_that_are_given() {
 async fn a_run_is_verified_where_it_is() {
     let stack = stack().await;
     let run = ended_run(&stack).await;
-    let cli = Crownest::of(&stack);
+    let cli = Crownest::trusting(&stack).await;
     let (code, open) = verify(&cli, &[&run]).await;
     assert_eq!((code, open.len()), (0, 1), "{open:?}");
     let readable = cli.run(["evidence", "verify", &run]).await.expect(0).text();
-    for line in ["verified     signature: by the key", "verified     merkle root: of", "keys from    http"] {
+    for line in
+        ["verified     signature: by the key", "verified     merkle root: of", "keys from    `crownest evidence trust`"]
+    {
         assert!(readable.contains(line), "{readable}");
     }
 

@@ -56,7 +56,7 @@ async fn audited(stack: &Stack, client: &Client, run: &str) {
         (answer.status == 200).then_some(())
     })
     .await;
-    Crownest::of(stack).run(["evidence", "audit", "--full"]).await.expect(0);
+    Crownest::trusting(stack).await.run(["evidence", "audit", "--full"]).await.expect(0);
 }
 
 #[tokio::test]
@@ -84,10 +84,10 @@ async fn what_a_client_deletes_leaves_a_tombstone() {
     assert_eq!(stack.stranger().await.get(&format!("{path}/tombstone")).await.error(404), "not_found");
     let export = stack.folder.path().join("export");
     let folder = export.to_str().expect("a path");
-    Crownest::of(&stack).run(["evidence", "export", &run, folder]).await.expect(0);
+    Crownest::trusting(&stack).await.run(["evidence", "export", &run, folder]).await.expect(0);
     let exported = export.join(format!("artifacts/{}.tombstone.json", text(&artifact, "id")));
     assert_eq!(std::fs::read(&exported).expect("the tombstone was exported"), stored);
-    let verified = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(0).text();
+    let verified = Crownest::trusting(&stack).await.run(["evidence", "verify", folder]).await.expect(0).text();
     assert!(verified.contains("its tombstone says that it was deleted at"), "{verified}");
     let changes = [
         ("sizeBytes", json!(3)),
@@ -99,7 +99,7 @@ async fn what_a_client_deletes_leaves_a_tombstone() {
         let mut changed: Value = serde_json::from_slice(&stored).expect("JSON");
         changed[member] = value;
         std::fs::write(&exported, changed.to_string()).expect("it can be changed");
-        let refused = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(3).text();
+        let refused = Crownest::trusting(&stack).await.run(["evidence", "verify", folder]).await.expect(3).text();
         assert!(refused.contains("tombstone") && refused.contains("FAILED"), "{member}: {refused}");
     }
 
@@ -149,7 +149,7 @@ async fn artifacts_are_kept_as_their_plan_says_or_else_their_project() {
         assert!(has_bytes(&stack, artifact).await, "what was announced stays");
     }
     audited(&stack, &client, &run).await;
-    let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
+    let verified = Crownest::trusting(&stack).await.run(["evidence", "verify", &run]).await.expect(0).text();
     assert!(verified.contains("its tombstone says that it was deleted at"), "{verified}");
     let metrics = client.get(&format!("{}/metrics", stack.collector_ops_url)).await.expect(200);
     let metrics = metrics.as_str().expect("text");
@@ -295,8 +295,8 @@ async fn a_hold_keeps_the_bytes_of_what_is_deleted_already() {
     stack.admin.get().await.unwrap().execute(earlier, &[&text(&artifacts[0], "id")]).await.unwrap();
     let export = stack.folder.path().join("export");
     let folder = export.to_str().expect("a path");
-    Crownest::of(&stack).run(["evidence", "export", &run, folder]).await.expect(0);
-    let verified = Crownest::of(&stack).run(["evidence", "verify", folder]).await.expect(0).text();
+    Crownest::trusting(&stack).await.run(["evidence", "export", &run, folder]).await.expect(0);
+    let verified = Crownest::trusting(&stack).await.run(["evidence", "verify", folder]).await.expect(0).text();
     assert!(verified.contains("said to be deleted at"), "{verified}");
     admin(&stack, &["legal-hold", "clear", &run, "--reason", "over"]).await;
     tombstone(&stack, &artifacts[0]).await;

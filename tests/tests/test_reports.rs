@@ -79,7 +79,7 @@ async fn test_reports_are_counted_whatever_becomes_of_the_run() {
     let statement: Statement<Value> = Statement::parse(&payload, TEST_RESULT).expect("a test result");
     assert_eq!(statement.predicate["result"], "FAILED");
     assert_eq!(statement.subject[0].sha256(), evidence["archive"]["sha256"].as_str());
-    let verified = Crownest::of(&stack).run(["evidence", "verify", &run]).await.expect(0).text();
+    let verified = Crownest::trusting(&stack).await.run(["evidence", "verify", &run]).await.expect(0).text();
     assert!(verified.contains("verified     test result: 3 tests: FAILED, signed by the key"), "{verified}");
 }
 

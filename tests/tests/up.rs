@@ -65,6 +65,7 @@ impl Machine {
 
     /// Waits until every ended run is in the log, and proven to be.
     async fn audit(&self) -> Value {
+        self.crownest.run(["evidence", "trust"]).await.expect(0);
         eventually("the audit passes", async || {
             let audit = self.crownest.run(["evidence", "audit", "--json"]).await;
             assert_ne!(audit.code, 3, "{}", audit.text());

@@ -6,15 +6,18 @@ use clap::{Args, Subcommand};
 use schemas::id::RunId;
 
 use super::evidence_diff::{DIFF_HELP, DiffArgs};
-use super::evidence_verify::{EXPORT_HELP, ExportArgs, VERIFY_HELP, VerifyArgs};
+use super::evidence_verify::{EXPORT_HELP, ExportArgs, TRUST_HELP, TrustArgs, VERIFY_HELP, VerifyArgs};
 
 const AUDIT_HELP: &str = "\
 Every sealed run has an entry in an append-only log with signed checkpoints. This checks that the latest checkpoint is \
 signed, that the log only grew since the last audit on this machine, and that the evidence which is served now is the \
 one that was logged: for every run that the key may see, or for those given by --run. Nothing is believed that does \
-not follow from the signed checkpoint.
+not follow from the signed checkpoint. Whose signature counts is your decision: see `crownest evidence trust --help`.
 
-Exit codes: 0 all is as it was logged, 3 something was changed or removed, 1 something could not be checked.
+Runs that an audit has found in the log are remembered. A run that is not there any more at the next audit was removed.
+
+Exit codes: 0 all is as it was logged, 4 the same, and nobody you named has signed the log, 3 something was changed or \
+removed, 1 something could not be checked.
 
 Examples:
   crownest evidence audit
@@ -29,6 +32,9 @@ pub(crate) enum EvidenceCommand {
     /// Check that evidence is what was sealed and signed, byte for byte
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Choose whose signatures count
+    #[command(after_help = TRUST_HELP)]
+    Trust(TrustArgs),
     /// Write everything that is needed to verify a run offline into a folder
     #[command(after_help = EXPORT_HELP)]
     Export(ExportArgs),
@@ -49,7 +55,7 @@ pub(crate) struct AuditArgs {
     /// [default: crownest/audit-HOST.json under $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Public keys that may have signed the checkpoint, as a JWK set [default: those that the API publishes]
-    #[arg(long, value_name = "FILE")]
+    /// Public keys that you trust, as a JWK set [default: those that `crownest evidence trust` pinned]
+    #[arg(long, value_name = "FILE", env = "CROWNEST_TRUSTED_KEYS", hide_env_values = true)]
     pub keys: Option<PathBuf>,
 }

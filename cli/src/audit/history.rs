@@ -3,7 +3,6 @@
 use schemas::transparency::checkpoint::Checkpoint;
 use verifier::audit::{Finding, grown, signed};
 
-use super::keys::PublicKeys;
 use super::log_reader::LogReader;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -12,10 +11,10 @@ use crate::failure::Failure;
 pub(crate) async fn examine(
     note: Option<&str>,
     last: Option<&Checkpoint>,
-    keys: &PublicKeys,
+    keys: &[[u8; 32]],
     client: &Client,
 ) -> Result<Result<Checkpoint, Finding>, Failure> {
-    let checkpoint = match signed(note, last, &keys.0) {
+    let checkpoint = match signed(note, last, keys) {
         Ok(checkpoint) => checkpoint,
         Err(finding) => return Ok(Err(finding)),
     };

@@ -30,9 +30,18 @@ pub(crate) async fn collect(client: &Client, run: &RunId) -> RunAudit {
 }
 
 async fn ask(client: &Client, run: &RunId) -> Result<RunAudit, Failure> {
-    let Some(evidence) = if_found(client.evidence(run).await)? else {
-        let message = "the run has ended, and its evidence is not served: it was removed";
-        return Ok(RunAudit::Problem(Finding::of(run, "evidence_missing", message)));
+    let evidence = match if_found(client.evidence(run).await) {
+        Ok(Some(evidence)) => evidence,
+        Ok(None) => {
+            let message = "the run has ended, and its evidence is not served: it was removed";
+            return Ok(RunAudit::Problem(Finding::of(run, "evidence_missing", message)));
+        }
+        // What was sealed is JSON.
+        Err(failure) if failure.code == "invalid_answer" && failure.status == Some(200) => {
+            let message = format!("what is served as evidence is no Evidence Bundle: {}", failure.message);
+            return Ok(RunAudit::Problem(Finding::of(run, "evidence_replaced", message)));
+        }
+        Err(failure) => return Err(failure),
     };
     let served = match Served::read(run, &evidence) {
         Ok(served) => served,

@@ -1,5 +1,6 @@
-//! The memory of the last audit: the checkpoint that every later one must be consistent with.
+//! The memory of earlier audits: the checkpoint that every later one must be consistent with, and the runs that were there.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -7,11 +8,15 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use schemas::Timestamp;
+use schemas::id::{ProjectId, RunId};
 use schemas::transparency::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::AtomicFile;
 use crate::failure::Failure;
+
+/// Ended runs that were found in the log, with their projects: a key of other projects cannot miss them.
+pub(crate) type Remembered = BTreeMap<RunId, ProjectId>;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +24,8 @@ pub(crate) struct State {
     pub audited_at: Timestamp,
     /// The signed note: proof of the log's state at that time.
     pub checkpoint: String,
+    #[serde(default)]
+    pub runs: Remembered,
 }
 
 impl State {

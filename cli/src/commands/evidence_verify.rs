@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use schemas::attestation::jwks::JwkSet;
-use schemas::attestation::key::PublicKey;
 use schemas::id::RunId;
 use serde_json::Value;
 use verifier::evidence::{Report, Status, Subject, Trust, verify};
@@ -19,9 +17,12 @@ use crate::evidence_folder::EvidenceFolder;
 use crate::export;
 use crate::failure::{Failure, Stop};
 use crate::output::{Output, escape, field};
+use crate::trusted_keys;
 
 /// Exit code if something is not what was sealed.
 const EXIT_FAILED: u8 = 3;
+/// Exit code if everything fits together, and nobody whom the user named has signed it.
+pub(super) const EXIT_CONSISTENT: u8 = 4;
 /// Checks of one kind that came out well, and are listed one by one.
 const LISTED: usize = 4;
 
@@ -102,25 +103,20 @@ fn run_of(evidence: &Value, path: &Path) -> Result<RunId, Failure> {
     })
 }
 
-/// The keys, and in words how far they can be trusted.
+/// The keys that the user named, or those that came with the evidence.
 pub(super) fn trust(file: Option<&Path>, folder: &Path, published_by: Option<&str>) -> Result<Option<Trust>, Failure> {
+    if let Some(named) = trusted_keys::named(file)? {
+        return Ok(Some(named));
+    }
     let beside = folder.join(names::KEYS);
-    let (path, source) = match (file, published_by) {
-        (Some(path), _) => (path, format!("the file {}", path.display())),
-        (None, Some(api)) => (&*beside, format!("{api}, which published them now")),
-        (None, None) if !beside.exists() => return Ok(None),
-        (None, None) => {
-            (&*beside, format!("{} beside the evidence: give keys that you trust with --keys", names::KEYS))
-        }
+    if !beside.exists() {
+        return Ok(None);
+    }
+    let source = match published_by {
+        Some(api) => format!("{api}, which published them now"),
+        None => format!("{} beside the evidence", names::KEYS),
     };
-    let text = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
-    let set: Option<JwkSet> = serde_json::from_slice(&text).ok();
-    let keys = set.and_then(|set| PublicKey::all(&set)).filter(|keys| !keys.is_empty());
-    let keys = keys.ok_or_else(|| {
-        let message = format!("{}: expected a JWK set with an Ed25519 key", path.display());
-        Failure::new("invalid_keys", message).hint("An installation publishes its keys at /.well-known/jwks.json.")
-    })?;
-    Ok(Some(Trust { keys, source }))
+    Ok(Some(trusted_keys::unnamed(trusted_keys::of_file(&beside)?, source)))
 }
 
 pub(super) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Stop> {
@@ -129,12 +125,14 @@ pub(super) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Sto
     value["result"] = match report.result() {
         Status::Failed => "failed".into(),
         Status::NotChecked => "incomplete".into(),
+        Status::Consistent => "consistent".into(),
         Status::Verified | Status::Absent => "verified".into(),
     };
     output.result(&value, |_| readable(report))?;
     Ok(match report.result() {
         Status::Failed => ExitCode::from(EXIT_FAILED),
         Status::NotChecked => ExitCode::FAILURE,
+        Status::Consistent => ExitCode::from(EXIT_CONSISTENT),
         Status::Verified | Status::Absent => ExitCode::SUCCESS,
     })
 }
@@ -155,18 +153,20 @@ fn readable(report: &Report) -> String {
     if let Some(source) = &report.keys_from {
         lines.push(format!("keys from    {source}"));
     }
-    let mut shown = 0;
+    let (mut shown, mut left_out) = (0, 0);
     for (at, check) in report.checks.iter().enumerate() {
         let begins = at == 0 || report.checks[at - 1].name != check.name;
         shown = if begins { 0 } else { shown };
-        if check.status == Status::Verified {
+        if matches!(check.status, Status::Verified | Status::Consistent) {
             shown += 1;
             if shown > LISTED {
+                left_out += 1;
                 continue;
             }
         }
         let word = match check.status {
             Status::Verified => "verified",
+            Status::Consistent => "consistent",
             Status::Failed => "FAILED",
             Status::NotChecked => "not checked",
             Status::Absent => "-",
@@ -175,17 +175,19 @@ fn readable(report: &Report) -> String {
         let subject = check.subject.as_ref().map(|subject| format!(" ({})", within_run(subject))).unwrap_or_default();
         lines.push(format!("{word:<12} {about}: {}{subject}", check.message));
     }
-    let more = report
-        .count(Status::Verified)
-        .saturating_sub(lines.iter().filter(|line| line.starts_with("verified ")).count());
-    if more > 0 {
-        lines.push(format!("verified     {more} more of the same kinds"));
+    if left_out > 0 {
+        let word = if report.result() == Status::Consistent { "consistent" } else { "verified" };
+        lines.push(format!("{word:<12} {left_out} more of the same kinds"));
     }
     lines.push(match report.result() {
         Status::Failed => format!("result       FAILED: {} not what was sealed", report.count(Status::Failed)),
         Status::NotChecked => {
             format!("result       incomplete: {} could not be checked", report.count(Status::NotChecked))
         }
+        Status::Consistent => "result       CONSISTENT, BUT NOT VERIFIED: everything here fits together, and nobody you named has \
+                               signed it. Anybody could have made it. Name keys that you trust with --keys, or pin those of \
+                               your installation once with `crownest evidence trust`."
+            .to_owned(),
         Status::Verified | Status::Absent => "result       verified: everything here is what was sealed".to_owned(),
     });
     lines.iter().map(|line| format!("{}\n", escape::line(line))).collect()

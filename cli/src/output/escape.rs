@@ -19,6 +19,21 @@ pub(crate) fn line(text: &str) -> String {
     escaped
 }
 
+/// JSON that is still the same JSON: outside of strings it has none of these characters, and within them it may escape any.
+pub(crate) fn json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         // Line separators, bidirectional and invisible formatting (Unicode TR 36, "Trojan Source").
@@ -27,7 +42,7 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{json, line};
 
     #[test]
     fn nothing_drives_the_terminal() {
@@ -40,5 +55,13 @@ mod tests {
         ] {
             assert_eq!(line(text), expected);
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_and_is_harmless() {
+        let value = serde_json::json!({"\u{9b}2J": "\u{202e}é\x1b[31m\u{7f}\n\u{85}日"});
+        let text = json(&value.to_string());
+        assert_eq!(text, r#"{"\u009b2J":"\u202eé\u001b[31m\u007f\n\u0085日"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

@@ -24,8 +24,11 @@ pub use self::report::{Check, Report, Status};
 #[derive(Debug)]
 pub struct Trust {
     pub keys: Vec<PublicKey>,
-    /// The origin of the keys, for people: this crate does not say how far the keys can be trusted.
+    /// The origin of the keys, for people.
     pub source: String,
+    /// False for keys that came with the evidence, or from whoever served it: anybody could have made them. With such keys
+    /// nothing is more than [`Status::Consistent`].
+    pub named: bool,
 }
 
 /// The evidence of one run, and everything at hand to verify it with.
@@ -59,5 +62,8 @@ pub fn verify(subject: &Subject<'_>) -> Report {
     statements::test_result(&bundle, subject, &mut report);
     inclusion::check(&bundle, subject, &statement, &mut report);
     artifacts::archive(&bundle, subject.files, &mut report);
+    if subject.trust.as_ref().is_some_and(|trust| !trust.named) {
+        report.nobody_was_named();
+    }
     report
 }

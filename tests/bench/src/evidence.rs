@@ -66,6 +66,7 @@ async fn verification(system: &System, megabytes: u64) -> anyhow::Result<()> {
     let cli = Crownest::new()
         .with("CROWNEST_API_URL", &format!("http://{}", system.address()))
         .with("CROWNEST_API_KEY", system.key());
+    cli.run(["evidence", "trust"]).await.expect(0);
     cli.run(["evidence", "export", &run, &saved]).await.expect(0);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

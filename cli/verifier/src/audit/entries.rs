@@ -1,9 +1,10 @@
 //! The whole log, entry by entry: the bundles must have the signed root, and no run may have two entries.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use schemas::id::RunId;
 use schemas::merkle::leaf_hash;
-use schemas::transparency::entry::{Entry, read_bundle};
+use schemas::transparency::entry::{Entry, read_bundle, run_digest};
 use schemas::transparency::proof::TreeHead;
 use schemas::transparency::tile::{Resource, Tile};
 use schemas::transparency::tree::Edge;
@@ -19,9 +20,17 @@ pub struct Entries {
     edge: Edge,
     runs: HashSet<[u8; 16]>,
     findings: Vec<Finding>,
+    /// Runs that are not served any more, by the name that they have in the log.
+    missing: HashMap<String, RunId>,
 }
 
 impl Entries {
+    /// For an audit that has found these runs missing: the log says whether they were sealed.
+    pub fn with_missing(runs: impl IntoIterator<Item = RunId>) -> Self {
+        let missing = runs.into_iter().map(|run| (run_digest(&run), run)).collect();
+        Self { missing, ..Self::default() }
+    }
+
     /// Takes the next bundle of entries. An error makes all that follows meaningless.
     pub fn add(&mut self, tile: Tile, bundle: &[u8]) -> Result<(), Finding> {
         let changed = |error: &dyn std::fmt::Display| {
@@ -30,8 +39,14 @@ impl Entries {
         for entry in read_bundle(tile, bundle).map_err(|error| changed(&error))? {
             let index = self.edge.size();
             self.edge.append(leaf_hash(entry), &mut drop).map_err(|error| changed(&error))?;
+            let parsed: Option<Entry> = serde_json::from_slice(entry).ok();
+            if let Some(run) = parsed.as_ref().and_then(|entry| self.missing.remove(&entry.run_sha256)) {
+                let message =
+                    format!("entry {index} of the log is about this run, and the run is gone: it was removed");
+                self.findings.push(Finding::of(&run, "run_removed", message));
+            }
             if self.findings.len() < MAX_FINDINGS {
-                self.findings.extend(judge(index, entry, &mut self.runs));
+                self.findings.extend(judge(index, parsed, &mut self.runs));
             }
         }
         Ok(())
@@ -44,12 +59,15 @@ impl Entries {
             let message = format!("the entries have root hash {got}, the checkpoint says {signed}: they were changed");
             self.findings.insert(0, Finding::new("entries_changed", message));
         }
+        let mut never_sealed: Vec<_> = self.missing.into_values().collect();
+        never_sealed.sort();
+        let message = "this run does not exist any more, or the key may not see it, and the log has no entry for it";
+        self.findings.extend(never_sealed.iter().map(|run| Finding::of(run, "run_missing", message)));
         self.findings
     }
 }
 
-fn judge(index: u64, entry: &[u8], runs: &mut HashSet<[u8; 16]>) -> Option<Finding> {
-    let parsed: Option<Entry> = serde_json::from_slice(entry).ok();
+fn judge(index: u64, parsed: Option<Entry>, runs: &mut HashSet<[u8; 16]>) -> Option<Finding> {
     // Half of the digest is enough to tell runs apart, and half the memory.
     let run = parsed.and_then(|entry| <[u8; 32]>::try_from(hex::decode(entry.run_sha256).ok()?).ok());
     let Some(run) = run else {
@@ -75,7 +93,7 @@ mod tests {
             format!("{{\"evidenceSha256\":\"e\",\"runSha256\":\"{run}\",\"sealedAt\":\"2026-01-31T12:00:00.000Z\"}}")
         };
         let mut runs = HashSet::new();
-        let mut codes = |entry: &str| judge(7, entry.as_bytes(), &mut runs).map(|finding| finding.code);
+        let mut codes = |entry: &str| judge(7, serde_json::from_str(entry).ok(), &mut runs).map(|finding| finding.code);
         assert_eq!(codes(&entry("aa")), None);
         assert_eq!(codes(&entry("bb")), None);
         assert_eq!(codes(&entry("aa")), Some("duplicate_entry"));

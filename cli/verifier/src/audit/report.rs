@@ -29,6 +29,10 @@ impl Finding {
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub passed: bool,
+    /// The origin of the keys that the log's signature was verified with.
+    pub keys_from: String,
+    /// False if these are only the keys that the server itself publishes: then the log fits together, and nothing is proven.
+    pub keys_named: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_origin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum Status {
     /// The subject is what was sealed.
     Verified,
+    /// The subject fits everything else that is here, and nobody who was named by the verifying side vouches for it.
+    Consistent,
     /// The subject is not what was sealed.
     Failed,
     /// The subject should have been looked at, and could not be.
@@ -63,7 +65,7 @@ pub struct Report {
     /// SHA-256 of the canonical form, which is what was sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_sha256: Option<String>,
-    /// Thumbprint of the key whose signature was verified.
+    /// Thumbprint of the key that made the signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
     /// The origin of the public keys.
@@ -81,9 +83,16 @@ impl Report {
         self.checks.iter().filter(|check| check.status == status).count()
     }
 
+    /// Without a key that somebody named, all of it could have been made by anybody.
+    pub(super) fn nobody_was_named(&mut self) {
+        for check in self.checks.iter_mut().filter(|check| check.status == Status::Verified) {
+            check.status = Status::Consistent;
+        }
+    }
+
     /// The worst of all checks.
     pub fn result(&self) -> Status {
-        [Status::Failed, Status::NotChecked]
+        [Status::Failed, Status::NotChecked, Status::Consistent]
             .into_iter()
             .find(|status| self.count(*status) > 0)
             .unwrap_or(Status::Verified)
