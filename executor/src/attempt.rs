@@ -13,8 +13,6 @@ mod set_up;
 mod streams;
 mod template;
 
-use std::sync::Arc;
-
 use crate::context::Context;
 use crate::dispatch::running::Stop;
 use crate::dispatch::slots::Slot;
@@ -77,12 +75,6 @@ struct Trees {
     archive: CachedTree,
     /// `None` for the host's `/usr`.
     template: Option<CachedTree>,
-}
-
-impl Interrupted {
-    fn internal(message: String) -> Self {
-        Self::Failed { reason: FailureReason::InternalError, message }
-    }
 }
 
 impl From<Stop> for Interrupted {

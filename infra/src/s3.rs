@@ -60,7 +60,7 @@ pub struct S3Config {
     /// Integrity checksums on requests and answers
     #[arg(long, env = "CROWNEST_S3_CHECKSUMS", default_value = "when-required", value_name = "WHEN")]
     pub s3_checksums: Checksums,
-    /// Folder on the disk of the store, if that is on this machine: see --s3-reserve-bytes
+    /// Folder on the disk of the store, if that is on this machine: its free space is looked at
     #[arg(long, env = "CROWNEST_S3_DISK", value_name = "DIR")]
     pub s3_disk: Option<PathBuf>,
     /// Bytes to keep back on the store's disk, for what is sealed: with less free space, no archive, artifact or template is

@@ -99,6 +99,6 @@ impl ArtifactError {
     /// Texts that are longer than a path and a sentence about it are cut.
     pub fn new(code: ArtifactErrorCode, message: &str, path: &str) -> Self {
         let message = cut(message, limits::PATH_BYTES + limits::SENTENCE_BYTES);
-        Self { code, message, path: cut(path, limits::PATH_BYTES) }
+        Self { code, message, path: cut(path, limits::PATH_BYTES), bound: None }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use schemas::Timestamp;
 use schemas::archive::ArchiveRef;
-use schemas::artifact::{ArtifactError, ArtifactErrorCode, ArtifactRequest};
+use schemas::artifact::{ArtifactError, ArtifactErrorCode, ArtifactLimits, ArtifactRequest};
 use schemas::cut::cut;
 use schemas::egress::{EgressAttempt, EgressPolicy, EgressReason, EgressReport, MAX_LISTED, MAX_RULES};
 use schemas::event::{Event, EventKind, Output};
@@ -142,6 +142,7 @@ fn report(files: &[(String, String)], errors: &[(String, String)], message: &str
             cpu_millis: Some(u64::MAX),
             disk_bytes: Some(u64::MAX),
             timeout_ms: u64::MAX,
+            artifacts: Some(WIDEST),
         },
         streams: StreamTotals::default(),
         redactions: u64::MAX,
@@ -212,6 +213,14 @@ fn nothing_is_written_that_would_be_refused() {
     }
 }
 
+/// Bounds that take the most room in a message.
+const WIDEST: ArtifactLimits = ArtifactLimits {
+    artifact_bytes: Some(u64::MAX),
+    run_bytes: Some(u64::MAX),
+    artifacts: Some(u64::MAX),
+    collection_ms: Some(u64::MAX),
+};
+
 fn job(command: String, path: String, name: String, env: String) -> Job {
     let rule = format!("*.{}.example.org:65535", ["x"; 3].map(|x| x.repeat(60)).join("."));
     Job {
@@ -240,6 +249,7 @@ fn job(command: String, path: String, name: String, env: String) -> Job {
         traceparent: "t".repeat(55),
         env_keys: vec!["E".repeat(ENV_NAME_CHARS); ENV_VARIABLES],
         egress: Some(EgressPolicy { allow: vec![rule.parse().unwrap(); MAX_RULES] }),
+        artifact_limits: WIDEST,
     }
 }
 

@@ -62,10 +62,7 @@ impl Ready for Gate {
         let mut answers = self.0.clone();
         let known = tokio::time::timeout(PROBE_WITHIN, answers.wait_for(|answer| *answer != Answer::Unknown)).await;
         let Ok(Ok(answer)) = known else { return Err("the store was not asked yet".to_owned()) };
-        match &*answer {
-            Answer::Closed(reason) => Err(reason.clone()),
-            _ => Ok(()),
-        }
+        if let Answer::Closed(reason) = &*answer { Err(reason.clone()) } else { Ok(()) }
     }
 }
 

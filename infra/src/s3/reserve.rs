@@ -23,7 +23,7 @@ impl Store {
         let disk = rustix::fs::statvfs(folder).map_err(|error| StoreError::Request {
             action: "looking at the disk",
             key: folder.display().to_string(),
-            reason: error.to_string(),
+            reason: error.to_string().into(),
         })?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free >= *bytes { Ok(()) } else { Err(StoreError::Full { free, reserve: *bytes }) }

@@ -137,7 +137,9 @@ mod tests {
             (ArtifactLimits::default(), &[1 << 40], 1 << 40, None),
         ] {
             let mut bounds = Bounds::start(limits);
-            stored.iter().for_each(|&bytes| bounds.charge(bytes));
+            for &bytes in stored {
+                bounds.charge(bytes);
+            }
             let reached = bounds.check(next).err().and_then(|lacking| lacking.bound);
             assert_eq!(reached, expected, "{limits:?} {stored:?} {next}");
         }
