@@ -42,7 +42,7 @@ grant select, insert, update, delete on metering.outbox to crownest_metering;
 -- What organizations may use. A null limit is no limit.
 create table metering.plans (
     name text not null,
-    -- Maximum concurrent runs of each project.
+    -- Maximum concurrent runs of the organization.
     concurrent_runs integer,
     requests_per_minute integer,
     -- The budget of the whole organization.
@@ -52,11 +52,13 @@ create table metering.plans (
     -- Bounds of the collection of a run's artifacts: artifactBytes, runBytes, artifacts,
         collectionMs. A missing one is the executor's own.
     artifact_limits jsonb not null default '{}'::jsonb,
+    -- Maximum runs of the organization that wait for a slot.
+    waiting_runs integer,
     constraint plans_pkey primary key (name)
 );
 grant select, insert, update, delete on metering.plans to crownest_metering;
 
--- Runs that hold a slot of their project (active) or wait for one in order of position. A waiting run has its job with it:
+-- Runs that hold a slot of their organization (active) or wait for one in order of position. A waiting run has its job with it:
 -- routing_key, job and headers are the message to publish once a slot is free.
 create table metering.reservations (
     run_id text not null,
@@ -70,7 +72,7 @@ create table metering.reservations (
     constraint reservations_pkey primary key (run_id),
     constraint reservations_state_check check (state in ('waiting', 'active'))
 );
-create index reservations_of_project on metering.reservations (project_id, state, "position");
+create index reservations_of_org on metering.reservations (org_id, state, "position");
 grant select, insert, update, delete on metering.reservations to crownest_metering;
 
 -- Sums of the ledger.
@@ -117,7 +119,7 @@ end
 $$;
 grant execute on function metering.budget_is_spent to crownest_metering;
 
--- Maximum concurrent runs of each of the organization's projects. Null: no limit.
+-- Maximum concurrent runs of the organization. Null: no limit.
 create function metering.concurrency_limit(p_org text) returns integer
 language plpgsql stable as $$
 begin
@@ -127,25 +129,25 @@ end
 $$;
 grant execute on function metering.concurrency_limit to crownest_metering;
 
--- Slots of the project that no active run holds. Null: no limit. Exact while the project is locked.
-create function metering.free_slots(p_org text, p_project text) returns bigint
+-- Slots of the organization that no active run holds. Null: no limit. Exact while the organization is locked.
+create function metering.free_slots(p_org text) returns bigint
 language plpgsql stable as $$
 declare
     slots integer := metering.concurrency_limit(p_org);
 begin
     return case when slots is not null then greatest(0, slots - (
-        select count(*) from metering.reservations where project_id = p_project and state = 'active')) end;
+        select count(*) from metering.reservations where org_id = p_org and state = 'active')) end;
 end
 $$;
 grant execute on function metering.free_slots to crownest_metering;
 
--- Serializes everything that counts or changes the slots of one project, until the transaction ends.
-create function metering.lock_project(p_project text) returns void
+-- Serializes everything that counts or changes the slots of one organization, until the transaction ends.
+create function metering.lock_organization(p_org text) returns void
 language sql
 begin atomic
-    select pg_advisory_xact_lock(hashtextextended(p_project, 7401));
+    select pg_advisory_xact_lock(hashtextextended(p_org, 7401));
 end;
-grant execute on function metering.lock_project to crownest_metering;
+grant execute on function metering.lock_organization to crownest_metering;
 
 -- Opens the account of an organization, or moves it to another plan.
 create function metering.open_account(p_org text, p_plan text) returns void
@@ -186,23 +188,30 @@ begin atomic
 end;
 
 -- Reserves a slot for a run that is being started. Answers: active (publish the job now), waiting (metering will publish
--- it), quota_exceeded (nothing was reserved).
+-- it), quota_exceeded or queue_full (nothing was reserved).
 create function metering.reserve_run(
     p_run text, p_org text, p_project text, p_routing_key text, p_job bytea, p_headers jsonb
 ) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     granted text := 'active';
+    waiting bigint;
+    most_waiting integer;
 begin
     if metering.budget_is_spent(p_org) then
         return 'quota_exceeded';
     end if;
     if metering.concurrency_limit(p_org) is not null then
-        perform metering.lock_project(p_project);
+        perform metering.lock_organization(p_org);
+        select count(*) into waiting from metering.reservations where org_id = p_org and state = 'waiting';
         -- Free slots belong to those who wait already.
-        if metering.free_slots(p_org, p_project) <= (
-            select count(*) from metering.reservations where project_id = p_project and state = 'waiting') then
+        if metering.free_slots(p_org) <= waiting then
             granted := 'waiting';
+            select plans.waiting_runs into most_waiting
+                from metering.accounts join metering.plans on plans.name = accounts.plan where accounts.org_id = p_org;
+            if waiting >= most_waiting then
+                return 'queue_full';
+            end if;
         end if;
     end if;
     insert into metering.reservations (run_id, org_id, project_id, state, routing_key, job, headers)
@@ -227,19 +236,21 @@ begin atomic
     update metering.plans set retention_days = p_days where name = p_plan;
 end;
 
--- What the organization used in the current period, what its plan includes, and the prices. An organization without an
--- account has used nothing, and nothing limits it.
-create function metering.usage_summary(p_org text)
+-- What the organization used in the current period, what its plan includes, and the prices; of some projects only, if they are
+-- named. An organization without an account has used nothing, and nothing limits it.
+create function metering.usage_summary(p_org text, p_projects text[] default null)
 returns table (period_start date, period_end timestamptz, concurrent_runs integer, compute_unit_seconds_per_month bigint,
     active bigint, totals jsonb, pricing_version text, compute_unit_seconds_per_credit double precision)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
     select current.period, metering.period_end(current.period), plans.concurrent_runs,
         plans.compute_unit_seconds_per_month,
-        (select count(*) from metering.reservations where org_id = accounts.org_id and state = 'active'),
+        (select count(*) from metering.reservations where org_id = accounts.org_id and state = 'active'
+            and (p_projects is null or project_id = any (p_projects))),
         coalesce((select jsonb_object_agg(meter, quantity) from (
             select meter, sum(quantity_millis) as quantity from metering.totals
-            where org_id = accounts.org_id and period = current.period group by meter) as sums), '{}'::jsonb),
+            where org_id = accounts.org_id and period = current.period
+                and (p_projects is null or project_id = any (p_projects)) group by meter) as sums), '{}'::jsonb),
         pricing.version, pricing.compute_unit_seconds_per_credit
     from (select metering.period_of(now()) as period) as current
     cross join metering.pricing() as pricing
