@@ -1,5 +1,7 @@
 //! Whatever a service can write, from any input that it accepts, is a message that the next one can read.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure")]
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -45,6 +47,47 @@ fn hostile(bytes: usize) -> impl Strategy<Value = String> {
 fn written<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(message: &T) {
     let bytes = encode_json(message).unwrap();
     assert_eq!(&decode_json::<T>(&bytes).unwrap(), message);
+}
+
+/// An attempt that came to its end.
+fn times() -> PhaseTimes {
+    let now = Timestamp::now();
+    PhaseTimes {
+        claimed_at: now,
+        fetched_at: Some(now),
+        extracted_at: Some(now),
+        started_at: Some(now),
+        finished_at: Some(now),
+        collected_at: Some(now),
+        ended_at: now,
+        command_ms: Some(u64::MAX),
+        sandbox_ms: u64::MAX,
+    }
+}
+
+/// The longest report of egress.
+fn egress() -> EgressReport {
+    let now = Timestamp::now();
+    EgressReport {
+        allow: vec![
+            format!("*.{}.example.org:65535", ["x"; 3].map(|x| x.repeat(60)).join(".")).parse().unwrap();
+            MAX_RULES
+        ],
+        attempts: vec![
+            EgressAttempt {
+                host: "h".repeat(253),
+                port: u16::MAX,
+                allowed: false,
+                reason: Some(EgressReason::ServerNameMismatch),
+                count: u64::MAX,
+                bytes_sent: u64::MAX,
+                bytes_received: u64::MAX,
+                first_at: now,
+            };
+            MAX_LISTED
+        ],
+        attempts_not_listed: u64::MAX,
+    }
 }
 
 /// What an executor reports about files with these paths and names: as it collects them, one after the other.
@@ -94,26 +137,6 @@ fn report(files: &[(String, String)], errors: &[(String, String)], message: &str
     artifact_errors.extend(room.into_last_error());
     let listed = artifacts.len() + artifact_errors.len();
     assert!(listed <= files.len() + errors.len());
-    let egress = EgressReport {
-        allow: vec![
-            format!("*.{}.example.org:65535", ["x"; 3].map(|x| x.repeat(60)).join(".")).parse().unwrap();
-            MAX_RULES
-        ],
-        attempts: vec![
-            EgressAttempt {
-                host: "h".repeat(253),
-                port: u16::MAX,
-                allowed: false,
-                reason: Some(EgressReason::ServerNameMismatch),
-                count: u64::MAX,
-                bytes_sent: u64::MAX,
-                bytes_received: u64::MAX,
-                first_at: now,
-            };
-            MAX_LISTED
-        ],
-        attempts_not_listed: u64::MAX,
-    };
     Finished {
         executor_id: id::<ExecutorId>("exe"),
         sandbox_id: id::<SandboxId>("sbx"),
@@ -124,17 +147,7 @@ fn report(files: &[(String, String)], errors: &[(String, String)], message: &str
         signal: Some(i32::MIN),
         oom_killed: false,
         cleanup: CleanupStatus::NotRequested,
-        times: PhaseTimes {
-            claimed_at: now,
-            fetched_at: Some(now),
-            extracted_at: Some(now),
-            started_at: Some(now),
-            finished_at: Some(now),
-            collected_at: Some(now),
-            ended_at: now,
-            command_ms: Some(u64::MAX),
-            sandbox_ms: u64::MAX,
-        },
+        times: times(),
         resources: Resources::default(),
         limits: Limits {
             memory_bytes: u64::MAX,
@@ -150,7 +163,7 @@ fn report(files: &[(String, String)], errors: &[(String, String)], message: &str
         artifacts,
         artifact_errors,
         test_reports,
-        egress: Some(egress),
+        egress: Some(egress()),
     }
 }
 

@@ -224,3 +224,17 @@ impl Store {
         Ok(collected.into_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn an_error_has_no_words_of_the_store() {
+        let reason = "service error: <Error><Server>Store 4.48</Server></Error>".to_owned().into();
+        let error = StoreError::Request { action: "writing", key: "runs/a".to_owned(), reason };
+        assert_eq!(error.to_string(), "the object store failed: writing of `runs/a`");
+        assert!(error.source().unwrap().to_string().contains("4.48"), "it is for the log");
+    }
+}
