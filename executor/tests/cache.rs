@@ -206,8 +206,8 @@ async fn an_evicted_tree_that_cannot_be_removed_is_tried_again() {
     drop(second);
     let again = archives.get(&cache, &keys[0]).await;
     assert!(!again.was_cached && again.path().join("file").exists());
-    let temporary = fs::read_dir(archives.cache_folder()).unwrap().flatten().map(|entry| entry.path());
-    let temporary = temporary.filter(|path| path.to_string_lossy().contains("temporary")).next().unwrap();
+    let mut paths = fs::read_dir(archives.cache_folder()).unwrap().flatten().map(|entry| entry.path());
+    let temporary = paths.find(|path| path.to_string_lossy().contains("temporary")).unwrap();
     rustix::mount::unmount(temporary.join("tree"), rustix::mount::UnmountFlags::DETACH).unwrap();
     drop(again);
     let _third = archives.get(&cache, &keys[2]).await;

@@ -239,6 +239,29 @@ async fn nothing_near_us_is_reached() {
 }
 
 #[tokio::test]
+async fn a_failure_is_told_in_our_words() {
+    let stack = stack(&OPEN).await;
+    let client = stack.client();
+    let (_receiver, plain) = Receiver::start(&[]).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut expected = Vec::new();
+    for (url, error) in [
+        (format!("http://{closed}/"), "no connection: it was refused"),
+        (format!("https://{plain}/"), "no connection: the TLS handshake failed"),
+    ] {
+        expected.push((webhook(&client, &url).await.0, error));
+    }
+    let run = client.submit(json!({"command": "true"}), &archive(&[("x", "")])).await;
+    client.wait_terminal(&run).await;
+    for (id, error) in expected {
+        let told = eventually("it was tried", async || {
+            deliveries(&client, &id).await.get(0).and_then(|delivery| delivery.get("error")).cloned()
+        });
+        assert_eq!(told.await, error);
+    }
+}
+
+#[tokio::test]
 async fn webhooks_are_of_their_organization_and_project() {
     let stack = stack(&OPEN).await;
     let client = stack.client();

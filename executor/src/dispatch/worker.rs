@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::claim::{Claim, claim};
 use super::running::Adoption;
+use super::slots::Slot;
 use crate::attempt::{Attempt, AttemptEnd, phases};
 use crate::context::Context;
 use crate::feed::{Feed, FeedStart};
@@ -144,30 +145,35 @@ async fn handle(
                 feed,
             };
             let ended = Box::pin(phases::run(attempt, &registration.halt)).await;
-            let settled = tokio::select! {
-                biased;
-                settled = context.host.settle(slot.number) => settled,
-                // The process ends, and the slot with it.
-                () = abort.cancelled() => return,
-            };
             context.metrics.busy.dec();
             // Without an end the delivery stays unacknowledged, as if this process had been lost.
             let delivery = registration.finish().filter(|_| ended == AttemptEnd::Reported);
-            match settled {
-                Ok(()) => {
-                    drop(slot);
-                    if let Some(delivery) = delivery {
-                        delivery.ack().await;
-                    }
-                }
-                Err(error) => {
-                    let unfit = slot.unfit(error.to_string());
-                    if let Some(delivery) = delivery {
-                        delivery.ack_in_exchange().await;
-                    }
-                    unfit.mended(&context.host, &shutdown).await;
-                }
+            tokio::select! {
+                biased;
+                () = release(&context, slot, delivery, &shutdown) => {}
+                // The process ends, and the slot with it.
+                () = abort.cancelled() => {}
             }
+        }
+    }
+}
+
+/// Gives back the slot of an attempt that has ended, then the job. A slot that is not fit for another run stays away until it
+/// is, and no job comes in the place of this one meanwhile.
+async fn release(context: &Context, slot: Slot, delivery: Option<Delivery>, shutdown: &CancellationToken) {
+    match context.host.settle(slot.number).await {
+        Ok(()) => {
+            drop(slot);
+            if let Some(delivery) = delivery {
+                delivery.ack().await;
+            }
+        }
+        Err(error) => {
+            let unfit = slot.unfit(error.to_string());
+            if let Some(delivery) = delivery {
+                delivery.ack_in_exchange().await;
+            }
+            unfit.mended(&context.host, shutdown).await;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! An attempt to deliver a message.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -57,22 +59,18 @@ async fn attempt(url: &str, id: &str, secret: &[u8], body: Bytes, allowed: &[Net
 
 /// The reason in our own words: the receiver's owner reads it, and what libraries say is for the log.
 fn unreached(error: &reqwest::Error) -> &'static str {
-    use std::io::ErrorKind;
     if error.is_timeout() {
         return "no answer in time";
     }
-    let causes = || std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| cause.source());
-    for cause in causes() {
-        let io = cause.downcast_ref::<std::io::Error>();
-        let within = io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match within.or_else(|| cause.downcast_ref()) {
+    for cause in std::iter::successors(Some(error as &(dyn Error + 'static)), below) {
+        match cause.downcast_ref() {
             Some(rustls::Error::InvalidCertificate(_)) => {
                 return "no connection: the certificate is not valid for this name";
             }
             Some(_) => return "no connection: the TLS handshake failed",
             None => {}
         }
-        match io.map(std::io::Error::kind) {
+        match cause.downcast_ref().map(io::Error::kind) {
             Some(ErrorKind::ConnectionRefused) => return "no connection: it was refused",
             Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => {
                 return "no answer: the receiver closed the connection";
@@ -84,6 +82,15 @@ fn unreached(error: &reqwest::Error) -> &'static str {
         }
     }
     if error.is_connect() { "no connection" } else { "no answer that is HTTP" }
+}
+
+/// The cause of an error. (`io::Error::source` skips the very error that it wraps.)
+fn below<'e>(error: &&'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    let error: &'e (dyn Error + 'static) = *error;
+    match error.downcast_ref::<io::Error>() {
+        Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
+        None => error.source(),
+    }
 }
 
 /// Makes a client that connects only to the addresses that were checked, even if the name changes meanwhile.
