@@ -93,7 +93,7 @@ pub(crate) fn named(file: Option<&Path>) -> Result<Option<Trust>, Failure> {
 }
 
 /// Keys that came with what they signed.
-pub(crate) fn unnamed(keys: Vec<PublicKey>, source: String) -> Trust {
+pub(crate) fn unnamed(keys: Vec<PublicKey>, source: &str) -> Trust {
     Trust { keys, source: format!("{source}, and you named none: see `crownest evidence trust --help`"), named: false }
 }
 

@@ -77,7 +77,7 @@ const CALLABLE: [(&str, &[&str]); 3] = [
             "metering.budget_is_spent",
             "metering.concurrency_limit",
             "metering.free_slots",
-            "metering.lock_project",
+            "metering.lock_organization",
             "metering.period_end",
             "metering.period_of",
         ],

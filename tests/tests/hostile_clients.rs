@@ -84,7 +84,6 @@ async fn run_with_output(client: &Client) -> (String, String) {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "the numbers, for whoever changes them")]
 async fn a_thousand_hostile_connections_cost_little_and_others_are_served() {
     let stack = stack(&[]).await;
     let (ingest, url) = own_ingest(&stack).await;

@@ -87,7 +87,7 @@ async fn trust(args: &AuditArgs, client: &Client) -> Result<Trust, Failure> {
     }
     let api = client.connection().api_url.to_string();
     let keys = trusted_keys::of_text(&api, &client.public_keys().await?)?;
-    Ok(trusted_keys::unnamed(keys, format!("{api}, which published them now")))
+    Ok(trusted_keys::unnamed(keys, &format!("{api}, which published them now")))
 }
 
 /// What the server says about the runs.

@@ -116,7 +116,7 @@ pub(super) fn trust(file: Option<&Path>, folder: &Path, published_by: Option<&st
         Some(api) => format!("{api}, which published them now"),
         None => format!("{} beside the evidence", names::KEYS),
     };
-    Ok(Some(trusted_keys::unnamed(trusted_keys::of_file(&beside)?, source)))
+    Ok(Some(trusted_keys::unnamed(trusted_keys::of_file(&beside)?, &source)))
 }
 
 pub(super) fn show(report: &Report, output: &mut Output) -> Result<ExitCode, Stop> {

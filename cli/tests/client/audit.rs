@@ -24,13 +24,17 @@ fn audit(home: &Home, server: &Server, args: &[&str]) -> Ended {
 
 #[test]
 fn an_empty_log_is_as_it_should_be() {
-    let ended = audit(&Home::new(), &api(json!([{"id": "wsr_2", "status": "running"}]), KEYS), &[]).success();
+    let (home, server) = (Home::new(), api(json!([{"id": "wsr_2", "status": "running"}]), KEYS));
+    // Keys that only the server vouches for prove nothing.
+    assert_eq!(audit(&home, &server, &[]).code, Some(4));
+    home.file("keys.json", KEYS.as_bytes());
+    let ended = audit(&home, &server, &["--keys", "keys.json"]).success();
     assert_eq!(ended.lines()[0]["data"]["runsChecked"], 0);
 }
 
 #[test]
 fn what_cannot_be_read_is_told_from_what_was_changed() {
-    let (home, server) = (Home::new(), api(json!([{"id": "wsr_1", "status": "failed"}]), KEYS));
+    let (home, server) = (Home::new(), api(json!([{"id": "wsr_1", "projectId": "prj_1", "status": "failed"}]), KEYS));
     let ended = audit(&home, &server, &[]);
     assert_eq!(ended.code, Some(1));
     let report = &ended.lines()[0]["data"];

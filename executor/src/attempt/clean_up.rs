@@ -41,7 +41,7 @@ pub(super) async fn sandbox(
     };
     record.times.sandbox_ms = millis(begun.elapsed());
     match finished {
-        Some(Ok(finished)) => note(attempt, record, finished),
+        Some(Ok(finished)) => note(attempt, record, &finished),
         Some(Err(error)) => {
             tracing::error!(%error, "the clean-up of a sandbox broke");
             record.cleanup = CleanupStatus::Failed;
@@ -56,7 +56,7 @@ async fn overdue(halt: &Halt) {
     tokio::time::sleep(WITHIN).await;
 }
 
-fn note(attempt: &Attempt<'_>, record: &mut Record, finished: Finished) {
+fn note(attempt: &Attempt<'_>, record: &mut Record, finished: &Finished) {
     record.oom_killed = finished.oom_killed;
     record.disk = finished.disk;
     let disk_full = finished.disk.is_some_and(|disk| disk.is_full);

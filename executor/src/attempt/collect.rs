@@ -117,7 +117,7 @@ impl Collection<'_> {
             return self.error(path, ArtifactErrorCode::ArtifactCollectFailed, NO_ROOM.to_owned()).await;
         }
         let (key, content_type) = (self.object_key(&id, &name), content_type::of_path(&name));
-        let step = upload::file(self.upload(&key, content_type), found, declared);
+        let step = Box::pin(upload::file(self.upload(&key, content_type), found, declared));
         match within(&mut self.over, &mut self.cut, step).await {
             Ok(Ok((uploaded, report))) => {
                 self.collected(id, path, name, content_type, key, uploaded).await;
@@ -140,7 +140,7 @@ impl Collection<'_> {
             return self.error(&request.path, ArtifactErrorCode::ArtifactCollectFailed, NO_ROOM.to_owned()).await;
         }
         let key = self.object_key(&id, &name);
-        let step = upload::folder(self.upload(&key, upload::TAR), found, &mut self.budget);
+        let step = Box::pin(upload::folder(self.upload(&key, upload::TAR), found, &mut self.budget));
         match within(&mut self.over, &mut self.cut, step).await {
             Ok(Ok((uploaded, left_out))) => {
                 self.collected(id, &request.path, name, upload::TAR, key, uploaded).await;

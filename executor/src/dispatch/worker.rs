@@ -68,23 +68,14 @@ async fn handle(
     shutdown: CancellationToken,
     abort: CancellationToken,
 ) {
-    let slot = tokio::select! {
-        slot = context.slots.take() => slot,
-        // Unacknowledged: another executor gets it.
-        () = shutdown.cancelled() => None,
-    };
-    let Some(slot) = slot else {
+    // Unacknowledged, another executor gets it.
+    let Some(Some(slot)) = shutdown.run_until_cancelled(place(&context)).await else {
         if !shutdown.is_cancelled() {
             tracing::warn!("no slot is in use: the job goes to another executor");
             delivery.give_back().await;
         }
         return;
     };
-    // Without a store the run could neither get its archive nor be sealed: it waits as it would in the queue.
-    tokio::select! {
-        () = context.gate.opened() => {}
-        () = shutdown.cancelled() => return,
-    }
     let (sandbox_id, command_id) = (SandboxId::new(), CommandId::new());
     let asked = Instant::now();
     let answer = loop {
@@ -156,6 +147,14 @@ async fn handle(
             }
         }
     }
+}
+
+/// Waits for a slot, and for the store: without it the run could neither get its archive nor be sealed, so it waits as it would
+/// in the queue. `None` if no slot is in use.
+async fn place(context: &Context) -> Option<Slot> {
+    let slot = context.slots.take().await?;
+    context.gate.opened().await;
+    Some(slot)
 }
 
 /// Gives back the slot of an attempt that has ended, then the job. A slot that is not fit for another run stays away until it

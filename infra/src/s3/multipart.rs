@@ -94,12 +94,11 @@ impl Multipart {
     }
 
     async fn send_part(&mut self) -> Result<(), StoreError> {
-        let upload_id = match &self.upload_id {
-            Some(id) => id.clone(),
-            None => {
-                let id = self.patiently(|| self.create()).await?;
-                self.upload_id.insert(id).clone()
-            }
+        let upload_id = if let Some(id) = &self.upload_id {
+            id.clone()
+        } else {
+            let id = self.patiently(|| self.create()).await?;
+            self.upload_id.insert(id).clone()
         };
         let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
         let body = self.buffer.split().freeze();
