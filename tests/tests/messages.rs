@@ -160,7 +160,7 @@ async fn a_message_that_nobody_can_handle_ends_its_run_with_evidence() {
         let numbers = client.events(run.as_str(), 500).await.into_iter().map(|event| event["seq"].as_u64().unwrap());
         assert!(numbers.eq(1..=log["lastSeq"].as_u64().unwrap()), "{what}");
     }
-    let crownest = Crownest::of(&stack);
+    let crownest = Crownest::trusting(&stack).await;
     for (_, run) in [&runs[0], &runs[3], &runs[9]] {
         crownest.run(["evidence", "verify", run.as_str()]).await.expect(0);
     }
@@ -179,7 +179,7 @@ async fn a_missing_beginning_is_a_gap_and_an_overtaken_attempt_harms_nobody() {
     let evidence = client.evidence(late.as_str()).await;
     assert_eq!(evidence["completeness"]["gaps"], json!([{"firstSeq": 1, "lastSeq": 2}]));
     assert_eq!((&evidence["completeness"]["complete"], &evidence["eventLog"]["count"]), (&json!(false), &json!(3)));
-    Crownest::of(&stack).run(["evidence", "verify", late.as_str()]).await.expect(0);
+    Crownest::trusting(&stack).await.run(["evidence", "verify", late.as_str()]).await.expect(0);
 
     // The first attempt, overtaken, says what nobody can read; the second one goes on and is believed.
     let run = claimed(&stack).await;
@@ -295,7 +295,7 @@ async fn an_ending_comes_again_and_again_as_the_same() {
     assert_eq!(client.wait_terminal(run.as_str()).await["status"], "succeeded");
     let evidence = client.evidence(run.as_str()).await;
     assert_eq!((&evidence["completeness"]["complete"], &evidence["eventLog"]["count"]), (&json!(true), &json!(3)));
-    Crownest::of(&stack).run(["evidence", "verify", run.as_str()]).await.expect(0);
+    Crownest::trusting(&stack).await.run(["evidence", "verify", run.as_str()]).await.expect(0);
     let events = topology.events_of(&run);
     eventually("all are handled", async || (depth(&stack, &events).await == 0).then_some(())).await;
 }

@@ -37,7 +37,7 @@ async fn ask(client: &Client, run: &RunId) -> Result<RunAudit, Failure> {
             return Ok(RunAudit::Problem(Finding::of(run, "evidence_missing", message)));
         }
         // What was sealed is JSON.
-        Err(failure) if failure.code == "invalid_answer" && failure.status == Some(200) => {
+        Err(failure) if failure.code == "invalid_response" && failure.status == Some(200) => {
             let message = format!("what is served as evidence is no Evidence Bundle: {}", failure.message);
             return Ok(RunAudit::Problem(Finding::of(run, "evidence_replaced", message)));
         }

@@ -79,7 +79,7 @@ fn folders_in_paths_are_entries() {
 #[test]
 fn more_hard_links_than_the_file_system_has_are_the_archives_fault() {
     let mut entries = vec![Raw::named("f")];
-    entries.extend((0..65_001).map(|number| Raw::hard_link(&number.to_string(), "f")));
+    entries.extend((0..65_001).map(|number| Raw::hard_link(number.to_string(), "f")));
     match extract_bytes(tempfile::tempdir().unwrap().path(), &gzip(&tar(&entries)), &ExtractLimits::default()) {
         Ok(done) => assert_eq!(done.entries, 65_002),
         Err(error) => {
