@@ -7,7 +7,6 @@ use database::{Outbox, Pool};
 use infra::amqp::Topology;
 use infra::keyring::Keyring;
 use infra::s3::{Presigner, Store};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Callers, LastUsed};
@@ -18,6 +17,9 @@ use crate::http::at_once::AtOnce;
 use crate::http::budget::Budget;
 use crate::metrics::Metrics;
 use crate::rate_limit::{Plans, RateLimit};
+
+/// What a page of an answer takes while it is read and put together.
+pub(crate) const READ_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,8 +46,8 @@ pub(crate) struct Shared {
     pub answer_buffers: Arc<Budget>,
     pub uploads: AtOnce,
     pub streams: AtOnce,
-    /// Bounds how many objects and pages are read into memory at the same time.
-    pub reads: Arc<Semaphore>,
+    /// Memory for pages and objects while they are read: `READ_BYTES` each.
+    pub reads: Arc<Budget>,
     pub hub: Hub,
     pub public_reads: PublicReads,
     pub metrics: Metrics,

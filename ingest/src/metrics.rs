@@ -9,7 +9,7 @@ pub(crate) struct Metrics {
     pub latency: HistogramVec,
     pub stream_clients: IntGauge,
     pub connections: IntGauge,
-    /// Bytes that are counted against a budget: `uploads` or `answers`.
+    /// Bytes that are counted against a budget: `uploads`, `answers` or `reads`.
     pub buffer_bytes: IntGaugeVec,
     /// Requests refused because something was used up.
     pub refused: IntCounterVec,
@@ -38,7 +38,7 @@ impl Metrics {
             stream_clients: IntGauge::with_opts(options("stream_clients", "Clients that follow a run"))?,
             connections: IntGauge::with_opts(options("connections", "Open connections of clients"))?,
             buffer_bytes: IntGaugeVec::new(
-                options("buffer_bytes", "Memory that is taken for uploads and for answers"),
+                options("buffer_bytes", "Memory that is taken for uploads, for answers and for reading them"),
                 &["buffers"],
             )?,
             refused: IntCounterVec::new(

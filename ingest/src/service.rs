@@ -11,11 +11,10 @@ use infra::amqp::{Amqp, Publisher};
 use infra::ops::{Ops, Ready as _};
 use infra::service::{Drain, Overdue, Service};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Shared};
+use crate::app::{App, READ_BYTES, Shared};
 use crate::auth::{Callers, LastUsed};
 use crate::config::IngestConfig;
 use crate::events::Hub;
@@ -27,8 +26,8 @@ use crate::metrics::Metrics;
 use crate::rate_limit::{Plans, RateLimit};
 use crate::{periodic, router};
 
-/// Objects and pages that are read into memory at the same time.
-const CONCURRENT_READS: usize = 16;
+/// Objects and pages that are read into memory at the same time, half of them for one organization.
+const CONCURRENT_READS: u64 = 16;
 /// Open files beside the connections of clients: those of the database, the broker and the store.
 const OTHER_FILES: u64 = 1024;
 
@@ -102,7 +101,7 @@ pub async fn start(config: IngestConfig, shutdown: CancellationToken) -> anyhow:
         answer_buffers: Arc::new(budget("answers", api.answer_buffer_bytes)),
         uploads: at_once("uploads", api.uploads_per_key, "uploads_of_key"),
         streams: at_once("event streams", api.streams_per_key, "streams_of_key"),
-        reads: Arc::new(Semaphore::new(CONCURRENT_READS)),
+        reads: Arc::new(budget("reads", CONCURRENT_READS * READ_BYTES)),
         hub: Hub::default(),
         public_reads: PublicReads::default(),
         metrics,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use database::{DbError, Pool};
 use infra::s3::Store;
-use schemas::id::RunId;
-use tokio::sync::Semaphore;
+use schemas::id::{OrgId, RunId};
 
 use super::{frame, parts};
+use crate::app::READ_BYTES;
 use crate::db::collector;
+use crate::http::budget::Budget;
 
 pub(crate) use frame::Line;
 
@@ -31,14 +32,14 @@ pub(crate) struct Reader {
     pub store: Store,
     pub run: RunId,
     /// Shared by all readers: a page is larger in memory while it is read.
-    pub reads: Arc<Semaphore>,
+    pub reads: Arc<Budget>,
+    pub org: OrgId,
 }
 
 impl Reader {
     /// Reads at most `max_events` events after `after`, about `max_bytes` of them. The page is empty only if none are stored.
     pub(crate) async fn page(&self, after: u64, max_events: usize, max_bytes: u64) -> Result<Vec<Line>, ReadError> {
-        // Never closed.
-        let _read = self.reads.acquire().await;
+        let _read = self.reads.wait_for(&self.org, READ_BYTES).await;
         let (mut page, mut bytes, mut after) = (Vec::new(), 0u64, after);
         while page.len() < max_events && bytes < max_bytes {
             let mut found = VecDeque::from(self.next(after, max_bytes - bytes).await?);

@@ -20,7 +20,7 @@ use super::stalls::Unstalled;
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Bytes of a connection's buffers in each direction, which the headers of a request must fit into.
-const BUFFER_BYTES: usize = 32 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The bounds of connections.
 #[derive(Debug, Clone)]

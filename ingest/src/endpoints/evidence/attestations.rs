@@ -9,6 +9,7 @@ use schemas::id::RunId;
 use schemas::layout;
 use schemas::scope::Scope;
 
+use crate::app::READ_BYTES;
 use crate::http::error::ApiError;
 use crate::http::path_id::PathId;
 use crate::operation::parameters::RUN_ID;
@@ -30,7 +31,7 @@ pub(crate) const OPERATION: Operation = Operation::get(
 pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Json<AttestationList>, ApiError> {
     let key = super::sealed_key(&call.app.pool.get().await?, &call.caller, &id).await?;
     let prefix = key.strip_suffix(layout::EVIDENCE).unwrap_or(&key);
-    let _read = call.app.reads.acquire().await;
+    let _read = call.app.reads.take_in_time(call.caller.org(), READ_BYTES).await?;
     let mut data = Vec::new();
     for (name, predicate_type) in STATEMENTS {
         let object_key = format!("{prefix}{name}");

@@ -8,6 +8,7 @@ use schemas::evidence::EvidenceAnswer;
 use schemas::id::RunId;
 use schemas::scope::Scope;
 
+use crate::app::READ_BYTES;
 use crate::http::error::{ApiError, Code};
 use crate::http::path_id::PathId;
 use crate::operation::parameters::RUN_ID;
@@ -24,7 +25,7 @@ pub(crate) const OPERATION: Operation = Operation::get(
 
 pub(crate) async fn handle(call: Call, PathId(id): PathId<RunId>) -> Result<Response, ApiError> {
     let key = super::sealed_key(&call.app.pool.get().await?, &call.caller, &id).await?;
-    let _read = call.app.reads.acquire().await;
+    let _read = call.app.reads.take_in_time(call.caller.org(), READ_BYTES).await?;
     let evidence = match call.app.store.get(&key).await {
         Err(StoreError::NotFound(_)) => {
             tracing::error!(key, "sealed evidence is missing in the store");

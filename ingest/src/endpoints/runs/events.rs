@@ -40,7 +40,13 @@ pub(crate) async fn handle(call: Call, (PathId(id), query): (PathId<RunId>, Quer
     let live = query.flag("stream")?;
     let run = super::find(&call.app.pool.get().await?, &call.caller, &id).await?;
     let app = &call.app;
-    let reader = Reader { pool: app.pool.clone(), store: app.store.clone(), run: id, reads: app.reads.clone() };
+    let reader = Reader {
+        pool: app.pool.clone(),
+        store: app.store.clone(),
+        run: id,
+        reads: app.reads.clone(),
+        org: run.org_id.clone(),
+    };
     if live {
         let place = app.streams.enter(call.caller.credential(), Duration::ZERO).await?;
         // A client that reconnects sends both: where it began, and how far it got.

@@ -9,6 +9,7 @@ use schemas::id::{BatchId, ProjectId};
 use schemas::run::RunStatus;
 use schemas::scope::Scope;
 
+use crate::app::READ_BYTES;
 use crate::auth::Caller;
 use crate::db::projects;
 use crate::db::runs::{self, Filter, Run};
@@ -40,7 +41,7 @@ pub(crate) async fn handle(call: Call, query: Query) -> Result<Json<List<Workspa
     let batch = query.parsed::<BatchId>("batchId")?;
     let created_after = query.parsed::<Timestamp>("createdAfter")?;
     let created_before = query.parsed::<Timestamp>("createdBefore")?;
-    let _read = call.app.reads.acquire().await;
+    let _read = call.app.reads.take_in_time(call.caller.org(), READ_BYTES).await?;
     let client = call.app.pool.get().await?;
     let projects = projects_of(&client, &call.caller, &query).await?;
     let filter = Filter { projects, status, batch, created_after, created_before, metadata };
