@@ -11,8 +11,8 @@ use super::content_disposition;
 use super::error::{ApiError, Code};
 use crate::operation::Call;
 
-/// What is in memory of an object between the store and a client that takes nothing.
-const STREAM_BYTES: u64 = 256 * 1024;
+/// What is in memory of an object between the store and a client that takes nothing, measured.
+const STREAM_BYTES: u64 = 384 * 1024;
 
 /// An object whose bytes never change.
 #[derive(Debug)]
