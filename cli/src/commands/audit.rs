@@ -90,7 +90,7 @@ async fn trust(args: &AuditArgs, client: &Client) -> Result<Trust, Failure> {
     Ok(trusted_keys::unnamed(keys, &format!("{api}, which published them now")))
 }
 
-/// What the server says about the runs.
+/// The server's word about the runs.
 struct Seen {
     /// Its claims, which the log is still to be asked about.
     claims: Vec<(RunId, Inclusion)>,

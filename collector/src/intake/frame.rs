@@ -46,7 +46,7 @@ pub(super) fn check(segment: &Segment) -> Result<(), FrameError> {
     if seq == segment.last_seq + 1 { Ok(()) } else { Err(FrameError::Line { line: 0, seq }) }
 }
 
-/// What the frame holds. However much it claims, no more memory is taken than a segment may have.
+/// The content of the frame. However much it claims, no more memory is taken than a segment may have.
 fn plain(segment: &Segment) -> Option<Vec<u8>> {
     let length = usize::try_from(segment.plain_bytes).ok().filter(|_| segment.plain_bytes <= SEGMENT_PLAIN_BYTES)?;
     // Readers take a frame for all there is: what comes after it would be in the log, and never be read.

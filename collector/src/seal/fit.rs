@@ -1,5 +1,5 @@
-//! Whether an ending can be sealed: it is an executor's word, and the evidence vouches for it. What it says about the executor
-//! itself is what the claim says, its objects are in the run's folder, and its numbers have a form in canonical JSON.
+//! Checks that an ending can be sealed: it is an executor's word, and the evidence vouches for it. What it says about the
+//! executor itself is what the claim says, its objects are in the run's folder, and its numbers have a form in canonical JSON.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::case::Case;
 /// Far above every true number, and so low that sums of them are exact in JSON.
 const MOST: u64 = 1 << 50;
 
-/// What is wrong with the ending of the case. It never will be right.
+/// The fault of the case's ending, which never will be right.
 pub(super) fn fault(case: &Case) -> Option<&'static str> {
     let RunEnd::Finished(finished) = &case.decision.end else { return None };
     let claim = case.attempts.iter().find(|claim| claim.attempt == case.decision.attempt);

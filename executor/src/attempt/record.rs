@@ -29,7 +29,7 @@ pub(super) struct Record {
     artifact_errors: Vec<ArtifactError>,
     pub test_reports: Vec<TestReport>,
     pub egress: Option<EgressReport>,
-    /// What the report can still name.
+    /// Room for names in the report.
     pub room: Room,
 }
 

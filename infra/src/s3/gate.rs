@@ -1,4 +1,4 @@
-//! Whether the store takes new work: proven by writing, again and again, and by the room that is left on its disk.
+//! Tells whether the store takes new work: proven by writing, again and again, and by the room that is left on its disk.
 
 use std::time::Duration;
 

@@ -279,7 +279,7 @@ with open('/workspace/big', 'wb', buffering=0) as big:
     }
 }
 
-/// What cannot be removed keeps its slot, and no longer than it is there.
+/// Keeps its slot as long as something cannot be removed, and no longer.
 async fn a_slot_comes_back(engine: Engine) {
     let machine = engine.open().await;
     let sandbox = machine.start_in(7, "sleep 1000").await;

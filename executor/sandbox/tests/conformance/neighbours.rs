@@ -77,7 +77,7 @@ async fn observer(machine: &Machine) -> (Sandbox, Receiver) {
     (sandbox, stdout)
 }
 
-/// What it says until its end, on both streams.
+/// Its output until its end, on both streams.
 async fn collected(mut sandbox: Sandbox, mut stdout: Receiver, said: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (mut out, mut err) = (said.to_vec(), Vec::new());
     let mut stderr = sandbox.take_stderr().expect("not taken yet");

@@ -39,7 +39,7 @@ pub(super) struct Bounds {
     run_bytes: u64,
     artifacts: u64,
     time: Duration,
-    /// What earlier artifacts have left.
+    /// The rest that earlier artifacts have left.
     left_bytes: u64,
     left_artifacts: u64,
     /// The end of the collection.
